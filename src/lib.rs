@@ -1,0 +1,4 @@
+//! Batched backfills for PostgreSQL.
+
+pub mod event;
+pub mod run;
