@@ -1,4 +1,8 @@
 //! Batched backfills for PostgreSQL.
 
+pub mod db;
 pub mod event;
+pub mod key;
 pub mod run;
+pub mod sql;
+pub mod store;

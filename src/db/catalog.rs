@@ -1,0 +1,201 @@
+//! What the catalog says: of the server, of a table, its columns, its possible keys and its leaves. Facts only.
+//!
+//! Must not know: which of the facts is a problem.
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::{Error, Session};
+use crate::sql::{Ident, Qualified, fixed};
+
+/// The server and our place in it.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// `server_version_num`, for example 150018.
+    pub version: i32,
+    /// True on a standby: nothing can be written.
+    pub standby: bool,
+    /// The database.
+    pub database: String,
+    /// The role.
+    pub user: String,
+    /// Whether the role may create a schema.
+    pub may_create: bool,
+    /// Which cluster this is; a restored copy has the same, a dump loaded elsewhere another.
+    pub system_identifier: String,
+    /// The timeline; a promoted standby has another.
+    pub timeline: i32,
+    /// In milliseconds.
+    pub deadlock_timeout_ms: i32,
+    /// The settings that decide what an expression means, as JSON.
+    pub settings: String,
+}
+
+/// A table as the job names it.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its object id.
+    pub relation: u32,
+    /// Its name, resolved.
+    pub name: Qualified,
+    /// `relkind`: `r` table, `p` partitioned, `v` view, `m` materialized view, `f` foreign.
+    pub kind: String,
+    /// `relpersistence`: `t` is temporary.
+    pub persistence: String,
+    /// Whether row security hides rows from this role.
+    pub row_security: bool,
+    /// False if other tables inherit from it in the old way.
+    pub inheritance_free: bool,
+    /// Columns of the partition keys of all levels.
+    pub partition_columns: Vec<String>,
+}
+
+/// A column.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// The object id of its type; of the base type for a domain.
+    pub base_type: u32,
+    /// The type as a person writes it.
+    pub type_name: String,
+    /// Declared NOT NULL.
+    pub not_null: bool,
+    /// GENERATED ALWAYS AS (…) STORED or VIRTUAL.
+    pub generated: bool,
+    /// GENERATED ALWAYS AS IDENTITY.
+    pub identity_always: bool,
+}
+
+/// A unique btree index that orders the table by whole columns.
+#[derive(Clone, Debug)]
+pub struct KeyIndex {
+    /// The primary key's index.
+    pub primary: bool,
+    /// Its name.
+    pub name: String,
+    /// Its columns, in order.
+    pub columns: Vec<String>,
+    /// For each column, the index's collation where it is not the column's own.
+    pub collations: Vec<Option<(String, String)>>,
+}
+
+/// A table that holds rows itself.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// Its object id.
+    pub relation: u32,
+    /// Its name.
+    pub name: Qualified,
+    /// `relkind`.
+    pub kind: String,
+    /// From the statistics.
+    pub rows_estimated: i64,
+    /// Types and collations of the key's columns; none if a column is missing.
+    pub shape: Option<String>,
+}
+
+/// What the server is.
+pub async fn server(session: &Session) -> Result<Server, Error> {
+    let row = session.query_one(fixed::SERVER, &[]).await?;
+    Ok(Server {
+        version: row.get("version"),
+        standby: row.get("standby"),
+        database: row.get("database"),
+        user: row.get("user"),
+        may_create: row.get("may_create"),
+        system_identifier: row.get("system_identifier"),
+        timeline: row.get("timeline"),
+        deadlock_timeout_ms: row.get("deadlock_timeout_ms"),
+        settings: row.get("settings"),
+    })
+}
+
+/// The table with this name (quoted where needed), if there is one on the search path.
+pub async fn table(session: &Session, quoted: &str) -> Result<Option<Table>, Error> {
+    let row = session
+        .query_opt(fixed::TABLE_FIND, &[(&quoted, Type::TEXT)])
+        .await?;
+    Ok(row.map(|row| Table {
+        relation: row.get("relation"),
+        name: qualified(&row),
+        kind: row.get("kind"),
+        persistence: row.get("persistence"),
+        row_security: row.get("row_security"),
+        inheritance_free: row.get("childless_or_partitioned"),
+        partition_columns: row
+            .get::<_, Option<Vec<String>>>("partition_columns")
+            .unwrap_or_default(),
+    }))
+}
+
+fn qualified(row: &Row) -> Qualified {
+    Qualified {
+        schema: Ident(row.get("schema")),
+        name: Ident(row.get("name")),
+    }
+}
+
+/// The tables that this role can see, as one would write them.
+pub async fn table_names(session: &Session) -> Result<Vec<String>, Error> {
+    let rows = session.query(fixed::TABLE_NAMES, &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// The table's columns.
+pub async fn columns(session: &Session, relation: u32) -> Result<Vec<Column>, Error> {
+    let rows = session
+        .query(fixed::TABLE_COLUMNS, &[(&relation, Type::OID)])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Column {
+            name: row.get("name"),
+            base_type: row.get("base_type"),
+            type_name: row.get("type_name"),
+            not_null: row.get("not_null"),
+            generated: row.get("generated"),
+            identity_always: row.get("identity_always"),
+        })
+        .collect())
+}
+
+/// The table's possible keys, the primary key first.
+pub async fn keys(session: &Session, relation: u32) -> Result<Vec<KeyIndex>, Error> {
+    let rows = session
+        .query(fixed::TABLE_KEYS, &[(&relation, Type::OID)])
+        .await?;
+    Ok(rows.iter().map(key_index).collect())
+}
+
+fn key_index(row: &Row) -> KeyIndex {
+    let schemas: Vec<Option<String>> = row.get("collation_schemas");
+    let names: Vec<Option<String>> = row.get("collations");
+    KeyIndex {
+        primary: row.get("is_primary"),
+        name: row.get("index_name"),
+        columns: row.get("columns"),
+        collations: schemas
+            .into_iter()
+            .zip(names)
+            .map(|(schema, name)| schema.zip(name))
+            .collect(),
+    }
+}
+
+/// The leaves below a table as they are now.
+pub async fn leaves(session: &Session, relation: u32, key: &[String]) -> Result<Vec<Leaf>, Error> {
+    let rows = session
+        .query(fixed::LEAVES, &[(&relation, Type::OID), (&key, Type::TEXT_ARRAY)])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Leaf {
+            relation: row.get("relation"),
+            name: qualified(row),
+            kind: row.get("kind"),
+            rows_estimated: row.get("rows_estimated"),
+            shape: row.get("shape"),
+        })
+        .collect())
+}

@@ -1,0 +1,19 @@
+//! The database as a service: connection parameters, TLS, the pool, transactions, what an error asks us to do, and what the
+//! catalog says of a table.
+//!
+//! Must not know: jobs, runs, ranges.
+
+pub mod catalog;
+mod error;
+mod params;
+mod passfile;
+mod pool;
+mod session;
+mod sqlstate;
+mod tls;
+
+pub use error::{Error, ServerError};
+pub use params::{ConnectParams, Lookup, ParamsError};
+pub use pool::Pool;
+pub use session::{Canceller, KeyText, Param, Session};
+pub use sqlstate::{NextAct, next_act};

@@ -1,0 +1,190 @@
+//! One connection in the hands of one worker, and the transactions on it.
+//!
+//! Every statement is unnamed and typed, so that each round trip carries a whole statement and PgBouncer in transaction
+//! mode can serve it; settings are `SET LOCAL` only. A session that is dropped inside a transaction closes its connection,
+//! so that the server rolls back.
+//!
+//! Must not know: what the statements mean.
+
+use futures_util::future::join;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
+use tokio_postgres::{CancelToken, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::Error;
+
+/// A value and the type that the statement gives it.
+pub type Param<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// One column of a key: PostgreSQL's text form of any type, sent in text format, so that the server reads it as its own.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyText<'a>(pub &'a str);
+
+impl ToSql for KeyText<'_> {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(self.0.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}
+
+/// Stops the statement that a session is running.
+#[derive(Clone)]
+pub struct Canceller {
+    token: CancelToken,
+    tls: MakeRustlsConnect,
+}
+
+impl Canceller {
+    /// Asks the server to cancel the statement; it answers on the session itself, with SQLSTATE 57014.
+    pub async fn cancel(&self) -> Result<(), Error> {
+        Ok(self.token.cancel_query(self.tls.clone()).await?)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    InTransaction,
+}
+
+/// A connection, and whether a transaction is open on it.
+pub struct Session {
+    client: Option<deadpool_postgres::Object>,
+    phase: Phase,
+    tls: MakeRustlsConnect,
+}
+
+impl Session {
+    pub(super) fn new(client: deadpool_postgres::Object, tls: MakeRustlsConnect) -> Self {
+        Self {
+            client: Some(client),
+            phase: Phase::Idle,
+            tls,
+        }
+    }
+
+    fn client(&self) -> &deadpool_postgres::Object {
+        // Only `drop` takes the client out.
+        self.client
+            .as_ref()
+            .expect("a session has its client until it is dropped")
+    }
+
+    /// A handle that can cancel this session's statement from elsewhere.
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        Canceller {
+            token: self.client().cancel_token(),
+            tls: self.tls.clone(),
+        }
+    }
+
+    /// True once the connection is gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.client().is_closed()
+    }
+
+    /// All rows of one statement.
+    pub async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Error> {
+        Ok(self.client().query_typed(sql, params).await?)
+    }
+
+    /// The first row, if there is one.
+    pub async fn query_opt(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Row>, Error> {
+        Ok(self.query(sql, params).await?.into_iter().next())
+    }
+
+    /// The first row; its absence is an error.
+    pub async fn query_one(&self, sql: &str, params: &[Param<'_>]) -> Result<Row, Error> {
+        self.query_opt(sql, params)
+            .await?
+            .ok_or_else(|| Error::Protocol("no row".into()))
+    }
+
+    /// Rows affected by one statement.
+    pub async fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64, Error> {
+        Ok(self.client().execute_typed(sql, params).await?)
+    }
+
+    /// Several statements without parameters, in one round trip.
+    pub async fn batch(&self, sql: &str) -> Result<(), Error> {
+        Ok(self.client().batch_execute(sql).await?)
+    }
+
+    /// BEGIN with its settings (`SET LOCAL …; …`).
+    pub async fn begin(&mut self, settings: &str) -> Result<(), Error> {
+        self.phase = Phase::InTransaction;
+        self.batch(&format!("BEGIN; {settings}")).await
+    }
+
+    /// BEGIN with its settings and the first query, in one round trip.
+    pub async fn begin_and_query(
+        &mut self,
+        settings: &str,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        self.phase = Phase::InTransaction;
+        let begin = format!("BEGIN; {settings}");
+        // Polled in this order, so sent in this order.
+        let (opened, rows) = join(self.batch(&begin), self.query(sql, params)).await;
+        opened?;
+        rows
+    }
+
+    /// COMMIT, awaited to its end.
+    pub async fn commit(&mut self) -> Result<(), Error> {
+        self.batch("COMMIT").await?;
+        self.phase = Phase::Idle;
+        Ok(())
+    }
+
+    /// One last statement that must affect exactly one row, and COMMIT, in one round trip.
+    ///
+    /// tokio-postgres hides the command tag, so a COMMIT that answers ROLLBACK cannot be seen in itself. It can only answer
+    /// so after a statement of the transaction failed, and every statement's answer is looked at, the last one's here.
+    pub async fn execute_and_commit(&mut self, sql: &str, params: &[Param<'_>]) -> Result<(), Error> {
+        let (changed, committed) = join(self.execute(sql, params), self.batch("COMMIT")).await;
+        let changed = changed?;
+        committed?;
+        self.phase = Phase::Idle;
+        if changed == 1 {
+            return Ok(());
+        }
+        Err(Error::Protocol(format!(
+            "a checkpoint changed {changed} rows instead of 1"
+        )))
+    }
+
+    /// ROLLBACK.
+    pub async fn rollback(&mut self) -> Result<(), Error> {
+        self.batch("ROLLBACK").await?;
+        self.phase = Phase::Idle;
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        if self.phase == Phase::InTransaction {
+            // Out of the pool and closed: nobody inherits a half-done transaction.
+            drop(deadpool_postgres::Object::take(client));
+        }
+    }
+}

@@ -1,0 +1,3 @@
+SELECT count(*)
+FROM pgbackfill.bad_row
+WHERE run = $1

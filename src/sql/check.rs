@@ -1,0 +1,125 @@
+//! What the server is asked before it runs a user's expression for the first time.
+//!
+//! Each form is only planned, never run. The bare form refuses what closes our parentheses or brings a second column, the
+//! enclosed one what escapes by a comment; as a condition no aggregate, window or set-returning function is allowed. All must pass.
+//!
+//! Must not know: how an error is shown.
+
+use super::{Bounds, Change, Target, update};
+
+/// Which text of the job a check is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clause<'a> {
+    /// `from`
+    From,
+    /// `on`
+    On,
+    /// `where`
+    Where,
+    /// `set.<column>`
+    Set(&'a str),
+    /// No single text: all of them together.
+    Whole,
+}
+
+/// One statement to be planned by the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check<'a> {
+    /// The statement.
+    pub sql: String,
+    /// What it is about.
+    pub clause: Clause<'a>,
+    /// Characters of the statement before the user's text begins: what to subtract from the server's error position.
+    pub offset: usize,
+}
+
+impl<'a> Check<'a> {
+    fn around(clause: Clause<'a>, before: &str, text: &str, after: &str) -> Self {
+        let before = format!("EXPLAIN {before}");
+        Self {
+            sql: format!("{before}{text}{after}"),
+            clause,
+            offset: before.chars().count(),
+        }
+    }
+}
+
+/// The statements to plan, in the order in which their errors help most: the narrowest first.
+#[must_use]
+pub fn checks<'a>(target: &Target, change: &'a Change) -> Vec<Check<'a>> {
+    let mut from = target.source();
+    let mut all = Vec::new();
+    if let Some((item, on)) = &change.lookup {
+        // A FROM item must not bring a WHERE of its own: in parentheses it could not.
+        let join = format!("SELECT 1 FROM {from} CROSS JOIN LATERAL (SELECT 1 FROM ");
+        all.push(Check::around(
+            Clause::From,
+            &format!("SELECT 1 FROM {from}, "),
+            item,
+            "\n",
+        ));
+        all.push(Check::around(Clause::From, &join, item, "\n) AS found"));
+        from = format!("{from}, {item}\n");
+        all.extend(condition(Clause::On, &from, on));
+    }
+    for (column, expression) in &change.set {
+        all.extend(value(Clause::Set(&column.0), &from, expression));
+    }
+    if let Some(filter) = &change.filter {
+        all.extend(condition(Clause::Where, &from, filter));
+    }
+    let whole = format!("EXPLAIN {}", update(target, change, Bounds::Through));
+    all.push(Check {
+        sql: whole,
+        clause: Clause::Whole,
+        offset: 0,
+    });
+    all
+}
+
+fn condition<'a>(clause: Clause<'a>, from: &str, text: &str) -> [Check<'a>; 2] {
+    [
+        Check::around(clause, &format!("SELECT 1 FROM {from} WHERE "), text, "\n"),
+        Check::around(clause, &format!("SELECT 1 FROM {from} WHERE ("), text, "\n)"),
+    ]
+}
+
+fn value<'a>(clause: Clause<'a>, from: &str, text: &str) -> [Check<'a>; 3] {
+    [
+        Check::around(clause, "SELECT ", text, &format!("\nFROM {from}")),
+        Check::around(
+            clause,
+            &format!("SELECT 1 FROM {from} WHERE ("),
+            text,
+            "\n) IS NULL",
+        ),
+        Check::around(clause, "SELECT (SELECT ", text, &format!("\n) FROM {from}")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{Ident, Qualified};
+
+    #[test]
+    fn the_offset_counts_characters_up_to_the_users_text() {
+        let target = Target {
+            table: Qualified::new("public", "größe"),
+            alias: Ident("größe".into()),
+            key: Vec::new(),
+        };
+        let change = Change {
+            set: vec![(Ident("a".into()), "b + 1".into())],
+            filter: Some("c".into()),
+            lookup: None,
+        };
+        for check in checks(&target, &change)
+            .iter()
+            .filter(|check| check.clause != Clause::Whole)
+        {
+            let text: String = check.sql.chars().skip(check.offset).collect();
+            assert!(text.starts_with("b + 1") || text.starts_with('c'), "{text}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The fixed statements, each a file beside this one.
+//!
+//! Must not know: who runs them.
+
+/// `bad_row_count.sql`
+pub const BAD_ROW_COUNT: &str = include_str!("bad_row_count.sql");
+/// `bad_row_insert.sql`
+pub const BAD_ROW_INSERT: &str = include_str!("bad_row_insert.sql");
+/// `bad_row_list.sql`
+pub const BAD_ROW_LIST: &str = include_str!("bad_row_list.sql");
+/// `event_insert.sql`
+pub const EVENT_INSERT: &str = include_str!("event_insert.sql");
+/// `event_list.sql`
+pub const EVENT_LIST: &str = include_str!("event_list.sql");
+/// `leaf_all.sql`
+pub const LEAF_ALL: &str = include_str!("leaf_all.sql");
+/// `leaf_frontier.sql`
+pub const LEAF_FRONTIER: &str = include_str!("leaf_frontier.sql");
+/// `leaf_insert.sql`
+pub const LEAF_INSERT: &str = include_str!("leaf_insert.sql");
+/// `leaf_next.sql`
+pub const LEAF_NEXT: &str = include_str!("leaf_next.sql");
+/// `leaves.sql`
+pub const LEAVES: &str = include_str!("leaves.sql");
+/// `process_beat.sql`
+pub const PROCESS_BEAT: &str = include_str!("process_beat.sql");
+/// `process_leave.sql`
+pub const PROCESS_LEAVE: &str = include_str!("process_leave.sql");
+/// `process_live.sql`
+pub const PROCESS_LIVE: &str = include_str!("process_live.sql");
+/// `range_checkpoint.sql`
+pub const RANGE_CHECKPOINT: &str = include_str!("range_checkpoint.sql");
+/// `range_claim.sql`
+pub const RANGE_CLAIM: &str = include_str!("range_claim.sql");
+/// `range_insert.sql`
+pub const RANGE_INSERT: &str = include_str!("range_insert.sql");
+/// `range_lock.sql`
+pub const RANGE_LOCK: &str = include_str!("range_lock.sql");
+/// `range_open_count.sql`
+pub const RANGE_OPEN_COUNT: &str = include_str!("range_open_count.sql");
+/// `range_release.sql`
+pub const RANGE_RELEASE: &str = include_str!("range_release.sql");
+/// `run_insert.sql`
+pub const RUN_INSERT: &str = include_str!("run_insert.sql");
+/// `run_knobs.sql`
+pub const RUN_KNOBS: &str = include_str!("run_knobs.sql");
+/// `run_latest.sql`
+pub const RUN_LATEST: &str = include_str!("run_latest.sql");
+/// `run_list.sql`
+pub const RUN_LIST: &str = include_str!("run_list.sql");
+/// `run_lock.sql`
+pub const RUN_LOCK: &str = include_str!("run_lock.sql");
+/// `run_state.sql`
+pub const RUN_STATE: &str = include_str!("run_state.sql");
+/// `run_table_lock.sql`
+pub const RUN_TABLE_LOCK: &str = include_str!("run_table_lock.sql");
+/// `run_totals.sql`
+pub const RUN_TOTALS: &str = include_str!("run_totals.sql");
+/// `server.sql`
+pub const SERVER: &str = include_str!("server.sql");
+/// `table_columns.sql`
+pub const TABLE_COLUMNS: &str = include_str!("table_columns.sql");
+/// `table_find.sql`
+pub const TABLE_FIND: &str = include_str!("table_find.sql");
+/// `table_keys.sql`
+pub const TABLE_KEYS: &str = include_str!("table_keys.sql");
+/// `table_names.sql`
+pub const TABLE_NAMES: &str = include_str!("table_names.sql");
+/// `version_add.sql`
+pub const VERSION_ADD: &str = include_str!("version_add.sql");
+/// `version_exists.sql`
+pub const VERSION_EXISTS: &str = include_str!("version_exists.sql");
+/// `version_lock.sql`
+pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
+/// `version_max.sql`
+pub const VERSION_MAX: &str = include_str!("version_max.sql");
+
+/// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
+pub const SCHEMA_STEPS: [&str; 2] = [
+    include_str!("schema/001_control_schema.sql"),
+    include_str!("schema/002_assert_complete.sql"),
+];

@@ -1,0 +1,5 @@
+UPDATE pgbackfill.leaf
+SET frontier = $3,
+    state = CASE WHEN bound = $3 THEN 'planned' ELSE 'open' END
+WHERE run = $1
+AND number = $2

@@ -1,0 +1,16 @@
+-- The leaves below the target as the catalog has them now; a plain table is its own and only leaf.
+SELECT c.oid AS relation,
+       n.nspname::text AS schema,
+       c.relname::text AS name,
+       c.relkind::text AS kind,
+       -- Never analyzed (-1, and 0 without pages before version 14): then about 100 bytes a row is assumed.
+       CASE WHEN c.reltuples < 0 OR c.relpages = 0 THEN pg_relation_size(c.oid) / 100 ELSE c.reltuples END::bigint AS rows_estimated,
+       (SELECT string_agg(concat_ws(' ', a.attname, a.atttypid::regtype, a.attcollation), ', ' ORDER BY a.attname)
+        FROM pg_attribute AS a
+        WHERE a.attrelid = c.oid
+        AND a.attname = ANY ($2::text[])) AS shape
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.oid = $1 AND c.relkind <> 'p'
+OR c.oid IN (SELECT t.relid FROM pg_partition_tree($1::oid::regclass) AS t WHERE t.isleaf AND t.relid <> $1::oid::regclass)
+ORDER BY n.nspname, c.relname

@@ -1,0 +1,26 @@
+//! Every SQL statement of the project: the fixed ones as `.sql` files, those with a table's or a user's text in them
+//! built by pure functions, and the one way to quote a name.
+//!
+//! Must not know: connections, who runs a statement and when.
+
+mod check;
+pub mod fixed;
+mod grid;
+mod name;
+mod target;
+
+pub use check::{Check, Clause, checks};
+pub use grid::{count, grid, max_key};
+pub use name::{Ident, Qualified};
+pub use target::{Change, Target, lock, update};
+
+/// Which bounds of `(after, through]` a statement has parameters for.
+///
+/// Parameters come in this order: the columns of `through`, then those of `after`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounds {
+    /// From the first key on: there is no `after`.
+    Through,
+    /// Both ends.
+    AfterAndThrough,
+}

@@ -1,0 +1,3 @@
+DELETE FROM pgbackfill.process
+WHERE run = $1
+AND process = $2

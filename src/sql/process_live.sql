@@ -1,0 +1,7 @@
+SELECT process, host, pid, version, workers, rows_per_s, waiting, last_error,
+       to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS started_at,
+       extract(epoch FROM clock_timestamp() - last_seen)::float8 AS seen_s_ago
+FROM pgbackfill.process
+WHERE run = $1
+AND last_seen > clock_timestamp() - make_interval(secs => $2)
+ORDER BY started_at, process

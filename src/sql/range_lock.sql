@@ -1,0 +1,17 @@
+-- The row lock is the lease; what it finds decides, not what the worker remembers.
+SELECT r.stripe,
+       r.cursor,
+       r.state,
+       run.state AS run_state,
+       l.relation = to_regclass($3)::oid AS same_relation,
+       l.relation = run.target
+           OR run.target IN (SELECT relid FROM pg_partition_ancestors(l.relation::regclass)) AS attached,
+       l.shape = (SELECT string_agg(concat_ws(' ', a.attname, a.atttypid::regtype, a.attcollation), ', ' ORDER BY a.attname)
+                  FROM pg_attribute AS a
+                  WHERE a.attrelid = l.relation
+                  AND a.attname = ANY ($4::text[])) AS same_shape
+FROM pgbackfill.range AS r
+JOIN pgbackfill.leaf AS l ON l.run = r.run AND l.number = r.leaf
+JOIN pgbackfill.run ON run.id = r.run
+WHERE r.run = $1
+AND r.number = $2

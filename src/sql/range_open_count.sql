@@ -1,0 +1,2 @@
+SELECT (SELECT count(*) FROM pgbackfill.range WHERE run = $1 AND state = 'open')
+     + (SELECT count(*) FROM pgbackfill.leaf WHERE run = $1 AND state = 'open')

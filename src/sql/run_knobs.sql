@@ -1,0 +1,3 @@
+UPDATE pgbackfill.run
+SET knobs = $2::text::jsonb
+WHERE id = $1

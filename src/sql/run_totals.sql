@@ -1,0 +1,18 @@
+SELECT r.rows_changed, r.rows_passed, r.ranges_done, r.ranges_open,
+       -- Once everything is planned the ranges know better than the statistics.
+       CASE WHEN l.open = 0 THEN r.rows_planned ELSE greatest(l.rows_estimated, r.rows_planned) END AS rows_total,
+       (SELECT count(*) FROM pgbackfill.bad_row WHERE run = $1) AS bad_rows
+FROM (
+    SELECT coalesce(sum(rows_changed), 0)::bigint AS rows_changed,
+           coalesce(sum(rows_passed), 0)::bigint AS rows_passed,
+           coalesce(sum(rows_planned), 0)::bigint AS rows_planned,
+           count(*) FILTER (WHERE state = 'done') AS ranges_done,
+           count(*) FILTER (WHERE state = 'open') AS ranges_open
+    FROM pgbackfill.range
+    WHERE run = $1
+) AS r
+CROSS JOIN (
+    SELECT coalesce(sum(rows_estimated), 0)::bigint AS rows_estimated, count(*) FILTER (WHERE state = 'open') AS open
+    FROM pgbackfill.leaf
+    WHERE run = $1
+) AS l

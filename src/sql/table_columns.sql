@@ -1,0 +1,12 @@
+SELECT a.attname::text AS name,
+       CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base_type,
+       format_type(a.atttypid, a.atttypmod) AS type_name,
+       a.attnotnull AS not_null,
+       a.attgenerated <> '' AS generated,
+       a.attidentity = 'a' AS identity_always
+FROM pg_attribute AS a
+JOIN pg_type AS t ON t.oid = a.atttypid
+WHERE a.attrelid = $1
+AND a.attnum > 0
+AND NOT a.attisdropped
+ORDER BY a.attnum

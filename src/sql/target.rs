@@ -1,0 +1,175 @@
+//! The two statements of a batch that name the target: the one that locks the range, and the user's UPDATE.
+//!
+//! Must not know: where the parameters' values come from.
+
+use std::fmt::Write as _;
+
+use super::{Bounds, Ident, Qualified};
+use crate::key::KeyColumn;
+
+/// A leaf table with its key: what every built statement is about.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The leaf table.
+    pub table: Qualified,
+    /// What the user's expressions call it: the name of the table that the job names, so that `orders.status` means
+    /// the same in every partition.
+    pub alias: Ident,
+    /// The key's columns, in the order of its index.
+    pub key: Vec<KeyColumn>,
+}
+
+/// The part of a job that becomes SQL.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Column and expression.
+    pub set: Vec<(Ident, String)>,
+    /// The predicate.
+    pub filter: Option<String>,
+    /// The lookup's FROM item and its join condition.
+    pub lookup: Option<(String, String)>,
+}
+
+impl Target {
+    /// One key column, with the collation of its index where the column's own would not use the index.
+    pub(super) fn column(&self, column: &KeyColumn) -> String {
+        let name = format!("{}.{}", self.alias, Ident(column.name.clone()));
+        match &column.collate {
+            Some((schema, collation)) => {
+                format!("({name} COLLATE {})", Qualified::new(schema, collation))
+            }
+            None => name,
+        }
+    }
+
+    pub(super) fn columns(&self) -> Vec<String> {
+        self.key.iter().map(|column| self.column(column)).collect()
+    }
+
+    /// `ONLY` because a leaf has no children of its own, and a child that somebody adds must not be touched.
+    pub(super) fn source(&self) -> String {
+        format!("ONLY {} AS {}", self.table, self.alias)
+    }
+
+    /// `key <= through [AND key > after]`, with parameters from `$1` on.
+    pub(super) fn between(&self, bounds: Bounds) -> String {
+        let n = self.key.len();
+        let through = format!("{} <= {}", row(&self.columns()), row(&parameters(1, n)));
+        match bounds {
+            Bounds::Through => through,
+            Bounds::AfterAndThrough => {
+                format!(
+                    "{through}\nAND {} > {}",
+                    row(&self.columns()),
+                    row(&parameters(n + 1, n))
+                )
+            }
+        }
+    }
+}
+
+/// `$first … $first+n-1`
+pub(super) fn parameters(first: usize, n: usize) -> Vec<String> {
+    (first..first + n).map(|i| format!("${i}")).collect()
+}
+
+/// A single value as it is, several as a row: PostgreSQL compares rows column by column and a btree can serve it.
+pub(super) fn row(parts: &[String]) -> String {
+    match parts {
+        [one] => one.clone(),
+        many => format!("({})", many.join(", ")),
+    }
+}
+
+/// The user's text in parentheses of its own; the line break keeps a trailing `--` comment from swallowing ours.
+fn enclosed(expression: &str) -> String {
+    format!("(\n{expression}\n)")
+}
+
+/// The UPDATE of one batch: the rows of `(after, through]` that the predicate selects.
+#[must_use]
+pub fn update(target: &Target, change: &Change, bounds: Bounds) -> String {
+    let set: Vec<_> = change
+        .set
+        .iter()
+        .map(|(column, e)| format!("{column} = {}", enclosed(e)))
+        .collect();
+    let mut sql = format!("UPDATE {}\nSET {}", target.source(), set.join(",\n    "));
+    // Writing to a String cannot fail.
+    if let Some((from, _)) = &change.lookup {
+        let _ = write!(sql, "\nFROM {from}");
+    }
+    let _ = write!(sql, "\nWHERE {}", target.between(bounds));
+    let conditions = change.lookup.iter().map(|(_, on)| on).chain(&change.filter);
+    for condition in conditions {
+        let _ = write!(sql, "\nAND {}", enclosed(condition));
+    }
+    sql
+}
+
+/// Locks the range's row, which is the lease, and reads where it stands and whether its table is still the same.
+///
+/// The empty scan of the target takes an ACCESS SHARE lock on it before the statement's snapshot is taken: from here to
+/// COMMIT nobody can rename, drop, detach or retype it, so what `fence` finds holds for the whole batch.
+///
+/// Parameters: run, number of the range, the quoted name of the leaf, the key's column names.
+#[must_use]
+pub fn lock(target: &Target) -> String {
+    format!(
+        "{}{}",
+        super::fixed::RANGE_LOCK,
+        format_args!(
+            "AND NOT EXISTS (SELECT FROM {} WHERE false)\nFOR UPDATE OF r SKIP LOCKED",
+            target.source()
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeyType;
+
+    fn orders() -> Target {
+        Target {
+            table: Qualified::new("public", "orders_2024"),
+            alias: Ident("orders".into()),
+            key: vec![KeyColumn {
+                name: "id".into(),
+                ty: KeyType::BigInt,
+                collate: None,
+            }],
+        }
+    }
+
+    fn change() -> Change {
+        Change {
+            set: vec![(Ident("status_v2".into()), "upper(status) -- the new one".into())],
+            filter: Some("status_v2 IS NULL".into()),
+            lookup: None,
+        }
+    }
+
+    #[test]
+    fn a_batch_is_a_closed_key_range_of_one_leaf() {
+        insta::assert_snapshot!(update(&orders(), &change(), Bounds::AfterAndThrough), @r#""#);
+    }
+
+    #[test]
+    fn a_composite_key_is_compared_as_a_row_in_the_collation_of_its_index() {
+        let mut target = orders();
+        target.key.push(KeyColumn {
+            name: "Name".into(),
+            ty: KeyType::Text,
+            collate: Some(("pg_catalog".into(), "C".into())),
+        });
+        let mut change = change();
+        change.lookup = Some(("users AS u".into(), "u.id = orders.user_id".into()));
+        insta::assert_snapshot!(update(&target, &change, Bounds::Through), @r#""#);
+    }
+
+    #[test]
+    fn the_lock_holds_the_range_and_the_shape_of_its_table() {
+        insta::assert_snapshot!(lock(&orders()), @r#""#);
+    }
+}

@@ -1,0 +1,2 @@
+INSERT INTO pgbackfill.version (number, installed_by)
+VALUES ($1, $2)

@@ -1,0 +1,1 @@
+SELECT to_regclass('pgbackfill.version') IS NOT NULL AS installed

@@ -1,0 +1,33 @@
+//! The control schema: what is stored of runs, leaves, ranges, processes and events, and the moves between their states.
+//!
+//! Functions that end in `_in_txn` take an open transaction and never open one.
+//!
+//! Must not know: batches' contents, pace, who watches.
+
+mod bad_row;
+mod leaf;
+mod process;
+mod range;
+mod run;
+mod schema;
+
+pub use bad_row::{BadRow, bad_row_in_txn, bad_rows, bad_rows_count};
+pub use leaf::{
+    LeafNo, OpenLeaf, StoredLeaf, add_leaf_in_txn, leaves, move_frontier_in_txn, next_leaf_in_txn,
+};
+pub use process::{Beat, Orders, Process, beat, leave, live};
+pub use range::{
+    Checkpoint, Claim, Fence, Hint, NewRange, Position, RangeState, add_range_in_txn, claim, fence,
+    open_work, release,
+};
+pub use run::{
+    Listed, NewRun, Past, Run, StoreError, Totals, Turn, create_in_txn, history, latest, list, lock_in_txn,
+    lock_table_in_txn, move_in_txn, request, totals, turn_knobs_in_txn,
+};
+pub use schema::{SCHEMA_VERSION, SchemaError, ensure};
+
+/// How long a process may be silent before it no longer counts, in seconds. It beats twice a second.
+pub const SILENCE_S_MAX: f64 = 3.0;
+
+/// Version of the protocol between processes of one run. Two binaries may share a run only if they agree on it.
+pub const PROTOCOL: i32 = 1;

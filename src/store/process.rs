@@ -1,0 +1,135 @@
+//! Processes: the heartbeat that brings the orders back, and who is here.
+//!
+//! Nothing but shares of a rate and what a person sees depends on a heartbeat.
+//!
+//! Must not know: what the workers are doing.
+
+use serde::Serialize;
+use tokio_postgres::types::Type;
+
+use super::SILENCE_S_MAX;
+use super::run::StoreError;
+use crate::db::{Error, Session};
+use crate::run::{Knobs, RunId, RunState};
+use crate::sql::fixed;
+
+/// What a process tells of itself.
+#[derive(Clone, Debug)]
+pub struct Beat<'a> {
+    /// Unique name of the process.
+    pub process: &'a str,
+    /// The host's name.
+    pub host: &'a str,
+    /// The operating system's number.
+    pub pid: i32,
+    /// Live workers.
+    pub workers: i32,
+    /// Changed rows per second, over the last seconds.
+    pub rows_per_s: f64,
+    /// What it waits for.
+    pub waiting: Option<&'a str>,
+    /// The last error, if there was one since the last beat.
+    pub last_error: Option<&'a str>,
+}
+
+/// What the run asks of the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orders {
+    /// The run's state.
+    pub state: RunState,
+    /// Why.
+    pub reason: Option<String>,
+    /// The knobs in force.
+    pub knobs: Knobs,
+    /// Live workers of the other processes.
+    pub other_workers: u32,
+    /// The other live processes.
+    pub other_processes: u32,
+}
+
+/// A live process.
+#[derive(Clone, Debug, Serialize)]
+pub struct Process {
+    /// Unique name.
+    pub process: String,
+    /// Host.
+    pub host: String,
+    /// Process id.
+    pub pid: i32,
+    /// Version of the program.
+    pub version: String,
+    /// Live workers.
+    pub workers: i32,
+    /// Changed rows per second.
+    pub rows_per_s: f64,
+    /// What it waits for.
+    pub waiting: Option<String>,
+    /// Its last error.
+    pub last_error: Option<String>,
+    /// RFC 3339, UTC, by the database's clock.
+    pub started_at: String,
+    /// Seconds since its last beat.
+    pub seen_s_ago: f64,
+}
+
+/// Says that the process is here and reads its orders.
+pub async fn beat(session: &Session, run: RunId, beat: &Beat<'_>) -> Result<Orders, StoreError> {
+    let version = env!("CARGO_PKG_VERSION");
+    let params = [
+        (&run.0 as _, Type::INT8),
+        (&beat.process as _, Type::TEXT),
+        (&beat.host as _, Type::TEXT),
+        (&beat.pid as _, Type::INT4),
+        (&version as _, Type::TEXT),
+        (&beat.workers as _, Type::INT4),
+        (&beat.rows_per_s as _, Type::FLOAT8),
+        (&beat.waiting as _, Type::TEXT),
+        (&beat.last_error as _, Type::TEXT),
+        (&SILENCE_S_MAX as _, Type::FLOAT8),
+    ];
+    let row = session.query_opt(fixed::PROCESS_BEAT, &params).await?;
+    let unreadable = |what: String| StoreError::Unreadable { run, what };
+    let row = row.ok_or_else(|| unreadable("its row is gone".into()))?;
+    let state: &str = row.get("state");
+    let count = |column: &str| u32::try_from(row.get::<_, i64>(column)).unwrap_or(0);
+    Ok(Orders {
+        state: RunState::parse(state).ok_or_else(|| unreadable(format!("state \"{state}\"")))?,
+        reason: row.get("reason"),
+        knobs: serde_json::from_str(row.get("knobs"))
+            .map_err(|error| unreadable(format!("knobs: {error}")))?,
+        other_workers: count("other_workers"),
+        other_processes: count("other_processes"),
+    })
+}
+
+/// Says that the process has left.
+pub async fn leave(session: &Session, run: RunId, process: &str) -> Result<(), Error> {
+    session
+        .execute(
+            fixed::PROCESS_LEAVE,
+            &[(&run.0, Type::INT8), (&process, Type::TEXT)],
+        )
+        .await
+        .map(drop)
+}
+
+/// The processes that were seen in the last seconds.
+pub async fn live(session: &Session, run: RunId) -> Result<Vec<Process>, Error> {
+    let params = [(&run.0 as _, Type::INT8), (&SILENCE_S_MAX as _, Type::FLOAT8)];
+    let rows = session.query(fixed::PROCESS_LIVE, &params).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Process {
+            process: row.get("process"),
+            host: row.get("host"),
+            pid: row.get("pid"),
+            version: row.get("version"),
+            workers: row.get("workers"),
+            rows_per_s: row.get("rows_per_s"),
+            waiting: row.get("waiting"),
+            last_error: row.get("last_error"),
+            started_at: row.get("started_at"),
+            seen_s_ago: row.get("seen_s_ago"),
+        })
+        .collect())
+}

@@ -1,0 +1,386 @@
+//! Runs: how one is made, found, moved from state to state, and what is told about it.
+//!
+//! Must not know: ranges' contents, workers.
+
+use serde::Serialize;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::db::{Error, Session};
+use crate::key::KeyColumn;
+use crate::run::{IllegalMove, Knobs, Move, RunId, RunState};
+use crate::sql::fixed;
+
+/// Why a run could not be read or moved.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The state does not allow it.
+    #[error(transparent)]
+    Illegal(#[from] IllegalMove),
+    /// Nobody has run this job here.
+    #[error(
+        "there is no run of job \"{0}\" in this database\nhint: pgbackfill list shows the runs there are"
+    )]
+    NoRun(String),
+    /// What is stored does not read back.
+    #[error(
+        "run {run} is stored in a form that this program cannot read: {what}\nhint: was it made by a later pgbackfill?"
+    )]
+    Unreadable {
+        /// The run.
+        run: RunId,
+        /// Which part.
+        what: String,
+    },
+    /// The server or the connection failed.
+    #[error(transparent)]
+    Database(#[from] Error),
+}
+
+/// A run as stored.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// The job's name.
+    pub job: String,
+    /// What decides the result, hashed.
+    pub fingerprint: String,
+    /// What decides the result, as text.
+    pub definition: String,
+    /// Where it stands.
+    pub state: RunState,
+    /// Why, unless it is running or complete.
+    pub reason: Option<String>,
+    /// The live knobs.
+    pub knobs: Knobs,
+    /// The target's object id.
+    pub target: u32,
+    /// The target's quoted name.
+    pub target_name: String,
+    /// The key.
+    pub key: Vec<KeyColumn>,
+    /// Settings that decide what an expression means, as JSON.
+    pub settings: String,
+    /// The protocol of the processes that made it.
+    pub protocol: i32,
+    /// The cluster it was made in.
+    pub system_identifier: String,
+}
+
+/// A run to be made.
+#[derive(Debug)]
+pub struct NewRun<'a> {
+    /// The job's name.
+    pub job: &'a str,
+    /// What decides the result, hashed.
+    pub fingerprint: &'a str,
+    /// What decides the result, as text.
+    pub definition: &'a str,
+    /// The whole job as text.
+    pub job_text: &'a str,
+    /// The knobs it starts with.
+    pub knobs: &'a Knobs,
+    /// The target's object id.
+    pub target: u32,
+    /// The target's quoted name.
+    pub target_name: &'a str,
+    /// The key.
+    pub key: &'a [KeyColumn],
+    /// Settings, as JSON.
+    pub settings: &'a str,
+    /// The cluster.
+    pub system_identifier: &'a str,
+    /// Its timeline.
+    pub timeline: i32,
+    /// Who: `user@host`.
+    pub by: &'a str,
+}
+
+/// What a person asks of a run from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// `pause`, `resume`, `cancel`.
+    State(Move),
+    /// `set`: the knobs from now on, and what changed in words.
+    Knobs(Knobs, String),
+}
+
+/// One line of `list`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listed {
+    /// The run.
+    pub run: RunId,
+    /// The job.
+    pub job: String,
+    /// The state.
+    pub state: RunState,
+    /// Why.
+    pub reason: Option<String>,
+    /// The target.
+    pub table: String,
+    /// RFC 3339, UTC, by the database's clock.
+    pub created_at: String,
+    /// Who.
+    pub created_by: String,
+    /// When it came to this state.
+    pub state_at: String,
+    /// The knobs in force.
+    pub knobs: Knobs,
+}
+
+/// One line of `history`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Past {
+    /// The run.
+    pub run: RunId,
+    /// RFC 3339, UTC, by the database's clock.
+    pub at: String,
+    /// What kind of event.
+    pub kind: String,
+    /// Who: `user@host`.
+    pub by: String,
+    /// In words.
+    pub detail: String,
+}
+
+/// The counters of a run, added up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Rows changed.
+    pub rows_changed: u64,
+    /// Keys behind the cursors.
+    pub rows_passed: u64,
+    /// Keys in all, estimated until everything is planned.
+    pub rows_total: u64,
+    /// Ranges done.
+    pub ranges_done: u64,
+    /// Ranges planned and not done.
+    pub ranges_open: u64,
+    /// Rows in the quarantine.
+    pub bad_rows: u64,
+}
+
+fn state_of(row: &Row, run: RunId) -> Result<RunState, StoreError> {
+    let text: &str = row.get("state");
+    RunState::parse(text).ok_or_else(|| StoreError::Unreadable {
+        run,
+        what: format!("state \"{text}\""),
+    })
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str, run: RunId) -> Result<T, StoreError> {
+    let text: &str = row.get(column);
+    serde_json::from_str(text).map_err(|error| StoreError::Unreadable {
+        run,
+        what: format!("{column}: {error}"),
+    })
+}
+
+/// The latest run of a job.
+pub async fn latest(session: &Session, job: &str) -> Result<Option<Run>, StoreError> {
+    let row = session
+        .query_opt(fixed::RUN_LATEST, &[(&job, Type::TEXT)])
+        .await?;
+    row.map(|row| read(&row)).transpose()
+}
+
+fn read(row: &Row) -> Result<Run, StoreError> {
+    let id = RunId(row.get("id"));
+    Ok(Run {
+        id,
+        job: row.get("job"),
+        fingerprint: row.get("fingerprint"),
+        definition: row.get("definition"),
+        state: state_of(row, id)?,
+        reason: row.get("reason"),
+        knobs: json(row, "knobs", id)?,
+        target: row.get("target"),
+        target_name: row.get("target_name"),
+        key: json(row, "key", id)?,
+        settings: row.get("settings"),
+        protocol: row.get("protocol"),
+        system_identifier: row.get("system_identifier"),
+    })
+}
+
+/// Keeps other processes from making a run until this transaction ends.
+pub async fn lock_table_in_txn(session: &Session) -> Result<(), Error> {
+    session.batch(fixed::RUN_TABLE_LOCK).await
+}
+
+/// Makes a run.
+pub async fn create_in_txn(session: &Session, new: &NewRun<'_>) -> Result<RunId, StoreError> {
+    // Structs of numbers and strings always have a JSON form.
+    let knobs = serde_json::to_string(new.knobs).expect("knobs are plain data");
+    let key = serde_json::to_string(new.key).expect("a key is plain data");
+    let row = session
+        .query_one(
+            fixed::RUN_INSERT,
+            &[
+                (&new.job, Type::TEXT),
+                (&new.fingerprint, Type::TEXT),
+                (&new.definition, Type::TEXT),
+                (&new.job_text, Type::TEXT),
+                (&knobs, Type::TEXT),
+                (&new.target, Type::OID),
+                (&new.target_name, Type::TEXT),
+                (&key, Type::TEXT),
+                (&new.settings, Type::TEXT),
+                (&super::PROTOCOL, Type::INT4),
+                (&new.system_identifier, Type::TEXT),
+                (&new.timeline, Type::INT4),
+                (&new.by, Type::TEXT),
+            ],
+        )
+        .await?;
+    let run = RunId(row.get(0));
+    note_in_txn(
+        session,
+        run,
+        "started",
+        new.by,
+        &format!("job \"{}\" on {}", new.job, new.target_name),
+    )
+    .await?;
+    Ok(run)
+}
+
+async fn note_in_txn(session: &Session, run: RunId, kind: &str, by: &str, detail: &str) -> Result<(), Error> {
+    let params = [
+        (&run.0 as _, Type::INT8),
+        (&kind as _, Type::TEXT),
+        (&by as _, Type::TEXT),
+        (&detail as _, Type::TEXT),
+    ];
+    session.execute(fixed::EVENT_INSERT, &params).await.map(drop)
+}
+
+/// Locks the run's row and reads its state.
+pub async fn lock_in_txn(session: &Session, run: RunId) -> Result<RunState, StoreError> {
+    let row = session
+        .query_opt(fixed::RUN_LOCK, &[(&run.0, Type::INT8)])
+        .await?;
+    let row = row.ok_or_else(|| StoreError::Unreadable {
+        run,
+        what: "its row is gone".into(),
+    })?;
+    state_of(&row, run)
+}
+
+/// Moves the run's state, if that is legal, and writes it into the audit trail. The only way a state changes.
+pub async fn move_in_txn(
+    session: &Session,
+    run: RunId,
+    asked: Move,
+    reason: Option<&str>,
+    by: &str,
+) -> Result<RunState, StoreError> {
+    let next = lock_in_txn(session, run).await?.step(asked)?;
+    let reason = match next {
+        RunState::Running | RunState::Complete => None,
+        RunState::Paused | RunState::Blocked | RunState::Cancelled => {
+            Some(reason.unwrap_or("no reason given"))
+        }
+    };
+    let params = [
+        (&run.0 as _, Type::INT8),
+        (&next.as_str() as _, Type::TEXT),
+        (&reason as _, Type::TEXT),
+    ];
+    session.execute(fixed::RUN_STATE, &params).await?;
+    note_in_txn(session, run, next.as_str(), by, reason.unwrap_or_default()).await?;
+    Ok(next)
+}
+
+/// Turns knobs and writes what changed into the audit trail.
+pub async fn turn_knobs_in_txn(
+    session: &Session,
+    run: RunId,
+    knobs: &Knobs,
+    detail: &str,
+    by: &str,
+) -> Result<(), StoreError> {
+    // As in `create_in_txn`.
+    let text = serde_json::to_string(knobs).expect("knobs are plain data");
+    session
+        .execute(fixed::RUN_KNOBS, &[(&run.0, Type::INT8), (&text, Type::TEXT)])
+        .await?;
+    Ok(note_in_txn(session, run, "set", by, detail).await?)
+}
+
+/// Asks something of a run, in a transaction of its own. Its COMMIT is flushed: an order must not be lost.
+pub async fn request(
+    session: &mut Session,
+    run: RunId,
+    turn: &Turn,
+    reason: Option<&str>,
+    by: &str,
+) -> Result<(), StoreError> {
+    session
+        .begin("SET LOCAL lock_timeout = '5s'; SET LOCAL synchronous_commit = on")
+        .await?;
+    let done = match turn {
+        Turn::State(asked) => move_in_txn(session, run, *asked, reason, by).await.map(drop),
+        Turn::Knobs(knobs, detail) => turn_knobs_in_txn(session, run, knobs, detail, by).await,
+    };
+    match done {
+        Ok(()) => Ok(session.commit().await?),
+        Err(error) => {
+            session.rollback().await?;
+            Err(error)
+        }
+    }
+}
+
+/// The counters, added up.
+pub async fn totals(session: &Session, run: RunId) -> Result<Totals, Error> {
+    let row = session
+        .query_one(fixed::RUN_TOTALS, &[(&run.0, Type::INT8)])
+        .await?;
+    let number = |column: &str| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
+    Ok(Totals {
+        rows_changed: number("rows_changed"),
+        rows_passed: number("rows_passed"),
+        rows_total: number("rows_total"),
+        ranges_done: number("ranges_done"),
+        ranges_open: number("ranges_open"),
+        bad_rows: number("bad_rows"),
+    })
+}
+
+/// All runs, or those of one job, the latest first.
+pub async fn list(session: &Session, job: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+    let rows = session.query(fixed::RUN_LIST, &[(&job, Type::TEXT)]).await?;
+    rows.iter()
+        .map(|row| {
+            let run = RunId(row.get("id"));
+            Ok(Listed {
+                run,
+                job: row.get("job"),
+                state: state_of(row, run)?,
+                reason: row.get("reason"),
+                table: row.get("target_name"),
+                created_at: row.get("created_at"),
+                created_by: row.get("created_by"),
+                state_at: row.get("state_at"),
+                knobs: json(row, "knobs", run)?,
+            })
+        })
+        .collect()
+}
+
+/// The audit trail of a job's runs, the oldest first.
+pub async fn history(session: &Session, job: &str) -> Result<Vec<Past>, StoreError> {
+    let rows = session.query(fixed::EVENT_LIST, &[(&job, Type::TEXT)]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Past {
+            run: RunId(row.get("run")),
+            at: row.get("at"),
+            kind: row.get("kind"),
+            by: row.get("by"),
+            detail: row.get("detail"),
+        })
+        .collect())
+}
