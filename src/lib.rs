@@ -2,6 +2,7 @@
 
 pub mod db;
 pub mod event;
+pub mod job;
 pub mod key;
 pub mod run;
 pub mod sql;

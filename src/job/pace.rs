@@ -1,0 +1,294 @@
+//! The settings of `[pace]` and `[limits]`: how fast, and how patient. None of them decides the result of a job.
+//!
+//! Must not know: TOML, flags, which run is live.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::ops::RangeInclusive;
+
+use super::suggest::did_you_mean;
+use super::units::{
+    COUNT_MAX, format_bytes, format_duration_ms, parse_bytes, parse_count, parse_duration_ms, parse_positive,
+};
+use crate::run::Knobs;
+
+const WORKERS: RangeInclusive<u32> = 1..=64;
+const BATCH_TIME_MS: RangeInclusive<u32> = 1..=10_000;
+const ROWS_PER_BATCH: RangeInclusive<u32> = 1..=1_000_000;
+const TIMEOUT_MS: RangeInclusive<u32> = 1..=3_600_000;
+const RETRIES: RangeInclusive<u64> = 0..=1000;
+
+/// Takes a ceiling away.
+const NO_CEILING: &str = "none";
+
+/// Who decides how fast: the guard under the ceilings, or the ceilings alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The guard watches the server and makes way for the application.
+    #[default]
+    Auto,
+    /// As fast as the ceilings allow.
+    Full,
+}
+
+/// How fast a job may go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Who decides.
+    pub mode: Mode,
+    /// Where the knobs stand at the start of a run.
+    pub knobs: Knobs,
+}
+
+/// How patient a job is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest wait for a row lock, in milliseconds.
+    pub lock_timeout_ms: NonZeroU32,
+    /// Longest statement, in milliseconds; none: the engine takes a multiple of the batch time.
+    pub statement_timeout_ms: Option<NonZeroU32>,
+    /// Failures of one batch in a row before the run blocks.
+    pub retries: u32,
+    /// Rows that may go into the quarantine before the run blocks.
+    pub max_bad_rows: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const LOCK_TIMEOUT_MS: NonZeroU32 = NonZeroU32::new(200).unwrap();
+        Self {
+            lock_timeout_ms: LOCK_TIMEOUT_MS,
+            statement_timeout_ms: None,
+            retries: 10,
+            max_bad_rows: 0,
+        }
+    }
+}
+
+impl Mode {
+    /// The spelling in a job file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Full => "full",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        [Self::Auto, Self::Full]
+            .into_iter()
+            .find(|mode| mode.as_str() == text)
+            .ok_or_else(|| format!("`{}` is neither `auto` nor `full`", text.escape_debug()))
+    }
+}
+
+/// What TOML type a setting has in a job file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Word,
+    Count,
+    Duration,
+    Bytes,
+}
+
+/// A group of settings that can be written, read by name and checked.
+pub(super) trait Settings: Default {
+    const ALL: &'static [(&'static str, Kind)];
+
+    /// Changes one setting; the error names the value and an example.
+    fn set(&mut self, setting: &str, value: &str) -> Result<(), String>;
+
+    /// Those that are set, in the order of a job file, each as `set` takes it.
+    fn written(&self) -> Vec<(&'static str, String)>;
+
+    fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|(name, _)| *name)
+    }
+
+    fn kind(setting: &str) -> Option<Kind> {
+        Self::ALL
+            .iter()
+            .find(|(name, _)| *name == setting)
+            .map(|(_, kind)| *kind)
+    }
+}
+
+impl Settings for Pace {
+    const ALL: &'static [(&'static str, Kind)] = &[
+        ("mode", Kind::Word),
+        ("workers", Kind::Count),
+        ("batch_time", Kind::Duration),
+        ("min_rows_per_batch", Kind::Count),
+        ("max_rows_per_batch", Kind::Count),
+        ("max_rows_per_second", Kind::Count),
+        ("max_wal_per_second", Kind::Bytes),
+    ];
+
+    fn set(&mut self, setting: &str, value: &str) -> Result<(), String> {
+        if setting == "mode" {
+            self.mode = Mode::parse(value)?;
+            return Ok(());
+        }
+        turn_one(&mut self.knobs, setting, value)
+    }
+
+    fn written(&self) -> Vec<(&'static str, String)> {
+        let knobs = &self.knobs;
+        let mut all = vec![
+            ("mode", self.mode.as_str().to_owned()),
+            ("workers", knobs.workers.to_string()),
+            ("batch_time", format_duration_ms(knobs.batch_time_ms)),
+            ("min_rows_per_batch", knobs.min_rows_per_batch.to_string()),
+            ("max_rows_per_batch", knobs.max_rows_per_batch.to_string()),
+        ];
+        all.extend(
+            knobs
+                .max_rows_per_s
+                .map(|rows| ("max_rows_per_second", rows.to_string())),
+        );
+        all.extend(
+            knobs
+                .max_wal_bytes_per_s
+                .map(|bytes| ("max_wal_per_second", format_bytes(bytes))),
+        );
+        all
+    }
+}
+
+impl Settings for Limits {
+    const ALL: &'static [(&'static str, Kind)] = &[
+        ("lock_timeout", Kind::Duration),
+        ("statement_timeout", Kind::Duration),
+        ("retries", Kind::Count),
+        ("max_bad_rows", Kind::Count),
+    ];
+
+    fn set(&mut self, setting: &str, value: &str) -> Result<(), String> {
+        match setting {
+            "lock_timeout" => self.lock_timeout_ms = parse_duration_ms(value, &TIMEOUT_MS)?,
+            "statement_timeout" => self.statement_timeout_ms = Some(parse_duration_ms(value, &TIMEOUT_MS)?),
+            "retries" => self.retries = parse_count(value, &RETRIES)? as u32,
+            "max_bad_rows" => self.max_bad_rows = parse_count(value, &(0..=COUNT_MAX))?,
+            unknown => return Err(unknown_setting(unknown, Self::names())),
+        }
+        Ok(())
+    }
+
+    fn written(&self) -> Vec<(&'static str, String)> {
+        let mut all = vec![("lock_timeout", format_duration_ms(self.lock_timeout_ms))];
+        all.extend(
+            self.statement_timeout_ms
+                .map(|ms| ("statement_timeout", format_duration_ms(ms))),
+        );
+        all.push(("retries", self.retries.to_string()));
+        all.push(("max_bad_rows", self.max_bad_rows.to_string()));
+        all
+    }
+}
+
+/// Turns one knob of a live run: `batch-time` or `batch_time` to `200ms`, a ceiling to a number or `none`. On an error
+/// the knobs stay as they were; the error names the value and an example.
+pub fn turn_knob(knobs: &mut Knobs, knob: &str, value: &str) -> Result<(), String> {
+    let mut turned = knobs.clone();
+    turn_one(&mut turned, &knob.replace('-', "_"), value)?;
+    check_knobs(&turned)?;
+    *knobs = turned;
+    Ok(())
+}
+
+/// What no single knob can say: that two of them contradict each other.
+pub(super) fn check_knobs(knobs: &Knobs) -> Result<(), String> {
+    let (min, max) = (knobs.min_rows_per_batch, knobs.max_rows_per_batch);
+    if min > max {
+        return Err(format!(
+            "min_rows_per_batch is {min}, more than max_rows_per_batch, which is {max}"
+        ));
+    }
+    Ok(())
+}
+
+fn turn_one(knobs: &mut Knobs, knob: &str, value: &str) -> Result<(), String> {
+    match knob {
+        "workers" => knobs.workers = parse_positive(value, &WORKERS)?,
+        "batch_time" => knobs.batch_time_ms = parse_duration_ms(value, &BATCH_TIME_MS)?,
+        "min_rows_per_batch" => knobs.min_rows_per_batch = parse_positive(value, &ROWS_PER_BATCH)?,
+        "max_rows_per_batch" => knobs.max_rows_per_batch = parse_positive(value, &ROWS_PER_BATCH)?,
+        "max_rows_per_second" => knobs.max_rows_per_s = ceiling(value, parse_rows_per_s)?,
+        "max_wal_per_second" => knobs.max_wal_bytes_per_s = ceiling(value, parse_bytes)?,
+        unknown => {
+            return Err(unknown_setting(
+                unknown,
+                Pace::names().filter(|name| *name != "mode"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+type ParseCeiling = fn(&str) -> Result<NonZeroU64, String>;
+
+fn ceiling(value: &str, parse: ParseCeiling) -> Result<Option<NonZeroU64>, String> {
+    if value == NO_CEILING {
+        return Ok(None);
+    }
+    parse(value).map(Some)
+}
+
+fn parse_rows_per_s(text: &str) -> Result<NonZeroU64, String> {
+    let rows = parse_count(text, &(1..=COUNT_MAX))?;
+    NonZeroU64::new(rows).ok_or_else(|| format!("`{text}` is not at least 1"))
+}
+
+fn unknown_setting<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<_> = known.collect();
+    let seen = unknown.escape_debug();
+    match did_you_mean(unknown, known.iter().copied()) {
+        Some(word) => format!("unknown setting `{seen}`, did you mean `{word}`?"),
+        None => format!("unknown setting `{seen}`, not one of {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_knob_is_turned_by_either_spelling() {
+        let mut knobs = Knobs::default();
+        turn_knob(&mut knobs, "batch-time", "200ms").unwrap();
+        turn_knob(&mut knobs, "max_rows_per_second", "1000").unwrap();
+        assert_eq!(knobs.batch_time_ms.get(), 200);
+        turn_knob(&mut knobs, "max-rows-per-second", "none").unwrap();
+        assert_eq!(knobs.max_rows_per_s, None);
+    }
+
+    #[test]
+    fn a_refused_turn_leaves_the_knobs_as_they_were() {
+        let mut knobs = Knobs::default();
+        let why = turn_knob(&mut knobs, "min-rows-per-batch", "60000").unwrap_err();
+        insta::assert_snapshot!(why, @"min_rows_per_batch is 60000, more than max_rows_per_batch, which is 50000");
+        assert_eq!(knobs, Knobs::default());
+    }
+
+    #[test]
+    fn an_unknown_knob_names_the_nearest() {
+        let why = turn_knob(&mut Knobs::default(), "wokers", "2").unwrap_err();
+        insta::assert_snapshot!(why, @"unknown setting `wokers`, did you mean `workers`?");
+    }
+
+    #[test]
+    fn every_setting_that_is_written_is_one_that_is_known() {
+        let names: Vec<_> = Limits::default()
+            .written()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert!(names.iter().all(|name| Limits::kind(name).is_some()));
+        let names: Vec<_> = Pace::default()
+            .written()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert!(names.iter().all(|name| Pace::kind(name).is_some()));
+    }
+}
