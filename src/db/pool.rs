@@ -36,7 +36,7 @@ impl Pool {
             .build()
             .map_err(|error| Error::Connection(error.to_string()))?;
         Ok(Self {
-            pool,
+            inner,
             tls,
             address: params.address(),
         })

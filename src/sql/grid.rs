@@ -77,7 +77,7 @@ pub fn max_key(target: &Target) -> String {
 mod tests {
     use super::*;
     use crate::key::{KeyColumn, KeyType};
-    use crate::sql::Qualified;
+    use crate::sql::{Ident, Qualified};
 
     fn events() -> Target {
         let column = |name: &str, ty| KeyColumn {
@@ -94,11 +94,40 @@ mod tests {
 
     #[test]
     fn the_grid_skips_from_boundary_to_boundary() {
-        insta::assert_snapshot!(grid(&events(), Bounds::AfterAndThrough), @r#""#);
+        insta::assert_snapshot!(grid(&events(), Bounds::AfterAndThrough), @r#"
+        WITH RECURSIVE grid AS (
+        (SELECT "events"."day" AS k1, "events"."id" AS k2, 1 AS cell
+         FROM ONLY "app"."events" AS "events"
+         WHERE ("events"."day", "events"."id") <= ($1, $2)
+        AND ("events"."day", "events"."id") > ($3, $4)
+         ORDER BY "events"."day", "events"."id"
+         OFFSET $5 LIMIT 1)
+        UNION ALL
+        SELECT step.k1, step.k2, grid.cell + 1
+        FROM grid
+        CROSS JOIN LATERAL (
+         SELECT "events"."day" AS k1, "events"."id" AS k2
+         FROM ONLY "app"."events" AS "events"
+         WHERE ("events"."day", "events"."id") > (grid.k1, grid.k2)
+         AND ("events"."day", "events"."id") <= ($1, $2)
+         ORDER BY "events"."day", "events"."id"
+         OFFSET $5 LIMIT 1
+        ) AS step
+        WHERE grid.cell < $6
+        )
+        SELECT ARRAY[k1::text, k2::text]
+        FROM grid
+        ORDER BY cell
+        "#);
     }
 
     #[test]
     fn the_last_key_is_read_from_the_end_of_the_index() {
-        insta::assert_snapshot!(max_key(&events()), @r#""#);
+        insta::assert_snapshot!(max_key(&events()), @r#"
+        SELECT ARRAY["events"."day"::text, "events"."id"::text]
+        FROM ONLY "app"."events" AS "events"
+        ORDER BY "events"."day" DESC, "events"."id" DESC
+        LIMIT 1
+        "#);
     }
 }

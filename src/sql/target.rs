@@ -152,7 +152,17 @@ mod tests {
 
     #[test]
     fn a_batch_is_a_closed_key_range_of_one_leaf() {
-        insta::assert_snapshot!(update(&orders(), &change(), Bounds::AfterAndThrough), @r#""#);
+        insta::assert_snapshot!(update(&orders(), &change(), Bounds::AfterAndThrough), @r#"
+        UPDATE ONLY "public"."orders_2024" AS "orders"
+        SET "status_v2" = (
+        upper(status) -- the new one
+        )
+        WHERE "orders"."id" <= $1
+        AND "orders"."id" > $2
+        AND (
+        status_v2 IS NULL
+        )
+        "#);
     }
 
     #[test]
@@ -165,11 +175,44 @@ mod tests {
         });
         let mut change = change();
         change.lookup = Some(("users AS u".into(), "u.id = orders.user_id".into()));
-        insta::assert_snapshot!(update(&target, &change, Bounds::Through), @r#""#);
+        insta::assert_snapshot!(update(&target, &change, Bounds::Through), @r#"
+        UPDATE ONLY "public"."orders_2024" AS "orders"
+        SET "status_v2" = (
+        upper(status) -- the new one
+        )
+        FROM users AS u
+        WHERE ("orders"."id", ("orders"."Name" COLLATE "pg_catalog"."C")) <= ($1, $2)
+        AND (
+        u.id = orders.user_id
+        )
+        AND (
+        status_v2 IS NULL
+        )
+        "#);
     }
 
     #[test]
     fn the_lock_holds_the_range_and_the_shape_of_its_table() {
-        insta::assert_snapshot!(lock(&orders()), @r#""#);
+        insta::assert_snapshot!(lock(&orders()), @r#"
+        -- The row lock is the lease; what it finds decides, not what the worker remembers.
+        SELECT r.stripe,
+               r.cursor,
+               r.state,
+               run.state AS run_state,
+               l.relation = to_regclass($3)::oid AS same_relation,
+               l.relation = run.target
+                   OR run.target IN (SELECT relid FROM pg_partition_ancestors(l.relation::regclass)) AS attached,
+               l.shape = (SELECT string_agg(concat_ws(' ', a.attname, a.atttypid::regtype, a.attcollation), ', ' ORDER BY a.attname)
+                          FROM pg_attribute AS a
+                          WHERE a.attrelid = l.relation
+                          AND a.attname = ANY ($4::text[])) AS same_shape
+        FROM pgbackfill.range AS r
+        JOIN pgbackfill.leaf AS l ON l.run = r.run AND l.number = r.leaf
+        JOIN pgbackfill.run ON run.id = r.run
+        WHERE r.run = $1
+        AND r.number = $2
+        AND NOT EXISTS (SELECT FROM ONLY "public"."orders_2024" AS "orders" WHERE false)
+        FOR UPDATE OF r SKIP LOCKED
+        "#);
     }
 }
