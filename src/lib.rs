@@ -4,6 +4,8 @@ pub mod db;
 pub mod event;
 pub mod job;
 pub mod key;
+pub mod pace;
+pub mod plan;
 pub mod run;
 pub mod sql;
 pub mod store;

@@ -73,13 +73,7 @@ pub struct IllegalMove {
 
 impl RunState {
     /// Every state, in the order in which a person meets them.
-    pub const ALL: [Self; 5] = [
-        Self::Running,
-        Self::Paused,
-        Self::Blocked,
-        Self::Cancelled,
-        Self::Complete,
-    ];
+    pub const ALL: [Self; 5] = [Self::Running, Self::Paused, Self::Blocked, Self::Cancelled, Self::Complete];
 
     /// The state after `asked`, or why there is none. Total: every pair is decided here.
     pub fn step(self, asked: Move) -> Result<Self, IllegalMove> {
@@ -186,29 +180,14 @@ mod tests {
 
     #[test]
     fn a_complete_run_never_moves_again() {
-        for asked in [
-            Move::Pause,
-            Move::Resume,
-            Move::Block,
-            Move::Cancel,
-            Move::Complete,
-        ] {
-            assert_eq!(
-                RunState::Complete.step(asked),
-                Err(IllegalMove {
-                    from: RunState::Complete,
-                    asked
-                })
-            );
+        for asked in [Move::Pause, Move::Resume, Move::Block, Move::Cancel, Move::Complete] {
+            assert_eq!(RunState::Complete.step(asked), Err(IllegalMove { from: RunState::Complete, asked }));
         }
     }
 
     #[test]
     fn only_a_running_run_becomes_complete() {
-        let able: Vec<_> = RunState::ALL
-            .into_iter()
-            .filter(|s| s.step(Move::Complete).is_ok())
-            .collect();
+        let able: Vec<_> = RunState::ALL.into_iter().filter(|s| s.step(Move::Complete).is_ok()).collect();
         assert_eq!(able, [RunState::Running]);
     }
 

@@ -91,6 +91,8 @@ pub struct Leaf {
     pub kind: String,
     /// From the statistics.
     pub rows_estimated: i64,
+    /// Whether the role may read and update it: rights on a partitioned table do not reach its partitions.
+    pub may_change: bool,
     /// Types and collations of the key's columns; none if a column is missing.
     pub shape: Option<String>,
 }
@@ -113,9 +115,7 @@ pub async fn server(session: &Session) -> Result<Server, Error> {
 
 /// The table with this name (quoted where needed), if there is one on the search path.
 pub async fn table(session: &Session, quoted: &str) -> Result<Option<Table>, Error> {
-    let row = session
-        .query_opt(fixed::TABLE_FIND, &[(&quoted, Type::TEXT)])
-        .await?;
+    let row = session.query_opt(fixed::TABLE_FIND, &[(&quoted, Type::TEXT)]).await?;
     Ok(row.map(|row| Table {
         relation: row.get("relation"),
         name: qualified(&row),
@@ -123,17 +123,12 @@ pub async fn table(session: &Session, quoted: &str) -> Result<Option<Table>, Err
         persistence: row.get("persistence"),
         row_security: row.get("row_security"),
         inheritance_free: row.get("childless_or_partitioned"),
-        partition_columns: row
-            .get::<_, Option<Vec<String>>>("partition_columns")
-            .unwrap_or_default(),
+        partition_columns: row.get::<_, Option<Vec<String>>>("partition_columns").unwrap_or_default(),
     }))
 }
 
 fn qualified(row: &Row) -> Qualified {
-    Qualified {
-        schema: Ident(row.get("schema")),
-        name: Ident(row.get("name")),
-    }
+    Qualified { schema: Ident(row.get("schema")), name: Ident(row.get("name")) }
 }
 
 /// The tables that this role can see, as one would write them.
@@ -144,9 +139,7 @@ pub async fn table_names(session: &Session) -> Result<Vec<String>, Error> {
 
 /// The table's columns.
 pub async fn columns(session: &Session, relation: u32) -> Result<Vec<Column>, Error> {
-    let rows = session
-        .query(fixed::TABLE_COLUMNS, &[(&relation, Type::OID)])
-        .await?;
+    let rows = session.query(fixed::TABLE_COLUMNS, &[(&relation, Type::OID)]).await?;
     Ok(rows
         .iter()
         .map(|row| Column {
@@ -162,9 +155,7 @@ pub async fn columns(session: &Session, relation: u32) -> Result<Vec<Column>, Er
 
 /// The table's possible keys, the primary key first.
 pub async fn keys(session: &Session, relation: u32) -> Result<Vec<KeyIndex>, Error> {
-    let rows = session
-        .query(fixed::TABLE_KEYS, &[(&relation, Type::OID)])
-        .await?;
+    let rows = session.query(fixed::TABLE_KEYS, &[(&relation, Type::OID)]).await?;
     Ok(rows.iter().map(key_index).collect())
 }
 
@@ -175,19 +166,13 @@ fn key_index(row: &Row) -> KeyIndex {
         primary: row.get("is_primary"),
         name: row.get("index_name"),
         columns: row.get("columns"),
-        collations: schemas
-            .into_iter()
-            .zip(names)
-            .map(|(schema, name)| schema.zip(name))
-            .collect(),
+        collations: schemas.into_iter().zip(names).map(|(schema, name)| schema.zip(name)).collect(),
     }
 }
 
 /// The leaves below a table as they are now.
 pub async fn leaves(session: &Session, relation: u32, key: &[String]) -> Result<Vec<Leaf>, Error> {
-    let rows = session
-        .query(fixed::LEAVES, &[(&relation, Type::OID), (&key, Type::TEXT_ARRAY)])
-        .await?;
+    let rows = session.query(fixed::LEAVES, &[(&relation, Type::OID), (&key, Type::TEXT_ARRAY)]).await?;
     Ok(rows
         .iter()
         .map(|row| Leaf {
@@ -195,6 +180,7 @@ pub async fn leaves(session: &Session, relation: u32, key: &[String]) -> Result<
             name: qualified(row),
             kind: row.get("kind"),
             rows_estimated: row.get("rows_estimated"),
+            may_change: row.get("may_change"),
             shape: row.get("shape"),
         })
         .collect())

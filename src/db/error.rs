@@ -36,11 +36,7 @@ pub enum Error {
 }
 
 fn one_line(error: &ServerError) -> String {
-    let detail = error
-        .detail
-        .as_ref()
-        .map(|detail| format!(" ({detail})"))
-        .unwrap_or_default();
+    let detail = error.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
     format!("{}{detail} [SQLSTATE {}]", error.message, error.sqlstate)
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Must not know: jobs, runs, ranges.
 
+mod bound;
 pub mod catalog;
 mod error;
 mod params;
@@ -12,6 +13,7 @@ mod session;
 mod sqlstate;
 mod tls;
 
+pub use bound::{Bound, column_type};
 pub use error::{Error, ServerError};
 pub use params::{ConnectParams, Lookup, ParamsError};
 pub use pool::Pool;

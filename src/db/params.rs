@@ -99,11 +99,7 @@ impl ConnectParams {
             known(name)?;
         }
         for (name, variable) in KNOWN {
-            let value = if variable.is_empty() {
-                None
-            } else {
-                environment(variable)
-            };
+            let value = if variable.is_empty() { None } else { environment(variable) };
             if let Some(value) = value {
                 words.entry(name.to_owned()).or_insert(value);
             }
@@ -115,11 +111,7 @@ impl ConnectParams {
         address(&words, &mut config)?;
         options(&words, &mut config)?;
         timeouts(&words, &mut config)?;
-        Ok(Self {
-            config,
-            verify,
-            root_file: words.remove("sslrootcert"),
-        })
+        Ok(Self { config, verify, root_file: words.remove("sslrootcert") })
     }
 
     /// What `pg_stat_activity` shows.
@@ -133,19 +125,13 @@ impl ConnectParams {
 
     pub(super) fn tls_connector(&self) -> Result<MakeRustlsConnect, String> {
         // Without TLS the roots are never asked, and a machine without any must still connect.
-        let verify = if self.config.get_ssl_mode() == SslMode::Disable {
-            Verify::Nothing
-        } else {
-            self.verify
-        };
+        let verify =
+            if self.config.get_ssl_mode() == SslMode::Disable { Verify::Nothing } else { self.verify };
         tls::connector(verify, self.root_file.as_deref())
     }
 
     pub(super) fn connect_timeout(&self) -> Duration {
-        self.config
-            .get_connect_timeout()
-            .copied()
-            .unwrap_or(Duration::from_secs(10))
+        self.config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(10))
     }
 
     /// Host, port and database, without user or password.
@@ -166,11 +152,7 @@ impl ConnectParams {
                 }
             })
             .collect();
-        format!(
-            "{}, database \"{}\"",
-            hosts.join(","),
-            self.config.get_dbname().unwrap_or_default()
-        )
+        format!("{}, database \"{}\"", hosts.join(","), self.config.get_dbname().unwrap_or_default())
     }
 }
 
@@ -184,18 +166,12 @@ fn known(name: &str) -> Result<(), ParamsError> {
         .filter(|(_, likeness)| *likeness > 0.8)
         .max_by(|a, b| a.1.total_cmp(&b.1))
         .map(|(known, _)| known);
-    Err(ParamsError::Unknown {
-        name: name.to_owned(),
-        near,
-    })
+    Err(ParamsError::Unknown { name: name.to_owned(), near })
 }
 
 fn parse(text: &str) -> Result<Words, ParamsError> {
     let text = text.trim();
-    match text
-        .strip_prefix("postgresql://")
-        .or_else(|| text.strip_prefix("postgres://"))
-    {
+    match text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
         Some(rest) => parse_uri(rest),
         None => parse_words(text),
     }
@@ -203,9 +179,7 @@ fn parse(text: &str) -> Result<Words, ParamsError> {
 
 fn decode(text: &str) -> Result<String, ParamsError> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded
-        .map(Into::into)
-        .map_err(|_| ParamsError::Syntax("a percent-encoded part is not UTF-8".into()))
+    decoded.map(Into::into).map_err(|_| ParamsError::Syntax("a percent-encoded part is not UTF-8".into()))
 }
 
 /// `[user[:password]@][host[:port][,…]][/database][?name=value[&…]]`
@@ -213,9 +187,8 @@ fn parse_uri(rest: &str) -> Result<Words, ParamsError> {
     let mut words = Words::new();
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair
-            .split_once('=')
-            .ok_or_else(|| ParamsError::Syntax(format!("\"{pair}\" has no value")))?;
+        let (name, value) =
+            pair.split_once('=').ok_or_else(|| ParamsError::Syntax(format!("\"{pair}\" has no value")))?;
         let (name, value) = match name {
             // JDBC's spelling, which libpq takes, too.
             "ssl" if value == "true" => ("sslmode".to_owned(), "require".to_owned()),
@@ -245,23 +218,15 @@ fn parse_uri(rest: &str) -> Result<Words, ParamsError> {
 fn split_hosts(list: &str) -> (String, String) {
     let pairs: Vec<(&str, &str)> = list
         .split(',')
-        .map(
-            |one| match one.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-                Some((address, port)) => (address, port.trim_start_matches(':')),
-                None => one.split_once(':').unwrap_or((one, "")),
-            },
-        )
+        .map(|one| match one.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, port)) => (address, port.trim_start_matches(':')),
+            None => one.split_once(':').unwrap_or((one, "")),
+        })
         .collect();
     let hosts: Vec<_> = pairs.iter().map(|pair| pair.0).collect();
-    let ports: Vec<_> = pairs
-        .iter()
-        .map(|pair| if pair.1.is_empty() { "5432" } else { pair.1 })
-        .collect();
+    let ports: Vec<_> = pairs.iter().map(|pair| if pair.1.is_empty() { "5432" } else { pair.1 }).collect();
     let any_port = pairs.iter().any(|pair| !pair.1.is_empty());
-    (
-        hosts.join(","),
-        if any_port { ports.join(",") } else { String::new() },
-    )
+    (hosts.join(","), if any_port { ports.join(",") } else { String::new() })
 }
 
 /// `key = value` words; a value with spaces stands in single quotes, a backslash escapes.
@@ -298,11 +263,7 @@ fn word_value(text: &str) -> Result<(String, &str), ParamsError> {
             other => value.push(other),
         }
     }
-    if quoted {
-        Err(ParamsError::Syntax("a single quote is not closed".into()))
-    } else {
-        Ok((value, ""))
-    }
+    if quoted { Err(ParamsError::Syntax("a single quote is not closed".into())) } else { Ok((value, "")) }
 }
 
 fn defaults(words: &mut Words, environment: Lookup<'_>) {
@@ -310,10 +271,7 @@ fn defaults(words: &mut Words, environment: Lookup<'_>) {
         .entry("user".into())
         .or_insert_with(|| environment("USER").unwrap_or_else(|| "postgres".into()))
         .clone();
-    let database = words
-        .entry("dbname".into())
-        .or_insert_with(|| user.clone())
-        .clone();
+    let database = words.entry("dbname".into()).or_insert_with(|| user.clone()).clone();
     if !words.contains_key("host") && !words.contains_key("hostaddr") {
         let socket_dir = ["/var/run/postgresql", "/tmp"]
             .into_iter()
@@ -323,27 +281,12 @@ fn defaults(words: &mut Words, environment: Lookup<'_>) {
     if words.contains_key("password") {
         return;
     }
-    let file = words
-        .get("passfile")
-        .cloned()
-        .or_else(|| environment("HOME").map(|home| format!("{home}/.pgpass")));
-    let host = words
-        .get("host")
-        .or(words.get("hostaddr"))
-        .cloned()
-        .unwrap_or_default();
-    let host = if host.starts_with('/') {
-        "localhost".into()
-    } else {
-        host
-    };
-    let port = words
-        .get("port")
-        .and_then(|port| port.parse().ok())
-        .unwrap_or(5432);
-    let secret = file
-        .filter(|file| is_private(file))
-        .and_then(|file| std::fs::read_to_string(file).ok());
+    let file =
+        words.get("passfile").cloned().or_else(|| environment("HOME").map(|home| format!("{home}/.pgpass")));
+    let host = words.get("host").or(words.get("hostaddr")).cloned().unwrap_or_default();
+    let host = if host.starts_with('/') { "localhost".into() } else { host };
+    let port = words.get("port").and_then(|port| port.parse().ok()).unwrap_or(5432);
+    let secret = file.filter(|file| is_private(file)).and_then(|file| std::fs::read_to_string(file).ok());
     if let Some(secret) = secret.and_then(|text| passfile::password(&text, &host, port, &database, &user)) {
         words.insert("password".into(), secret);
     }
@@ -359,11 +302,7 @@ fn is_private(file: &str) -> bool {
 fn ssl_mode(words: &Words) -> Result<(Verify, SslMode), ParamsError> {
     let value = words.get("sslmode").map_or("prefer", String::as_str);
     // With roots given by name `require` checks them, as in libpq.
-    let required = if words.contains_key("sslrootcert") {
-        Verify::Authority
-    } else {
-        Verify::Nothing
-    };
+    let required = if words.contains_key("sslrootcert") { Verify::Authority } else { Verify::Nothing };
     Ok(match value {
         "disable" => (Verify::Nothing, SslMode::Disable),
         "allow" | "prefer" => (Verify::Nothing, SslMode::Prefer),
@@ -372,22 +311,14 @@ fn ssl_mode(words: &Words) -> Result<(Verify, SslMode), ParamsError> {
         "verify-full" => (Verify::AuthorityAndName, SslMode::Require),
         other => {
             let expected = "it takes disable, allow, prefer, require, verify-ca or verify-full";
-            return Err(ParamsError::Value {
-                name: "sslmode",
-                value: other.into(),
-                expected,
-            });
+            return Err(ParamsError::Value { name: "sslmode", value: other.into(), expected });
         }
     })
 }
 
 fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T, ParamsError> {
     let expected = "it takes a whole number";
-    value.trim().parse().map_err(|_| ParamsError::Value {
-        name,
-        value: value.into(),
-        expected,
-    })
+    value.trim().parse().map_err(|_| ParamsError::Value { name, value: value.into(), expected })
 }
 
 fn address(words: &Words, config: &mut Config) -> Result<(), ParamsError> {
@@ -396,11 +327,7 @@ fn address(words: &Words, config: &mut Config) -> Result<(), ParamsError> {
     }
     for address in words.get("hostaddr").iter().flat_map(|list| list.split(',')) {
         let expected = "it takes an IP address";
-        let value = || ParamsError::Value {
-            name: "hostaddr",
-            value: address.into(),
-            expected,
-        };
+        let value = || ParamsError::Value { name: "hostaddr", value: address.into(), expected };
         config.hostaddr(address.parse().map_err(|_| value())?);
     }
     for port in words.get("port").iter().flat_map(|list| list.split(',')) {
@@ -423,29 +350,20 @@ fn options(words: &Words, config: &mut Config) -> Result<(), ParamsError> {
             "require" => ChannelBinding::Require,
             other => {
                 let expected = "it takes disable, prefer or require";
-                return Err(ParamsError::Value {
-                    name: "channel_binding",
-                    value: other.into(),
-                    expected,
-                });
+                return Err(ParamsError::Value { name: "channel_binding", value: other.into(), expected });
             }
         });
     }
     // Every batch writes, so a standby in the list is passed over unless somebody asks otherwise.
     let several = words.get("host").is_some_and(|hosts| hosts.contains(','));
-    let wanted = words
-        .get("target_session_attrs")
-        .map_or(if several { "read-write" } else { "any" }, String::as_str);
+    let wanted =
+        words.get("target_session_attrs").map_or(if several { "read-write" } else { "any" }, String::as_str);
     config.target_session_attrs(match wanted {
         "any" => TargetSessionAttrs::Any,
         "read-write" | "primary" => TargetSessionAttrs::ReadWrite,
         other => {
             let expected = "it takes any, read-write or primary: a backfill writes";
-            return Err(ParamsError::Value {
-                name: "target_session_attrs",
-                value: other.into(),
-                expected,
-            });
+            return Err(ParamsError::Value { name: "target_session_attrs", value: other.into(), expected });
         }
     });
     Ok(())
@@ -479,11 +397,9 @@ mod tests {
 
     #[test]
     fn a_uri_is_taken_apart() {
-        let params = ConnectParams::resolve(
-            "postgres://ada:s%40cret@db1:6000,[::1]:6001/app?sslmode=disable",
-            &none,
-        )
-        .unwrap();
+        let params =
+            ConnectParams::resolve("postgres://ada:s%40cret@db1:6000,[::1]:6001/app?sslmode=disable", &none)
+                .unwrap();
         assert_eq!(params.address(), "db1:6000,::1:6001, database \"app\"");
         assert_eq!(params.config().get_password(), Some("s@cret".as_bytes()));
         assert_eq!(params.config().get_user(), Some("ada"));
@@ -510,13 +426,7 @@ mod tests {
     #[test]
     fn a_misspelt_parameter_is_refused_with_the_right_one() {
         let error = ConnectParams::resolve("hots=here", &none).unwrap_err();
-        assert_eq!(
-            error,
-            ParamsError::Unknown {
-                name: "hots".into(),
-                near: Some("host")
-            }
-        );
+        assert_eq!(error, ParamsError::Unknown { name: "hots".into(), near: Some("host") });
         let error = ConnectParams::resolve("host=h sslmode=verify", &none).unwrap_err();
         assert!(error.to_string().contains("verify-full"), "{error}");
     }

@@ -6,18 +6,13 @@
 pub(super) fn password(file: &str, host: &str, port: u16, database: &str, user: &str) -> Option<String> {
     let port = port.to_string();
     let wanted = [host, port.as_str(), database, user];
-    file.lines()
-        .filter(|line| !line.starts_with('#'))
-        .find_map(|line| {
-            let fields = fields(line);
-            let (secret, rest) = fields.split_last()?;
-            let fits = rest.len() == 4
-                && rest
-                    .iter()
-                    .zip(wanted)
-                    .all(|(field, want)| field == "*" || field == want);
-            fits.then(|| secret.clone())
-        })
+    file.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+        let fields = fields(line);
+        let (secret, rest) = fields.split_last()?;
+        let fits =
+            rest.len() == 4 && rest.iter().zip(wanted).all(|(field, want)| field == "*" || field == want);
+        fits.then(|| secret.clone())
+    })
 }
 
 /// The fields between colons; a backslash takes the next character as it is.
@@ -27,10 +22,7 @@ fn fields(line: &str) -> Vec<String> {
     while let Some(character) = characters.next() {
         match character {
             ':' if fields.len() < 5 => fields.push(String::new()),
-            '\\' => fields
-                .last_mut()
-                .into_iter()
-                .for_each(|field| field.extend(characters.next())),
+            '\\' => fields.last_mut().into_iter().for_each(|field| field.extend(characters.next())),
             other => fields.last_mut().into_iter().for_each(|field| field.push(other)),
         }
     }

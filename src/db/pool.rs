@@ -22,9 +22,7 @@ impl Pool {
     /// A pool of at most `size` connections; none is made before the first is asked for.
     pub fn new(params: &ConnectParams, size: usize) -> Result<Self, Error> {
         let tls = params.tls_connector().map_err(Error::Connection)?;
-        let config = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
+        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(params.config().clone(), tls.clone(), config);
         let timeout = params.connect_timeout();
         let inner = deadpool_postgres::Pool::builder(manager)
@@ -35,11 +33,7 @@ impl Pool {
             .wait_timeout(Some(timeout + Duration::from_secs(5)))
             .build()
             .map_err(|error| Error::Connection(error.to_string()))?;
-        Ok(Self {
-            inner,
-            tls,
-            address: params.address(),
-        })
+        Ok(Self { inner, tls, address: params.address() })
     }
 
     /// A connection of one's own until it is dropped.

@@ -70,27 +70,18 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(client: deadpool_postgres::Object, tls: MakeRustlsConnect) -> Self {
-        Self {
-            client: Some(client),
-            phase: Phase::Idle,
-            tls,
-        }
+        Self { client: Some(client), phase: Phase::Idle, tls }
     }
 
     fn client(&self) -> &deadpool_postgres::Object {
         // Only `drop` takes the client out.
-        self.client
-            .as_ref()
-            .expect("a session has its client until it is dropped")
+        self.client.as_ref().expect("a session has its client until it is dropped")
     }
 
     /// A handle that can cancel this session's statement from elsewhere.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller {
-            token: self.client().cancel_token(),
-            tls: self.tls.clone(),
-        }
+        Canceller { token: self.client().cancel_token(), tls: self.tls.clone() }
     }
 
     /// True once the connection is gone.
@@ -111,9 +102,7 @@ impl Session {
 
     /// The first row; its absence is an error.
     pub async fn query_one(&self, sql: &str, params: &[Param<'_>]) -> Result<Row, Error> {
-        self.query_opt(sql, params)
-            .await?
-            .ok_or_else(|| Error::Protocol("no row".into()))
+        self.query_opt(sql, params).await?.ok_or_else(|| Error::Protocol("no row".into()))
     }
 
     /// Rows affected by one statement.
@@ -166,9 +155,7 @@ impl Session {
         if changed == 1 {
             return Ok(());
         }
-        Err(Error::Protocol(format!(
-            "a checkpoint changed {changed} rows instead of 1"
-        )))
+        Err(Error::Protocol(format!("a checkpoint changed {changed} rows instead of 1")))
     }
 
     /// ROLLBACK.

@@ -34,9 +34,7 @@ pub(super) fn connector(verify: Verify, root_file: Option<&str>) -> Result<MakeR
                 Verify::Authority => Some(chain_verifier(&provider, root_file)?),
                 Verify::Nothing | Verify::AuthorityAndName => None,
             };
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(NameBlind { provider, inner }))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(NameBlind { provider, inner }))
         }
     };
     Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
@@ -65,10 +63,7 @@ fn roots(file: Option<&str>) -> Result<RootCertStore, String> {
         }
     }
     if store.is_empty() {
-        return Err(format!(
-            "no root certificate found in {}",
-            file.unwrap_or("the system's store")
-        ));
+        return Err(format!("no root certificate found in {}", file.unwrap_or("the system's store")));
     }
     Ok(store)
 }
@@ -122,8 +117,6 @@ impl ServerCertVerifier for NameBlind {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -20,12 +20,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(super) fn new(spot: &Spot, message: String, hint: Option<String>) -> Self {
-        Self {
-            message,
-            hint,
-            place: spot.place(),
-            excerpt: spot.excerpt(),
-        }
+        Self { message, hint, place: spot.place(), excerpt: spot.excerpt() }
     }
 
     /// What is wrong, in one sentence, with the value seen.
@@ -80,6 +75,18 @@ impl JobErrors {
     }
 }
 
+impl TryFrom<Vec<Diagnostic>> for JobErrors {
+    type Error = NoErrors;
+
+    fn try_from(found: Vec<Diagnostic>) -> Result<Self, NoErrors> {
+        if found.is_empty() { Err(NoErrors) } else { Ok(Self(found)) }
+    }
+}
+
+/// There was nothing to complain about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoErrors;
+
 impl<'a> IntoIterator for &'a JobErrors {
     type Item = &'a Diagnostic;
     type IntoIter = std::slice::Iter<'a, Diagnostic>;
@@ -125,11 +132,7 @@ struct Fault {
 
 impl Faults {
     pub(super) fn add(&mut self, spot: &Spot, message: impl Into<String>, hint: Option<String>) {
-        self.0.push(Fault {
-            spot: spot.clone(),
-            message: message.into(),
-            hint,
-        });
+        self.0.push(Fault { spot: spot.clone(), message: message.into(), hint });
     }
 
     /// Adds what was found behind a syntax error, but only what cannot be a consequence of it: nothing on its line, and

@@ -61,18 +61,12 @@ impl Written {
             faults.add(&at, format!("{what} {fault}"), None);
             return Self::broken(at);
         }
-        Self {
-            text: text.to_owned(),
-            at,
-        }
+        Self { text: text.to_owned(), at }
     }
 
     /// Something was written here, and a fault about it was found.
     pub(super) fn broken(at: Spot) -> Self {
-        Self {
-            text: String::new(),
-            at,
-        }
+        Self { text: String::new(), at }
     }
 }
 
@@ -118,19 +112,13 @@ impl Draft {
     fn check_table(&self, faults: &mut Faults) -> Option<TableName> {
         let Some(written) = &self.table else {
             let hint = "name the table to change, such as `orders` or `app.orders`";
-            faults.add(
-                &self.home.of("table"),
-                "`table` is missing",
-                Some(hint.to_owned()),
-            );
+            faults.add(&self.home.of("table"), "`table` is missing", Some(hint.to_owned()));
             return None;
         };
         if written.text.is_empty() {
             return None;
         }
-        TableName::parse(&written.text)
-            .map_err(|why| faults.add(&written.at, why, None))
-            .ok()
+        TableName::parse(&written.text).map_err(|why| faults.add(&written.at, why, None)).ok()
     }
 
     fn check_key(&self, faults: &mut Faults) {
@@ -179,11 +167,7 @@ impl Draft {
 
     fn check_settings(&self, faults: &mut Faults) {
         if let Err(why) = check_knobs(&self.pace.knobs) {
-            faults.add(
-                &self.setting_at(["min_rows_per_batch", "max_rows_per_batch"]),
-                why,
-                None,
-            );
+            faults.add(&self.setting_at(["min_rows_per_batch", "max_rows_per_batch"]), why, None);
         }
         let batch_ms = self.pace.knobs.batch_time_ms;
         if let Some(timeout_ms) = self.limits.statement_timeout_ms.filter(|ms| *ms <= batch_ms) {
@@ -199,9 +183,7 @@ impl Draft {
     /// The first of the settings that was written.
     fn setting_at(&self, settings: [&str; 2]) -> Spot {
         let written = settings.iter().find_map(|setting| self.settings_at.get(setting));
-        written
-            .cloned()
-            .unwrap_or_else(|| self.home.of(&settings[0].replace('_', "-")))
+        written.cloned().unwrap_or_else(|| self.home.of(&settings[0].replace('_', "-")))
     }
 
     fn into_job(self, table: TableName) -> Job {
@@ -223,9 +205,7 @@ impl Draft {
             key: self.key.into_iter().map(|column| column.text).collect(),
             set,
             filter: text(self.filter),
-            lookup: text(self.from)
-                .zip(text(self.on))
-                .map(|(from, on)| Lookup { from, on }),
+            lookup: text(self.from).zip(text(self.on)).map(|(from, on)| Lookup { from, on }),
             pace: self.pace,
             limits: self.limits,
             marks,
@@ -244,11 +224,7 @@ fn check_unique<'a>(whole: &str, columns: impl Iterator<Item = &'a Written>, fau
     let mut seen: Vec<&str> = Vec::new();
     for column in columns.filter(|column| !column.text.is_empty()) {
         if seen.contains(&column.text.as_str()) {
-            faults.add(
-                &column.at,
-                format!("column `{}` is twice in {whole}", column.text),
-                None,
-            );
+            faults.add(&column.at, format!("column `{}` is twice in {whole}", column.text), None);
         }
         seen.push(&column.text);
     }

@@ -14,36 +14,20 @@ use super::pace::{Kind, Limits, Pace, Settings};
 use super::source::{Source, Spot};
 use super::suggest::did_you_mean;
 
-const KEYS: [&str; 9] = [
-    "description",
-    "table",
-    "key",
-    "where",
-    "from",
-    "on",
-    "set",
-    "pace",
-    "limits",
-];
+const KEYS: [&str; 9] = ["description", "table", "key", "where", "from", "on", "set", "pace", "limits"];
 
 type Entry<'a> = (&'a str, Range<usize>, &'a Spanned<DeValue<'a>>);
 
 /// Reads the file as far as it can be read. Faults of the syntax come first: what was found behind them may be their
 /// consequence, so the caller keeps the two apart.
 pub(super) fn read(path: &str, text: &str) -> (Draft, Faults, Faults) {
-    let source = Arc::new(Source::File {
-        path: path.to_owned(),
-        text: text.to_owned(),
-    });
+    let source = Arc::new(Source::File { path: path.to_owned(), text: text.to_owned() });
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut syntax = Faults::default();
     for error in &errors {
         add_syntax_fault(error, &source, text, &mut syntax);
     }
-    let mut reader = Reader {
-        source: &source,
-        faults: Faults::default(),
-    };
+    let mut reader = Reader { source: &source, faults: Faults::default() };
     let mut draft = Draft::new(Home::File(Arc::clone(&source)));
     for entry in entries(table.get_ref()) {
         reader.top(&mut draft, entry);
@@ -67,10 +51,8 @@ fn add_syntax_fault(error: &Error, source: &Arc<Source>, text: &str, faults: &mu
 
 /// The entries in the order of the file: a TOML table does not keep it, but `set` is shown and stored in it.
 fn entries<'a>(table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
-    let mut entries: Vec<Entry<'a>> = table
-        .iter()
-        .map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
-        .collect();
+    let mut entries: Vec<Entry<'a>> =
+        table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value)).collect();
     entries.sort_by_key(|(_, span, _)| span.start);
     entries
 }
@@ -112,10 +94,9 @@ impl Reader<'_> {
     fn key(&mut self, draft: &mut Draft, value: &Spanned<DeValue<'_>>) {
         draft.key_at = Some(self.spot(&value.span()));
         draft.key = match value.get_ref() {
-            DeValue::Array(columns) => columns
-                .iter()
-                .map(|column| self.text("a column of `key`", column))
-                .collect(),
+            DeValue::Array(columns) => {
+                columns.iter().map(|column| self.text("a column of `key`", column)).collect()
+            }
             DeValue::String(_) => vec![self.text("`key`", value)],
             _ => {
                 self.wrong_type("`key`", "a column such as \"id\" or an array of columns", value);
@@ -150,10 +131,7 @@ impl Reader<'_> {
             DeValue::Table(_) => Some("a name with a dot needs quotes: set.\"a.b\" = \"…\"".to_owned()),
             DeValue::Datetime(_) | DeValue::Array(_) => None,
         };
-        let message = format!(
-            "{what} is {}, not a text in quotes",
-            with_article(value.get_ref())
-        );
+        let message = format!("{what} is {}, not a text in quotes", with_article(value.get_ref()));
         self.faults.add(&at, message, hint);
         Written::broken(at)
     }
@@ -206,8 +184,7 @@ impl Reader<'_> {
     fn wrong_type(&mut self, what: &str, wanted: &str, value: &Spanned<DeValue<'_>>) {
         let found = with_article(value.get_ref());
         let at = self.spot(&value.span());
-        self.faults
-            .add(&at, format!("{what} is {found}, not {wanted}"), None);
+        self.faults.add(&at, format!("{what} is {found}, not {wanted}"), None);
     }
 
     fn unknown_key(
@@ -223,8 +200,7 @@ impl Reader<'_> {
             (None, None) => None,
         };
         let at = self.spot(span);
-        self.faults
-            .add(&at, format!("unknown key `{}`", key.escape_debug()), hint);
+        self.faults.add(&at, format!("unknown key `{}`", key.escape_debug()), hint);
     }
 }
 

@@ -15,7 +15,7 @@ mod table;
 mod text;
 pub mod units;
 
-pub use diagnostic::{Diagnostic, JobErrors};
+pub use diagnostic::{Diagnostic, JobErrors, NoErrors};
 pub use name::{JobName, JobNameError};
 pub use pace::{Limits, Mode, Pace, turn_knob};
 pub use parts::JobParts;
@@ -159,18 +159,7 @@ impl Job {
 impl PartialEq for Job {
     fn eq(&self, other: &Self) -> bool {
         // Spelled out without `..`, so that a new field cannot be forgotten here.
-        let Self {
-            name,
-            description,
-            table,
-            key,
-            set,
-            filter,
-            lookup,
-            pace,
-            limits,
-            marks: _,
-        } = self;
+        let Self { name, description, table, key, set, filter, lookup, pace, limits, marks: _ } = self;
         (name, description, table, key) == (&other.name, &other.description, &other.table, &other.key)
             && (set, filter, lookup) == (&other.set, &other.filter, &other.lookup)
             && (pace, limits) == (&other.pace, &other.limits)
@@ -207,10 +196,7 @@ impl SetMark {
 
 impl Assignment {
     fn new((column, expression): (Written, Written)) -> Self {
-        Self {
-            column: column.text,
-            expression: expression.text,
-        }
+        Self { column: column.text, expression: expression.text }
     }
 }
 

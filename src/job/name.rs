@@ -54,11 +54,7 @@ impl JobName {
 
     /// The name for a job that was given none: `text` with every odd character replaced, cut to what is allowed.
     pub(super) fn coined(text: &str) -> Self {
-        let name: String = text
-            .chars()
-            .map(|c| if is_allowed(c) { c } else { '_' })
-            .take(LEN_MAX)
-            .collect();
+        let name: String = text.chars().map(|c| if is_allowed(c) { c } else { '_' }).take(LEN_MAX).collect();
         Self(if name.is_empty() { "_".to_owned() } else { name })
     }
 
@@ -87,11 +83,7 @@ mod tests {
     fn a_name_of_63_characters_is_the_longest() {
         assert!(JobName::new(&"a".repeat(63)).is_ok());
         let error = JobName::new(&"a".repeat(64)).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("the name of a job has 64 characters, more than 63: `aaa")
-        );
+        assert!(error.to_string().starts_with("the name of a job has 64 characters, more than 63: `aaa"));
     }
 
     #[test]

@@ -55,12 +55,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         const LOCK_TIMEOUT_MS: NonZeroU32 = NonZeroU32::new(200).unwrap();
-        Self {
-            lock_timeout_ms: LOCK_TIMEOUT_MS,
-            statement_timeout_ms: None,
-            retries: 10,
-            max_bad_rows: 0,
-        }
+        Self { lock_timeout_ms: LOCK_TIMEOUT_MS, statement_timeout_ms: None, retries: 10, max_bad_rows: 0 }
     }
 }
 
@@ -106,10 +101,7 @@ pub(super) trait Settings: Default {
     }
 
     fn kind(setting: &str) -> Option<Kind> {
-        Self::ALL
-            .iter()
-            .find(|(name, _)| *name == setting)
-            .map(|(_, kind)| *kind)
+        Self::ALL.iter().find(|(name, _)| *name == setting).map(|(_, kind)| *kind)
     }
 }
 
@@ -141,16 +133,8 @@ impl Settings for Pace {
             ("min_rows_per_batch", knobs.min_rows_per_batch.to_string()),
             ("max_rows_per_batch", knobs.max_rows_per_batch.to_string()),
         ];
-        all.extend(
-            knobs
-                .max_rows_per_s
-                .map(|rows| ("max_rows_per_second", rows.to_string())),
-        );
-        all.extend(
-            knobs
-                .max_wal_bytes_per_s
-                .map(|bytes| ("max_wal_per_second", format_bytes(bytes))),
-        );
+        all.extend(knobs.max_rows_per_s.map(|rows| ("max_rows_per_second", rows.to_string())));
+        all.extend(knobs.max_wal_bytes_per_s.map(|bytes| ("max_wal_per_second", format_bytes(bytes))));
         all
     }
 }
@@ -176,10 +160,7 @@ impl Settings for Limits {
 
     fn written(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![("lock_timeout", format_duration_ms(self.lock_timeout_ms))];
-        all.extend(
-            self.statement_timeout_ms
-                .map(|ms| ("statement_timeout", format_duration_ms(ms))),
-        );
+        all.extend(self.statement_timeout_ms.map(|ms| ("statement_timeout", format_duration_ms(ms))));
         all.push(("retries", self.retries.to_string()));
         all.push(("max_bad_rows", self.max_bad_rows.to_string()));
         all
@@ -200,9 +181,7 @@ pub fn turn_knob(knobs: &mut Knobs, knob: &str, value: &str) -> Result<(), Strin
 pub(super) fn check_knobs(knobs: &Knobs) -> Result<(), String> {
     let (min, max) = (knobs.min_rows_per_batch, knobs.max_rows_per_batch);
     if min > max {
-        return Err(format!(
-            "min_rows_per_batch is {min}, more than max_rows_per_batch, which is {max}"
-        ));
+        return Err(format!("min_rows_per_batch is {min}, more than max_rows_per_batch, which is {max}"));
     }
     Ok(())
 }
@@ -216,10 +195,7 @@ fn turn_one(knobs: &mut Knobs, knob: &str, value: &str) -> Result<(), String> {
         "max_rows_per_second" => knobs.max_rows_per_s = ceiling(value, parse_rows_per_s)?,
         "max_wal_per_second" => knobs.max_wal_bytes_per_s = ceiling(value, parse_bytes)?,
         unknown => {
-            return Err(unknown_setting(
-                unknown,
-                Pace::names().filter(|name| *name != "mode"),
-            ));
+            return Err(unknown_setting(unknown, Pace::names().filter(|name| *name != "mode")));
         }
     }
     Ok(())
@@ -278,17 +254,9 @@ mod tests {
 
     #[test]
     fn every_setting_that_is_written_is_one_that_is_known() {
-        let names: Vec<_> = Limits::default()
-            .written()
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
+        let names: Vec<_> = Limits::default().written().into_iter().map(|(name, _)| name).collect();
         assert!(names.iter().all(|name| Limits::kind(name).is_some()));
-        let names: Vec<_> = Pace::default()
-            .written()
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
+        let names: Vec<_> = Pace::default().written().into_iter().map(|(name, _)| name).collect();
         assert!(names.iter().all(|name| Pace::kind(name).is_some()));
     }
 }

@@ -40,24 +40,14 @@ pub(super) fn read(parts: JobParts) -> (Draft, Faults) {
     let mut faults = Faults::default();
     let mut draft = Draft::new(Home::Flags);
     let mut text = |flag: &str, text: &String| Written::new(flag, text, Spot::flag(flag, text), &mut faults);
-    draft.description = parts
-        .description
-        .as_ref()
-        .map(|value| text("--description", value));
+    draft.description = parts.description.as_ref().map(|value| text("--description", value));
     draft.table = Some(text("--table", &parts.table));
     draft.key = parts.key.iter().map(|value| text("--key", value)).collect();
-    draft.key_at = draft
-        .key
-        .first()
-        .map(|_| Spot::flag("--key", &parts.key.join(", ")));
+    draft.key_at = draft.key.first().map(|_| Spot::flag("--key", &parts.key.join(", ")));
     draft.filter = parts.filter.as_ref().map(|value| text("--where", value));
     draft.from = parts.from.as_ref().map(|value| text("--from", value));
     draft.on = parts.on.as_ref().map(|value| text("--on", value));
-    draft.set = parts
-        .set
-        .iter()
-        .map(|value| assignment(value, &mut faults))
-        .collect();
+    draft.set = parts.set.iter().map(|value| assignment(value, &mut faults)).collect();
     draft.set_at = parts.set.first().map(|value| Spot::flag("--set", value));
     draft.pace = settings(&parts.pace, &mut draft.settings_at, &mut faults);
     draft.limits = settings(&parts.limits, &mut draft.settings_at, &mut faults);
@@ -78,12 +68,7 @@ fn assignment(text: &str, faults: &mut Faults) -> (Written, Written) {
     let name_start = text.len() - text.trim_start().len();
     let name_end = text[..expression_start - 1].trim_end().len();
     (
-        Written::new(
-            "the column of `--set`",
-            &column,
-            all.part(&(name_start..name_end)),
-            faults,
-        ),
+        Written::new("the column of `--set`", &column, all.part(&(name_start..name_end)), faults),
         Written::new(
             "the expression of `--set`",
             expression,

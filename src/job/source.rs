@@ -59,28 +59,19 @@ impl Source {
 impl Spot {
     /// The whole source, for what cannot be pointed at because it is missing.
     pub(super) fn whole(source: &Arc<Source>) -> Self {
-        Self {
-            source: Arc::clone(source),
-            span: None,
-        }
+        Self { source: Arc::clone(source), span: None }
     }
 
     /// The bytes of `span`. A span that does not fit the text is moved to the nearest character that does.
     pub(super) fn at(source: &Arc<Source>, span: &Range<usize>) -> Self {
         let start = floor_char_boundary(source.text(), span.start);
         let end = floor_char_boundary(source.text(), span.end).max(start);
-        Self {
-            source: Arc::clone(source),
-            span: Some(start..end),
-        }
+        Self { source: Arc::clone(source), span: Some(start..end) }
     }
 
     /// A flag and the whole of its value.
     pub(super) fn flag(name: &str, text: &str) -> Self {
-        let source = Arc::new(Source::Flag {
-            name: name.to_owned(),
-            text: text.to_owned(),
-        });
+        let source = Arc::new(Source::Flag { name: name.to_owned(), text: text.to_owned() });
         if text.is_empty() {
             return Self::whole(&source);
         }
@@ -117,9 +108,7 @@ impl Spot {
         let span = self.span.clone()?;
         let text = self.source.text();
         let line_start = self.line_start();
-        let line_end = text[line_start..]
-            .find('\n')
-            .map_or(text.len(), |at| line_start + at);
+        let line_end = text[line_start..].find('\n').map_or(text.len(), |at| line_start + at);
         let shown_end = span.end.min(line_end);
         Some(Excerpt {
             line_no: match &*self.source {
@@ -174,10 +163,7 @@ mod tests {
     use super::*;
 
     fn spot(text: &str, span: Range<usize>) -> Spot {
-        let source = Arc::new(Source::File {
-            path: "x.toml".into(),
-            text: text.into(),
-        });
+        let source = Arc::new(Source::File { path: "x.toml".into(), text: text.into() });
         Spot::at(&source, &span)
     }
 

@@ -25,17 +25,11 @@ impl TableName {
         let (first, rest) = part(text).map_err(|why| format!("{why}: `{seen}`"))?;
         let Some(rest) = rest.strip_prefix('.') else {
             nothing_left(rest).map_err(|why| format!("{why}: `{seen}`"))?;
-            return Ok(Self {
-                schema: None,
-                name: first,
-            });
+            return Ok(Self { schema: None, name: first });
         };
         let (second, rest) = part(rest).map_err(|why| format!("{why}: `{seen}`"))?;
         nothing_left(rest).map_err(|why| format!("{why}: `{seen}`"))?;
-        Ok(Self {
-            schema: Some(first),
-            name: second,
-        })
+        Ok(Self { schema: Some(first), name: second })
     }
 }
 
@@ -66,10 +60,7 @@ fn part(text: &str) -> Result<(String, &str), String> {
         None => plain_part(text)?,
     };
     if name.len() > NAME_BYTES_MAX {
-        return Err(format!(
-            "a name of {} bytes, PostgreSQL keeps {NAME_BYTES_MAX}",
-            name.len()
-        ));
+        return Err(format!("a name of {} bytes, PostgreSQL keeps {NAME_BYTES_MAX}", name.len()));
     }
     if name.contains('\0') {
         return Err("a zero byte in the name of a table".to_owned());
@@ -133,10 +124,7 @@ mod tests {
     #[test]
     fn unquoted_parts_are_folded_and_quoted_parts_are_not() {
         assert_eq!(parts("Orders"), (None, "orders".into()));
-        assert_eq!(
-            parts(r#"App."Odd.Name""#),
-            (Some("app".into()), "Odd.Name".into())
-        );
+        assert_eq!(parts(r#"App."Odd.Name""#), (Some("app".into()), "Odd.Name".into()));
         assert_eq!(parts(r#" "a""b" . c$1 "#), (Some("a\"b".into()), "c$1".into()));
         // PostgreSQL folds only A to Z in a UTF-8 database.
         assert_eq!(parts("GRÖSSE"), (None, "grÖsse".into()));

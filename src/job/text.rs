@@ -42,11 +42,7 @@ pub(super) fn definition(job: &Job) -> String {
         }
     }
     for assignment in &job.set {
-        item(
-            &mut out,
-            &format!("set.{}", bare_or_basic(&assignment.column)),
-            &assignment.expression,
-        );
+        item(&mut out, &format!("set.{}", bare_or_basic(&assignment.column)), &assignment.expression);
     }
     out
 }
@@ -55,18 +51,12 @@ pub(super) fn definition(job: &Job) -> String {
 /// run together to the same bytes.
 pub(super) fn fingerprint(job: &Job) -> String {
     let mut hash = Sha256::new();
-    let (from, on) = job
-        .lookup
-        .as_ref()
-        .map(|lookup| (&lookup.from, &lookup.on))
-        .unzip();
+    let (from, on) = job.lookup.as_ref().map(|lookup| (&lookup.from, &lookup.on)).unzip();
     feed(&mut hash, FINGERPRINT_VERSION);
     feed_optional(&mut hash, job.table.schema.as_ref());
     feed(&mut hash, job.table.name.as_bytes());
     feed_count(&mut hash, job.key.len());
-    job.key
-        .iter()
-        .for_each(|column| feed(&mut hash, column.as_bytes()));
+    job.key.iter().for_each(|column| feed(&mut hash, column.as_bytes()));
     feed_count(&mut hash, job.set.len());
     for assignment in &job.set {
         feed(&mut hash, assignment.column.as_bytes());

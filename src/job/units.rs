@@ -11,25 +11,17 @@ use jiff::SignedDuration;
 /// The largest count and the most bytes: what a `bigint` of the control schema holds.
 pub const COUNT_MAX: u64 = i64::MAX as u64;
 
-const UNITS: [(&str, u64); 4] = [
-    ("TiB", bytesize::TIB),
-    ("GiB", bytesize::GIB),
-    ("MiB", bytesize::MIB),
-    ("KiB", bytesize::KIB),
-];
+const UNITS: [(&str, u64); 4] =
+    [("TiB", bytesize::TIB), ("GiB", bytesize::GIB), ("MiB", bytesize::MIB), ("KiB", bytesize::KIB)];
 
 /// A duration such as `200ms` or `1m 30s`, in milliseconds, within `allowed` milliseconds.
 pub fn parse_duration_ms(text: &str, allowed: &RangeInclusive<u32>) -> Result<NonZeroU32, String> {
-    let duration: SignedDuration = text.trim().parse().map_err(|_| {
-        format!(
-            "`{}` is not a duration such as `200ms` or `5s`",
-            text.escape_debug()
-        )
-    })?;
+    let duration: SignedDuration = text
+        .trim()
+        .parse()
+        .map_err(|_| format!("`{}` is not a duration such as `200ms` or `5s`", text.escape_debug()))?;
     if duration.subsec_nanos() % 1_000_000 != 0 {
-        return Err(format!(
-            "`{text}` is not a whole number of milliseconds such as `200ms`"
-        ));
+        return Err(format!("`{text}` is not a whole number of milliseconds such as `200ms`"));
     }
     u32::try_from(duration.as_millis())
         .ok()
@@ -44,10 +36,8 @@ pub fn parse_duration_ms(text: &str, allowed: &RangeInclusive<u32>) -> Result<No
 /// An amount of bytes such as `16MiB` or `16777216`; at least 1.
 pub fn parse_bytes(text: &str) -> Result<NonZeroU64, String> {
     let seen = text.escape_debug();
-    let bytes: ByteSize = text
-        .trim()
-        .parse()
-        .map_err(|_| format!("`{seen}` is not an amount of bytes such as `16MiB`"))?;
+    let bytes: ByteSize =
+        text.trim().parse().map_err(|_| format!("`{seen}` is not an amount of bytes such as `16MiB`"))?;
     NonZeroU64::new(bytes.as_u64())
         .filter(|bytes| bytes.get() <= COUNT_MAX)
         .ok_or_else(|| format!("`{seen}` is not between 1 byte and 8 EiB"))
@@ -62,10 +52,7 @@ pub fn parse_count(text: &str, allowed: &RangeInclusive<u64>) -> Result<u64, Str
         Ok(count) if allowed.contains(&count) => Ok(count),
         // `-1` and numbers beyond 64 bits are numbers all the same.
         _ if is_number(&digits) => Err(format!("`{seen}` is not between {from} and {to}")),
-        _ => Err(format!(
-            "`{seen}` is not a whole number such as `{}`",
-            1000.clamp(*from, *to)
-        )),
+        _ => Err(format!("`{seen}` is not a whole number such as `{}`", 1000.clamp(*from, *to))),
     }
 }
 
@@ -90,10 +77,7 @@ pub fn format_duration_ms(ms: NonZeroU32) -> String {
 pub fn format_bytes(bytes: NonZeroU64) -> String {
     let bytes = bytes.get();
     let unit = UNITS.into_iter().find(|(_, size)| bytes.is_multiple_of(*size));
-    unit.map_or_else(
-        || bytes.to_string(),
-        |(name, size)| format!("{}{name}", bytes / size),
-    )
+    unit.map_or_else(|| bytes.to_string(), |(name, size)| format!("{}{name}", bytes / size))
 }
 
 fn plain_duration(ms: u32) -> String {

@@ -36,11 +36,7 @@ pub struct Check<'a> {
 impl<'a> Check<'a> {
     fn around(clause: Clause<'a>, before: &str, text: &str, after: &str) -> Self {
         let before = format!("EXPLAIN {before}");
-        Self {
-            sql: format!("{before}{text}{after}"),
-            clause,
-            offset: before.chars().count(),
-        }
+        Self { sql: format!("{before}{text}{after}"), clause, offset: before.chars().count() }
     }
 }
 
@@ -52,12 +48,7 @@ pub fn checks<'a>(target: &Target, change: &'a Change) -> Vec<Check<'a>> {
     if let Some((item, on)) = &change.lookup {
         // A FROM item must not bring a WHERE of its own: in parentheses it could not.
         let join = format!("SELECT 1 FROM {from} CROSS JOIN LATERAL (SELECT 1 FROM ");
-        all.push(Check::around(
-            Clause::From,
-            &format!("SELECT 1 FROM {from}, "),
-            item,
-            "\n",
-        ));
+        all.push(Check::around(Clause::From, &format!("SELECT 1 FROM {from}, "), item, "\n"));
         all.push(Check::around(Clause::From, &join, item, "\n) AS found"));
         from = format!("{from}, {item}\n");
         all.extend(condition(Clause::On, &from, on));
@@ -69,11 +60,7 @@ pub fn checks<'a>(target: &Target, change: &'a Change) -> Vec<Check<'a>> {
         all.extend(condition(Clause::Where, &from, filter));
     }
     let whole = format!("EXPLAIN {}", update(target, change, Bounds::Through));
-    all.push(Check {
-        sql: whole,
-        clause: Clause::Whole,
-        offset: 0,
-    });
+    all.push(Check { sql: whole, clause: Clause::Whole, offset: 0 });
     all
 }
 
@@ -87,12 +74,7 @@ fn condition<'a>(clause: Clause<'a>, from: &str, text: &str) -> [Check<'a>; 2] {
 fn value<'a>(clause: Clause<'a>, from: &str, text: &str) -> [Check<'a>; 3] {
     [
         Check::around(clause, "SELECT ", text, &format!("\nFROM {from}")),
-        Check::around(
-            clause,
-            &format!("SELECT 1 FROM {from} WHERE ("),
-            text,
-            "\n) IS NULL",
-        ),
+        Check::around(clause, &format!("SELECT 1 FROM {from} WHERE ("), text, "\n) IS NULL"),
         Check::around(clause, "SELECT (SELECT ", text, &format!("\n) FROM {from}")),
     ]
 }
@@ -109,15 +91,9 @@ mod tests {
             alias: Ident("größe".into()),
             key: Vec::new(),
         };
-        let change = Change {
-            set: vec![(Ident("a".into()), "b + 1".into())],
-            filter: Some("c".into()),
-            lookup: None,
-        };
-        for check in checks(&target, &change)
-            .iter()
-            .filter(|check| check.clause != Clause::Whole)
-        {
+        let change =
+            Change { set: vec![(Ident("a".into()), "b + 1".into())], filter: Some("c".into()), lookup: None };
+        for check in checks(&target, &change).iter().filter(|check| check.clause != Clause::Whole) {
             let text: String = check.sql.chars().skip(check.offset).collect();
             assert!(text.starts_with("b + 1") || text.starts_with('c'), "{text}");
         }

@@ -20,11 +20,7 @@ pub fn grid(target: &Target, bounds: Bounds) -> String {
         Bounds::AfterAndThrough => 2 * n + 1,
     };
     let names: Vec<_> = (1..=n).map(|i| format!("k{i}")).collect();
-    let select: Vec<_> = columns
-        .iter()
-        .zip(&names)
-        .map(|(c, k)| format!("{c} AS {k}"))
-        .collect();
+    let select: Vec<_> = columns.iter().zip(&names).map(|(c, k)| format!("{c} AS {k}")).collect();
     let previous: Vec<_> = names.iter().map(|k| format!("grid.{k}")).collect();
     let step: Vec<_> = names.iter().map(|k| format!("step.{k}")).collect();
     let out: Vec<_> = names.iter().map(|k| format!("{k}::text")).collect();
@@ -52,11 +48,7 @@ pub fn grid(target: &Target, bounds: Bounds) -> String {
 /// How many keys `(after, through]` has; asked only of the last, short cell of a range.
 #[must_use]
 pub fn count(target: &Target, bounds: Bounds) -> String {
-    format!(
-        "SELECT count(*)\nFROM {}\nWHERE {}",
-        target.source(),
-        target.between(bounds)
-    )
+    format!("SELECT count(*)\nFROM {}\nWHERE {}", target.source(), target.between(bounds))
 }
 
 /// The last key of the leaf as one `text[]`, no row if the leaf is empty.
@@ -80,11 +72,7 @@ mod tests {
     use crate::sql::{Ident, Qualified};
 
     fn events() -> Target {
-        let column = |name: &str, ty| KeyColumn {
-            name: name.into(),
-            ty,
-            collate: None,
-        };
+        let column = |name: &str, ty| KeyColumn { name: name.into(), ty, collate: None };
         Target {
             table: Qualified::new("app", "events"),
             alias: Ident("events".into()),

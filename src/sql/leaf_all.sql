@@ -1,4 +1,4 @@
-SELECT number, relation, name
+SELECT number, relation, schema, name
 FROM pgbackfill.leaf
 WHERE run = $1
 ORDER BY number

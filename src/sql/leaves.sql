@@ -5,6 +5,7 @@ SELECT c.oid AS relation,
        c.relkind::text AS kind,
        -- Never analyzed (-1, and 0 without pages before version 14): then about 100 bytes a row is assumed.
        CASE WHEN c.reltuples < 0 OR c.relpages = 0 THEN pg_relation_size(c.oid) / 100 ELSE c.reltuples END::bigint AS rows_estimated,
+       has_any_column_privilege(c.oid, 'SELECT') AND has_any_column_privilege(c.oid, 'UPDATE') AS may_change,
        (SELECT string_agg(concat_ws(' ', a.attname, a.atttypid::regtype, a.attcollation), ', ' ORDER BY a.attname)
         FROM pg_attribute AS a
         WHERE a.attrelid = c.oid

@@ -29,10 +29,7 @@ pub struct Qualified {
 impl Qualified {
     /// From two unquoted names.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            schema: Ident(schema.into()),
-            name: Ident(name.into()),
-        }
+        Self { schema: Ident(schema.into()), name: Ident(name.into()) }
     }
 }
 
@@ -58,10 +55,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_end_its_own_quotes() {
-        assert_eq!(
-            Ident(r#"a"; DROP TABLE t; --"#.into()).to_string(),
-            r#""a""; DROP TABLE t; --""#
-        );
+        assert_eq!(Ident(r#"a"; DROP TABLE t; --"#.into()).to_string(), r#""a""; DROP TABLE t; --""#);
         assert_eq!(Qualified::new("app", "Order").to_string(), r#""app"."Order""#);
     }
 }

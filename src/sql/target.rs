@@ -58,11 +58,7 @@ impl Target {
         match bounds {
             Bounds::Through => through,
             Bounds::AfterAndThrough => {
-                format!(
-                    "{through}\nAND {} > {}",
-                    row(&self.columns()),
-                    row(&parameters(n + 1, n))
-                )
+                format!("{through}\nAND {} > {}", row(&self.columns()), row(&parameters(n + 1, n)))
             }
         }
     }
@@ -89,11 +85,7 @@ fn enclosed(expression: &str) -> String {
 /// The UPDATE of one batch: the rows of `(after, through]` that the predicate selects.
 #[must_use]
 pub fn update(target: &Target, change: &Change, bounds: Bounds) -> String {
-    let set: Vec<_> = change
-        .set
-        .iter()
-        .map(|(column, e)| format!("{column} = {}", enclosed(e)))
-        .collect();
+    let set: Vec<_> = change.set.iter().map(|(column, e)| format!("{column} = {}", enclosed(e))).collect();
     let mut sql = format!("UPDATE {}\nSET {}", target.source(), set.join(",\n    "));
     // Writing to a String cannot fail.
     if let Some((from, _)) = &change.lookup {
@@ -134,11 +126,7 @@ mod tests {
         Target {
             table: Qualified::new("public", "orders_2024"),
             alias: Ident("orders".into()),
-            key: vec![KeyColumn {
-                name: "id".into(),
-                ty: KeyType::BigInt,
-                collate: None,
-            }],
+            key: vec![KeyColumn { name: "id".into(), ty: KeyType::BigInt, collate: None }],
         }
     }
 

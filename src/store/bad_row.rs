@@ -36,17 +36,13 @@ pub async fn bad_row_in_txn(session: &Session, run: RunId, leaf: LeafNo, row: &B
 
 /// How many there are.
 pub async fn bad_rows_count(session: &Session, run: RunId) -> Result<u64, Error> {
-    let row = session
-        .query_one(fixed::BAD_ROW_COUNT, &[(&run.0, Type::INT8)])
-        .await?;
+    let row = session.query_one(fixed::BAD_ROW_COUNT, &[(&run.0, Type::INT8)]).await?;
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
 
 /// The latest of them.
 pub async fn bad_rows(session: &Session, run: RunId, limit: i64) -> Result<Vec<BadRow>, Error> {
-    let rows = session
-        .query(fixed::BAD_ROW_LIST, &[(&run.0, Type::INT8), (&limit, Type::INT8)])
-        .await?;
+    let rows = session.query(fixed::BAD_ROW_LIST, &[(&run.0, Type::INT8), (&limit, Type::INT8)]).await?;
     Ok(rows
         .iter()
         .map(|row| BadRow {

@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 use crate::db::{Error, Session};
 use crate::key::Key;
 use crate::run::RunId;
-use crate::sql::fixed;
+use crate::sql::{Qualified, fixed};
 
 /// Number of a leaf within its run, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,8 +20,8 @@ pub struct LeafNo(pub i32);
 pub struct OpenLeaf {
     /// Its number.
     pub number: LeafNo,
-    /// Its quoted name.
-    pub name: String,
+    /// Its name.
+    pub table: Qualified,
     /// The last key.
     pub bound: Key,
     /// Planned up to here.
@@ -35,8 +35,8 @@ pub struct StoredLeaf {
     pub number: LeafNo,
     /// Its object id.
     pub relation: u32,
-    /// Its quoted name.
-    pub name: String,
+    /// Its name.
+    pub table: Qualified,
 }
 
 /// Adds a leaf that was found in the catalog; nothing happens if the run has it.
@@ -46,12 +46,13 @@ pub async fn add_leaf_in_txn(
     leaf: &crate::db::catalog::Leaf,
     bound: Option<&Key>,
 ) -> Result<(), Error> {
-    let (name, shape) = (leaf.name.to_string(), leaf.shape.clone().unwrap_or_default());
+    let shape = leaf.shape.clone().unwrap_or_default();
     let bound = bound.map(|key| &key.0);
     let params = [
         (&run.0 as _, Type::INT8),
         (&leaf.relation as _, Type::OID),
-        (&name as _, Type::TEXT),
+        (&leaf.name.schema.0 as _, Type::TEXT),
+        (&leaf.name.name.0 as _, Type::TEXT),
         (&shape as _, Type::TEXT),
         (&bound as _, Type::TEXT_ARRAY),
         (&leaf.rows_estimated as _, Type::INT8),
@@ -67,19 +68,17 @@ pub async fn leaves(session: &Session, run: RunId) -> Result<Vec<StoredLeaf>, Er
         .map(|row| StoredLeaf {
             number: LeafNo(row.get("number")),
             relation: row.get("relation"),
-            name: row.get("name"),
+            table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
         })
         .collect())
 }
 
 /// The first leaf that is not planned to its end, locked.
 pub async fn next_leaf_in_txn(session: &Session, run: RunId) -> Result<Option<OpenLeaf>, Error> {
-    let row = session
-        .query_opt(fixed::LEAF_NEXT, &[(&run.0, Type::INT8)])
-        .await?;
+    let row = session.query_opt(fixed::LEAF_NEXT, &[(&run.0, Type::INT8)]).await?;
     Ok(row.map(|row| OpenLeaf {
         number: LeafNo(row.get("number")),
-        name: row.get("name"),
+        table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
         bound: Key(row.get("bound")),
         frontier: row.get::<_, Option<Vec<String>>>("frontier").map(Key),
     }))
@@ -92,10 +91,6 @@ pub async fn move_frontier_in_txn(
     leaf: LeafNo,
     to: &Key,
 ) -> Result<(), Error> {
-    let params = [
-        (&run.0 as _, Type::INT8),
-        (&leaf.0 as _, Type::INT4),
-        (&to.0 as _, Type::TEXT_ARRAY),
-    ];
+    let params = [(&run.0 as _, Type::INT8), (&leaf.0 as _, Type::INT4), (&to.0 as _, Type::TEXT_ARRAY)];
     session.execute(fixed::LEAF_FRONTIER, &params).await.map(drop)
 }

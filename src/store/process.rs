@@ -104,13 +104,7 @@ pub async fn beat(session: &Session, run: RunId, beat: &Beat<'_>) -> Result<Orde
 
 /// Says that the process has left.
 pub async fn leave(session: &Session, run: RunId, process: &str) -> Result<(), Error> {
-    session
-        .execute(
-            fixed::PROCESS_LEAVE,
-            &[(&run.0, Type::INT8), (&process, Type::TEXT)],
-        )
-        .await
-        .map(drop)
+    session.execute(fixed::PROCESS_LEAVE, &[(&run.0, Type::INT8), (&process, Type::TEXT)]).await.map(drop)
 }
 
 /// The processes that were seen in the last seconds.

@@ -9,7 +9,7 @@ use super::leaf::LeafNo;
 use crate::db::{Error, Session};
 use crate::key::{Key, KeyRange};
 use crate::run::{RangeNo, RunId, RunState};
-use crate::sql::fixed;
+use crate::sql::{Qualified, fixed};
 
 /// Who would like to keep a range, and for how long. Only a courtesy: correctness never reads it.
 #[derive(Clone, Debug)]
@@ -54,8 +54,8 @@ pub struct Claim {
     pub number: RangeNo,
     /// Its leaf.
     pub leaf: LeafNo,
-    /// The leaf's quoted name.
-    pub table: String,
+    /// The leaf's name.
+    pub table: Qualified,
     /// Its keys.
     pub keys: KeyRange,
     /// Where it stands.
@@ -105,24 +105,15 @@ fn key(row: &Row, column: &str) -> Option<Key> {
 
 /// Takes the first range that nobody holds or hints at, in a statement of its own.
 pub async fn claim(session: &Session, run: RunId, hint: &Hint) -> Result<Option<Claim>, Error> {
-    let params = [
-        (&run.0 as _, Type::INT8),
-        (&hint.worker as _, Type::TEXT),
-        (&hint.for_s as _, Type::FLOAT8),
-    ];
+    let params =
+        [(&run.0 as _, Type::INT8), (&hint.worker as _, Type::TEXT), (&hint.for_s as _, Type::FLOAT8)];
     let row = session.query_opt(fixed::RANGE_CLAIM, &params).await?;
     Ok(row.map(|row| Claim {
         number: RangeNo(row.get("number")),
         leaf: LeafNo(row.get("leaf")),
-        table: row.get("name"),
-        keys: KeyRange {
-            after: key(&row, "lo"),
-            through: Key(row.get("hi")),
-        },
-        position: Position {
-            stripe: row.get("stripe"),
-            cursor: key(&row, "cursor"),
-        },
+        table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
+        keys: KeyRange { after: key(&row, "lo"), through: Key(row.get("hi")) },
+        position: Position { stripe: row.get("stripe"), cursor: key(&row, "cursor") },
     }))
 }
 
@@ -143,9 +134,7 @@ pub async fn add_range_in_txn(
         (&hint.worker as _, Type::TEXT),
         (&hint.for_s as _, Type::FLOAT8),
     ];
-    Ok(RangeNo(
-        session.query_one(fixed::RANGE_INSERT, &params).await?.get(0),
-    ))
+    Ok(RangeNo(session.query_one(fixed::RANGE_INSERT, &params).await?.get(0)))
 }
 
 /// Reads the answer of the lock statement; no row means that another worker holds the range.
@@ -154,10 +143,7 @@ pub fn fence(rows: &[Row]) -> Option<Fence> {
     let row = rows.first()?;
     let state: &str = row.get("run_state");
     Some(Fence {
-        position: Position {
-            stripe: row.get("stripe"),
-            cursor: key(row, "cursor"),
-        },
+        position: Position { stripe: row.get("stripe"), cursor: key(row, "cursor") },
         done: row.get::<_, &str>("state") == RangeState::Done.as_str(),
         // An unknown state is a later program's: not ours to run in.
         run_state: RunState::parse(state).unwrap_or(RunState::Blocked),
@@ -207,18 +193,11 @@ impl Checkpoint {
 
 /// Gives a range up before its hint ends.
 pub async fn release(session: &Session, run: RunId, range: RangeNo, worker: &str) -> Result<(), Error> {
-    let params = [
-        (&run.0 as _, Type::INT8),
-        (&range.0 as _, Type::INT8),
-        (&worker as _, Type::TEXT),
-    ];
+    let params = [(&run.0 as _, Type::INT8), (&range.0 as _, Type::INT8), (&worker as _, Type::TEXT)];
     session.execute(fixed::RANGE_RELEASE, &params).await.map(drop)
 }
 
 /// How many ranges are open and how many leaves are not planned to their end.
 pub async fn open_work(session: &Session, run: RunId) -> Result<i64, Error> {
-    Ok(session
-        .query_one(fixed::RANGE_OPEN_COUNT, &[(&run.0, Type::INT8)])
-        .await?
-        .get(0))
+    Ok(session.query_one(fixed::RANGE_OPEN_COUNT, &[(&run.0, Type::INT8)]).await?.get(0))
 }

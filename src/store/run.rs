@@ -163,25 +163,18 @@ pub struct Totals {
 
 fn state_of(row: &Row, run: RunId) -> Result<RunState, StoreError> {
     let text: &str = row.get("state");
-    RunState::parse(text).ok_or_else(|| StoreError::Unreadable {
-        run,
-        what: format!("state \"{text}\""),
-    })
+    RunState::parse(text).ok_or_else(|| StoreError::Unreadable { run, what: format!("state \"{text}\"") })
 }
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str, run: RunId) -> Result<T, StoreError> {
     let text: &str = row.get(column);
-    serde_json::from_str(text).map_err(|error| StoreError::Unreadable {
-        run,
-        what: format!("{column}: {error}"),
-    })
+    serde_json::from_str(text)
+        .map_err(|error| StoreError::Unreadable { run, what: format!("{column}: {error}") })
 }
 
 /// The latest run of a job.
 pub async fn latest(session: &Session, job: &str) -> Result<Option<Run>, StoreError> {
-    let row = session
-        .query_opt(fixed::RUN_LATEST, &[(&job, Type::TEXT)])
-        .await?;
+    let row = session.query_opt(fixed::RUN_LATEST, &[(&job, Type::TEXT)]).await?;
     row.map(|row| read(&row)).transpose()
 }
 
@@ -235,14 +228,8 @@ pub async fn create_in_txn(session: &Session, new: &NewRun<'_>) -> Result<RunId,
         )
         .await?;
     let run = RunId(row.get(0));
-    note_in_txn(
-        session,
-        run,
-        "started",
-        new.by,
-        &format!("job \"{}\" on {}", new.job, new.target_name),
-    )
-    .await?;
+    note_in_txn(session, run, "started", new.by, &format!("job \"{}\" on {}", new.job, new.target_name))
+        .await?;
     Ok(run)
 }
 
@@ -258,13 +245,8 @@ async fn note_in_txn(session: &Session, run: RunId, kind: &str, by: &str, detail
 
 /// Locks the run's row and reads its state.
 pub async fn lock_in_txn(session: &Session, run: RunId) -> Result<RunState, StoreError> {
-    let row = session
-        .query_opt(fixed::RUN_LOCK, &[(&run.0, Type::INT8)])
-        .await?;
-    let row = row.ok_or_else(|| StoreError::Unreadable {
-        run,
-        what: "its row is gone".into(),
-    })?;
+    let row = session.query_opt(fixed::RUN_LOCK, &[(&run.0, Type::INT8)]).await?;
+    let row = row.ok_or_else(|| StoreError::Unreadable { run, what: "its row is gone".into() })?;
     state_of(&row, run)
 }
 
@@ -283,11 +265,7 @@ pub async fn move_in_txn(
             Some(reason.unwrap_or("no reason given"))
         }
     };
-    let params = [
-        (&run.0 as _, Type::INT8),
-        (&next.as_str() as _, Type::TEXT),
-        (&reason as _, Type::TEXT),
-    ];
+    let params = [(&run.0 as _, Type::INT8), (&next.as_str() as _, Type::TEXT), (&reason as _, Type::TEXT)];
     session.execute(fixed::RUN_STATE, &params).await?;
     note_in_txn(session, run, next.as_str(), by, reason.unwrap_or_default()).await?;
     Ok(next)
@@ -303,9 +281,7 @@ pub async fn turn_knobs_in_txn(
 ) -> Result<(), StoreError> {
     // As in `create_in_txn`.
     let text = serde_json::to_string(knobs).expect("knobs are plain data");
-    session
-        .execute(fixed::RUN_KNOBS, &[(&run.0, Type::INT8), (&text, Type::TEXT)])
-        .await?;
+    session.execute(fixed::RUN_KNOBS, &[(&run.0, Type::INT8), (&text, Type::TEXT)]).await?;
     Ok(note_in_txn(session, run, "set", by, detail).await?)
 }
 
@@ -317,9 +293,7 @@ pub async fn request(
     reason: Option<&str>,
     by: &str,
 ) -> Result<(), StoreError> {
-    session
-        .begin("SET LOCAL lock_timeout = '5s'; SET LOCAL synchronous_commit = on")
-        .await?;
+    session.begin("SET LOCAL lock_timeout = '5s'; SET LOCAL synchronous_commit = on").await?;
     let done = match turn {
         Turn::State(asked) => move_in_txn(session, run, *asked, reason, by).await.map(drop),
         Turn::Knobs(knobs, detail) => turn_knobs_in_txn(session, run, knobs, detail, by).await,
@@ -335,9 +309,7 @@ pub async fn request(
 
 /// The counters, added up.
 pub async fn totals(session: &Session, run: RunId) -> Result<Totals, Error> {
-    let row = session
-        .query_one(fixed::RUN_TOTALS, &[(&run.0, Type::INT8)])
-        .await?;
+    let row = session.query_one(fixed::RUN_TOTALS, &[(&run.0, Type::INT8)]).await?;
     let number = |column: &str| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
     Ok(Totals {
         rows_changed: number("rows_changed"),

@@ -46,7 +46,7 @@ pub enum SchemaError {
 }
 
 /// The version found; 0 if there is none.
-pub async fn version(session: &Session) -> Result<i32, Error> {
+pub(super) async fn version(session: &Session) -> Result<i32, Error> {
     let exists: bool = session.query_one(fixed::VERSION_EXISTS, &[]).await?.get(0);
     if !exists {
         return Ok(0);
@@ -72,10 +72,7 @@ pub async fn ensure(session: &mut Session, user: &str, database: &str) -> Result
 /// True if there is nothing to do.
 fn check(found: i32) -> Result<bool, SchemaError> {
     if found > SCHEMA_VERSION {
-        return Err(SchemaError::Newer {
-            found,
-            known: SCHEMA_VERSION,
-        });
+        return Err(SchemaError::Newer { found, known: SCHEMA_VERSION });
     }
     Ok(found == SCHEMA_VERSION)
 }
@@ -92,9 +89,7 @@ async fn install_in_txn(session: &Session, user: &str) -> Result<(), SchemaError
     }
     for (step, number) in fixed::SCHEMA_STEPS.iter().zip(1..).skip(found as usize) {
         session.batch(step).await?;
-        session
-            .execute(fixed::VERSION_ADD, &[(&number, Type::INT4), (&user, Type::TEXT)])
-            .await?;
+        session.execute(fixed::VERSION_ADD, &[(&number, Type::INT4), (&user, Type::TEXT)]).await?;
     }
     Ok(())
 }

@@ -139,10 +139,7 @@ fn only_what_decides_the_result_changes_the_fingerprint() {
     let base = "table = 'orders'\nset.a = 'b'\n";
     let same = job(base).fingerprint();
     let with = |more: &str| job(&format!("{base}{more}")).fingerprint();
-    assert_eq!(
-        with("description = 'd'\npace.workers = 3\nlimits.retries = 0"),
-        same
-    );
+    assert_eq!(with("description = 'd'\npace.workers = 3\nlimits.retries = 0"), same);
     for more in ["key = 'id'", "where = 'c'", "from = 'u'\non = 'v'", "set.c = 'd'"] {
         assert_ne!(with(more), same, "{more}");
     }

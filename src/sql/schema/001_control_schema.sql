@@ -42,6 +42,7 @@ CREATE TABLE pgbackfill.leaf (
     run            bigint  NOT NULL REFERENCES pgbackfill.run ON DELETE CASCADE,
     number         int     NOT NULL,
     relation       oid     NOT NULL,
+    schema         text    NOT NULL,
     name           text    NOT NULL,
     shape          text    NOT NULL,
     bound          text[],

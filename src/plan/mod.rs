@@ -1,0 +1,56 @@
+//! What will happen: whether the job can run on this table at all, what its statements are, and which keys come next.
+//!
+//! Must not know: workers, pace, who watches.
+
+mod check;
+mod grid;
+mod next;
+mod preflight;
+mod table;
+
+pub use check::check;
+pub use grid::{Cell, PLANNING, cells, last_key};
+pub use next::{Planned, Slice, next_range};
+pub use preflight::{Refusal, preflight};
+
+use crate::db::catalog;
+use crate::job::Job;
+use crate::key::KeyColumn;
+use crate::sql::{Change, Ident, Qualified, Target};
+
+/// A job that fits its table: everything that statements are made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The table that the job names.
+    pub table: catalog::Table,
+    /// The key.
+    pub key: Vec<KeyColumn>,
+    /// What is set, where.
+    pub change: Change,
+    /// The tables that hold the rows, at the moment of the plan.
+    pub leaves: Vec<catalog::Leaf>,
+    alias: Ident,
+}
+
+impl Plan {
+    /// The target of statements on one of its leaves.
+    #[must_use]
+    pub fn target(&self, table: Qualified) -> Target {
+        Target { table, alias: self.alias.clone(), key: self.key.clone() }
+    }
+
+    /// The key's column names.
+    #[must_use]
+    pub fn key_names(&self) -> Vec<String> {
+        self.key.iter().map(|column| column.name.clone()).collect()
+    }
+}
+
+/// The SQL of a job.
+fn change(job: &Job) -> Change {
+    Change {
+        set: job.set.iter().map(|a| (Ident(a.column.clone()), a.expression.clone())).collect(),
+        filter: job.filter.clone(),
+        lookup: job.lookup.as_ref().map(|lookup| (lookup.from.clone(), lookup.on.clone())),
+    }
+}
