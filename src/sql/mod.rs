@@ -7,12 +7,14 @@ mod check;
 pub mod fixed;
 mod grid;
 mod name;
+mod settings;
 mod target;
 
 pub use check::{Check, Clause, checks};
 pub use grid::{count, grid, max_key};
 pub use name::{Ident, Qualified};
-pub use target::{Change, Target, lock, update};
+pub use settings::settings;
+pub use target::{Change, Target, lock, measured, update};
 
 /// Which bounds of `(after, through]` a statement has parameters for.
 ///

@@ -99,6 +99,13 @@ pub fn update(target: &Target, change: &Change, bounds: Bounds) -> String {
     sql
 }
 
+/// The same UPDATE, run under EXPLAIN: it tells the bytes of WAL that it wrote, which no counter does for one session before
+/// PostgreSQL 18, and with RETURNING the exact number of rows that it changed.
+#[must_use]
+pub fn measured(update: &str) -> String {
+    format!("EXPLAIN (ANALYZE, WAL, TIMING OFF, SUMMARY OFF, COSTS OFF, FORMAT JSON)\n{update}\nRETURNING 1")
+}
+
 /// Locks the range's row, which is the lease, and reads where it stands and whether its table is still the same.
 ///
 /// The empty scan of the target takes an ACCESS SHARE lock on it before the statement's snapshot is taken: from here to

@@ -1,0 +1,225 @@
+//! Runs a job: enters its run, keeps a crew of workers at it, and leaves when there is nothing left or somebody says so.
+//!
+//! Must not know: the terminal, the environment, how events are shown.
+
+mod batch;
+mod control;
+mod crew;
+mod enter;
+mod finish;
+mod held;
+mod retry;
+mod shared;
+mod size;
+mod worker;
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::db::{self, NextAct, Pool, Session, catalog};
+use crate::event::{Event, Outcome, Summary};
+use crate::job::Job;
+use crate::plan::{self, Refusal};
+use crate::run::RunId;
+use crate::store::{self, SchemaError, StoreError};
+use enter::Entrance;
+use shared::Shared;
+
+/// What to do about a run that is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// Help it, go on with it, or start the first one.
+    #[default]
+    Current,
+    /// Start another one from the beginning.
+    New,
+}
+
+/// How a process takes part.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which run.
+    pub which: Which,
+    /// Workers of this process; by default what the knobs say.
+    pub workers: Option<NonZeroU32>,
+    /// Leave after about this many rows were changed by this process.
+    pub max_rows: Option<NonZeroU64>,
+    /// This host's name.
+    pub host: String,
+    /// Who is asking, for the audit trail: `user@host`.
+    pub by: String,
+}
+
+/// What the caller wants of a running engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Go on.
+    NotYet,
+    /// Finish or cancel the batch in hand, then leave.
+    Drain,
+}
+
+/// Where events go. Sending never waits; nobody listening is no error.
+pub type Events = mpsc::UnboundedSender<Event>;
+
+/// Why a process could not take part in a run, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The job does not fit the database: change the job.
+    #[error("{0}")]
+    Job(crate::job::JobErrors),
+    /// Another run has to be dealt with first.
+    #[error("{0}")]
+    InTheWay(String),
+    /// There is no database to work with: try again later, or elsewhere.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The server can be reached, but not for writing.
+    #[error("{address} is a standby and cannot be written to\nhint: connect to the primary")]
+    Standby {
+        /// Which server.
+        address: String,
+    },
+    /// The control schema is not usable.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// A statement on the control schema failed.
+    #[error(transparent)]
+    Store(StoreError),
+    /// A worker panicked: a fault of this program.
+    #[error("a worker of this process failed: {0}\nhint: this is a bug; what was committed is safe, and running the job again goes on")]
+    Panic(String),
+}
+
+impl From<db::Error> for EngineError {
+    fn from(error: db::Error) -> Self {
+        match error.next_act() {
+            NextAct::Reconnect => Self::Unreachable(error.to_string()),
+            _ => Self::Store(StoreError::Database(error)),
+        }
+    }
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Database(error) => error.into(),
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl From<Refusal> for EngineError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Job(errors) => Self::Job(errors),
+            Refusal::Database(error) => error.into(),
+        }
+    }
+}
+
+/// Takes part in the job's run until it is complete or `stop` says so. `Event::Left` is the last event.
+///
+/// # Errors
+/// See [`EngineError`]; a run that needs a person is no error but an [`Outcome`].
+pub async fn run(
+    pool: &Pool,
+    job: &Job,
+    options: &Options,
+    events: &Events,
+    stop: watch::Receiver<Stop>,
+) -> Result<Summary, EngineError> {
+    let began = Instant::now();
+    let mut session = pool.session().await?;
+    let server = writable(&session, pool).await?;
+    let plan = plan::preflight(&session, job, &server.user).await?;
+    store::ensure(&mut session, &server.user, &server.database).await.map_err(schema_error)?;
+    let entered = match enter::enter(&mut session, job, &plan, &server, options).await? {
+        Entrance::Open(entered) => entered,
+        Entrance::Complete(run) => return already_complete(&session, run, job, events).await,
+    };
+    for message in &entered.notices {
+        let _ = events.send(Event::Notice { message: message.clone() });
+    }
+    let knobs = entered.run.knobs.clone();
+    let wanted = options.workers.unwrap_or(knobs.workers);
+    pool.resize(wanted.get() as usize + 1);
+    let _ = events.send(Event::Entered {
+        run: entered.run.id,
+        job: job.name.to_string(),
+        table: plan.table.name.to_string(),
+        entry: entered.entry,
+        knobs,
+    });
+    let shared = Arc::new(Shared::new(pool, job, plan, &server, entered, options, events, stop));
+    let verdict = crew::work(&shared, session).await?;
+    let summary = leave(&shared, verdict, began).await;
+    let _ = events.send(Event::Left(summary.clone()));
+    Ok(summary)
+}
+
+fn schema_error(error: SchemaError) -> EngineError {
+    match error {
+        SchemaError::Database(error) => error.into(),
+        other => other.into(),
+    }
+}
+
+/// The server's facts; a standby is refused.
+pub(crate) async fn writable(session: &Session, pool: &Pool) -> Result<catalog::Server, EngineError> {
+    let server = catalog::server(session).await?;
+    if server.standby {
+        return Err(EngineError::Standby { address: pool.address().to_owned() });
+    }
+    Ok(server)
+}
+
+async fn already_complete(session: &Session, run: RunId, job: &Job, events: &Events) -> Result<Summary, EngineError> {
+    let totals = store::totals(session, run).await?;
+    let summary = Summary {
+        run,
+        job: job.name.to_string(),
+        outcome: if totals.bad_rows > 0 { Outcome::CompleteWithBadRows } else { Outcome::AlreadyComplete },
+        reason: None,
+        rows_changed_here: 0,
+        batches_here: 0,
+        retries_here: 0,
+        elapsed_ms: 0,
+        halted_ms: 0,
+        progress: control::progress(&totals),
+    };
+    let _ = events.send(Event::Left(summary.clone()));
+    Ok(summary)
+}
+
+/// Says good-bye to the database, if it can be reached, and adds up.
+async fn leave(shared: &Shared, verdict: crew::Verdict, began: Instant) -> Summary {
+    let progress = match shared.pool.session().await {
+        Ok(session) => {
+            // Whoever looks later finds a process that is silent; that is as good.
+            let _ = store::leave(&session, shared.run.id, &shared.process).await;
+            store::totals(&session, shared.run.id).await.ok()
+        }
+        Err(_) => None,
+    };
+    let progress = progress.map_or_else(|| shared.last_progress(), |totals| control::progress(&totals));
+    let outcome = match verdict.outcome {
+        Outcome::Complete if progress.bad_rows > 0 => Outcome::CompleteWithBadRows,
+        outcome => outcome,
+    };
+    Summary {
+        run: shared.run.id,
+        job: shared.run.job.clone(),
+        outcome,
+        reason: verdict.reason,
+        rows_changed_here: shared.tally.rows_changed(),
+        batches_here: shared.tally.batches(),
+        retries_here: shared.tally.retries(),
+        elapsed_ms: began.elapsed().as_millis() as u64,
+        halted_ms: shared.tally.halted_ms(),
+        progress,
+    }
+}

@@ -1,0 +1,102 @@
+//! What to do after a failed batch: a total, pure decision.
+//!
+//! Must not know: how it is done.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use crate::db::NextAct;
+
+/// While the disk is full, one probe in this time.
+pub(super) const DISK_PROBE: Duration = Duration::from_secs(60);
+
+/// The remedy for a failed batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// The same rows again, after a pause.
+    Again,
+    /// Fewer rows, after a pause.
+    Fewer,
+    /// Fewer rows at once: one of them is at fault.
+    Bisect,
+    /// This row is at fault.
+    Quarantine,
+    /// A new connection, after a pause.
+    Reconnect,
+    /// Wait for a person, probing now and then.
+    AwaitPerson,
+    /// Stop the run.
+    Block,
+}
+
+/// Decides after the `failures`-th failure in a row of a batch of `rows` keys.
+///
+/// What others cause (locks, deadlocks) is waited out, however long it takes, and said so; it never stops the run.
+pub(super) fn remedy(act: NextAct, failures: u32, rows: u32, retries: u32) -> Remedy {
+    match act {
+        NextAct::Retry if failures > 2 => Remedy::Fewer,
+        NextAct::Retry => Remedy::Again,
+        NextAct::Bisect if rows > 1 => Remedy::Bisect,
+        NextAct::Bisect => Remedy::Quarantine,
+        NextAct::AwaitPerson => Remedy::AwaitPerson,
+        // Halving is progress of its own, so only a single row uses up the patience.
+        NextAct::Halve if rows > 1 => Remedy::Fewer,
+        NextAct::Halve | NextAct::Reconnect if failures > retries => Remedy::Block,
+        NextAct::Halve => Remedy::Again,
+        NextAct::Reconnect => Remedy::Reconnect,
+        NextAct::Block => Remedy::Block,
+    }
+}
+
+/// Pauses after failures in a row: doubling, with jitter so that workers do not come back in step.
+pub(super) fn back_off() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(3))
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_faulty_row_is_found_by_bisection_and_then_put_aside() {
+        assert_eq!(remedy(NextAct::Bisect, 1, 6_500, 10), Remedy::Bisect);
+        assert_eq!(remedy(NextAct::Bisect, 14, 1, 10), Remedy::Quarantine);
+    }
+
+    #[test]
+    fn locks_of_others_shrink_the_batch_and_never_stop_the_run() {
+        assert_eq!(remedy(NextAct::Retry, 2, 100, 10), Remedy::Again);
+        assert_eq!(remedy(NextAct::Retry, 10_000, 1, 10), Remedy::Fewer);
+    }
+
+    #[test]
+    fn a_row_that_is_merely_slow_is_not_put_aside() {
+        assert_eq!(remedy(NextAct::Halve, 5, 1, 10), Remedy::Again);
+        assert_eq!(remedy(NextAct::Halve, 11, 1, 10), Remedy::Block);
+    }
+
+    #[test]
+    fn a_lost_connection_is_sought_again_until_the_patience_ends() {
+        assert_eq!(remedy(NextAct::Reconnect, 10, 1, 10), Remedy::Reconnect);
+        assert_eq!(remedy(NextAct::Reconnect, 11, 1, 10), Remedy::Block);
+    }
+
+    #[test]
+    fn what_nobody_foresaw_stops_the_run_at_once() {
+        assert_eq!(remedy(NextAct::Block, 1, 100, 10), Remedy::Block);
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_bounded() {
+        let pauses: Vec<_> = back_off().take(20).collect();
+        assert!(pauses[0] < Duration::from_millis(150), "{pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(6)), "{pauses:?}");
+    }
+}

@@ -1,0 +1,156 @@
+//! How many rows the next batch should have: speed × target time, within what is allowed.
+//!
+//! Must not know: tokio, the database.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::pace::Share;
+use crate::plan::Slice;
+use crate::run::Knobs;
+
+/// The first batch: short on any machine, so that the first checkpoint comes at once.
+const FIRST_ROWS: f64 = 256.0;
+/// A batch is at most this much larger than the last one: a quiet stretch says little about the next.
+const GROWTH_MAX: f64 = 1.5;
+/// Weight of the latest batch in the mean of speeds.
+const LATEST: f64 = 0.4;
+/// Under a ceiling a batch takes at most this part of a second's worth, so that the pace is even.
+const PACED_S: f64 = 0.1;
+/// A range is about this many batches; a cell is a part of a batch, so that the next can be a little larger or smaller.
+const BATCHES_PER_RANGE: u32 = 16;
+const CELLS_PER_BATCH: u32 = 8;
+
+/// The size of a worker's batches.
+#[derive(Clone, Debug)]
+pub(super) struct Size {
+    rows: f64,
+    rows_per_s: Option<f64>,
+    wal_bytes_per_row: Option<f64>,
+    /// After a failure the floor does not hold: a single row may be at fault.
+    shrunk: bool,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { rows: FIRST_ROWS, rows_per_s: None, wal_bytes_per_row: None, shrunk: false }
+    }
+}
+
+impl Size {
+    /// Rows for the next batch.
+    pub(super) fn next(&self, knobs: &Knobs, share: Share) -> NonZeroU32 {
+        let mut rows = self.rows;
+        if let Some(per_s) = share.rows_per_s {
+            rows = rows.min(per_s * PACED_S);
+        }
+        if let (Some(per_s), Some(per_row)) = (share.wal_bytes_per_s, self.wal_bytes_per_row) {
+            rows = rows.min(per_s * PACED_S / per_row.max(1.0));
+        }
+        let floor = if self.shrunk { 1 } else { knobs.min_rows_per_batch.get() };
+        let rows = (rows as u32).clamp(floor, knobs.max_rows_per_batch.get().max(floor));
+        NonZeroU32::new(rows).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// How the next range is cut.
+    pub(super) fn slice(&self, knobs: &Knobs, share: Share) -> Slice {
+        let rows = self.next(knobs, share).get();
+        Slice { step: (rows / CELLS_PER_BATCH).max(1), cells: BATCHES_PER_RANGE * CELLS_PER_BATCH }
+    }
+
+    /// Learns from a batch that passed `rows` keys in `took`.
+    pub(super) fn succeeded(&mut self, rows: u32, took: Duration, target: Duration) {
+        let speed = f64::from(rows) / took.as_secs_f64().max(1e-6);
+        let mean = self.rows_per_s.map_or(speed, |mean| mean + (speed - mean) * LATEST);
+        // A batch that took twice its time has met slower rows: believe it at once.
+        let mean = if took > target * 2 { mean.min(speed) } else { mean };
+        self.rows_per_s = Some(mean);
+        // The step is from what was done, which can be less than what was wanted, at the end of a range.
+        let largest = self.rows.min(f64::from(rows).max(self.rows / GROWTH_MAX)) * GROWTH_MAX;
+        self.rows = (mean * target.as_secs_f64()).min(largest).max(1.0);
+        self.shrunk = self.shrunk && self.rows_per_s.is_some_and(|speed| self.rows < speed * target.as_secs_f64());
+    }
+
+    /// Learns what a row costs in WAL.
+    pub(super) fn wrote(&mut self, wal_bytes: u64, rows_changed: u64) {
+        if rows_changed > 0 {
+            let per_row = wal_bytes as f64 / rows_changed as f64;
+            let mean = self.wal_bytes_per_row.map_or(per_row, |mean| mean + (per_row - mean) * LATEST);
+            self.wal_bytes_per_row = Some(mean);
+        }
+    }
+
+    /// Half of what failed; true if that is still more than one row.
+    pub(super) fn halve(&mut self, failed_rows: u32) {
+        self.rows = (f64::from(failed_rows) / 2.0).max(1.0);
+        self.shrunk = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TARGET: Duration = Duration::from_millis(100);
+
+    /// Runs batches on a machine that needs `us_per_row` for each row.
+    fn settle(size: &mut Size, us_per_row: u64, batches: u32) -> u32 {
+        for _ in 0..batches {
+            let rows = size.next(&Knobs::default(), Share::default()).get();
+            size.succeeded(rows, Duration::from_micros(u64::from(rows) * us_per_row), TARGET);
+        }
+        size.next(&Knobs::default(), Share::default()).get()
+    }
+
+    #[test]
+    fn the_size_settles_where_a_batch_takes_its_target_time() {
+        let rows = settle(&mut Size::default(), 15, 20);
+        assert!((6_000..7_000).contains(&rows), "{rows}");
+    }
+
+    #[test]
+    fn a_batch_that_took_far_too_long_is_believed_at_once() {
+        let mut size = Size::default();
+        settle(&mut size, 10, 20);
+        size.succeeded(10_000, Duration::from_secs(10), TARGET);
+        let rows = size.next(&Knobs::default(), Share::default()).get();
+        assert!(rows <= 100, "{rows}");
+    }
+
+    #[test]
+    fn halving_reaches_a_single_row_below_any_floor() {
+        let knobs = Knobs { min_rows_per_batch: NonZeroU32::new(100).unwrap(), ..Knobs::default() };
+        let mut size = Size::default();
+        let mut rows = size.next(&knobs, Share::default()).get();
+        for _ in 0..16 {
+            size.halve(rows);
+            rows = size.next(&knobs, Share::default()).get();
+        }
+        assert_eq!(rows, 1);
+    }
+
+    #[test]
+    fn under_a_ceiling_a_batch_is_a_tenth_of_a_second() {
+        let share = Share { rows_per_s: Some(500.0), wal_bytes_per_s: None };
+        assert_eq!(Size::default().next(&Knobs::default(), share).get(), 50);
+    }
+
+    proptest! {
+        #[test]
+        fn growth_never_exceeds_its_step(us_per_row in 1_u64..2_000, batches in 1_u32..40) {
+            let mut size = Size::default();
+            for _ in 0..batches {
+                let before = size.next(&Knobs::default(), Share::default()).get();
+                let after = settle(&mut size, us_per_row, 1);
+                prop_assert!(f64::from(after) <= f64::from(before + 1) * GROWTH_MAX);
+            }
+        }
+
+        #[test]
+        fn the_size_stays_within_its_bounds(us_per_row in 0_u64..1_000_000, batches in 1_u32..60) {
+            let rows = settle(&mut Size::default(), us_per_row, batches);
+            prop_assert!((1..=50_000).contains(&rows));
+        }
+    }
+}
