@@ -4,6 +4,7 @@ pub mod db;
 pub mod event;
 pub mod job;
 pub mod key;
+pub mod observe;
 pub mod pace;
 pub mod plan;
 pub mod run;

@@ -105,11 +105,16 @@ fn item(out: &mut String, key: &str, text: &str) {
 
 /// A text of several lines keeps its lines, so that a diff between two jobs shows the line that changed.
 fn toml_text(text: &str) -> String {
-    let literal = |c: char| c != '\'' && (c == '\t' || !c.is_control());
+    let plain = text.chars().all(|c| matches!(c, '\t' | '\n') || !c.is_control());
+    let reads_better_literal = plain && text.contains(['"', '\\']);
     match text {
-        text if text.contains('\n') => format!("\"\"\"\n{}\"\"\"", escaped(text)),
-        text if text.contains(['"', '\\']) && text.chars().all(literal) => format!("'{text}'"),
-        text => basic(text),
+        text if !text.contains('\n') && reads_better_literal && !text.contains('\'') => format!("'{text}'"),
+        text if !text.contains('\n') => basic(text),
+        // SQL has single quotes; three of them in a row, or one at the end, would close the literal.
+        text if reads_better_literal && !text.contains("'''") && !text.ends_with('\'') => {
+            format!("'''\n{text}'''")
+        }
+        text => format!("\"\"\"\n{}\"\"\"", escaped(text)),
     }
 }
 

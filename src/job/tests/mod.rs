@@ -1,6 +1,7 @@
 //! Claims about whole jobs: what is read, what is stored, what makes two of them the same.
 
 mod messages;
+mod samples;
 
 use proptest::prelude::*;
 
@@ -87,10 +88,10 @@ fn the_text_of_a_job_is_stable_and_readable() {
     from = "users AS u"
     on = "u.legacy_id = orders.legacy_user_id"
     set.z = "CASE status WHEN 0 THEN 'new' END"
-    set."a.b" = """
+    set."a.b" = '''
     1 +
-      \"x\\y\"
-    """
+      "x\y"
+    '''
 
     [pace]
     mode = "full"

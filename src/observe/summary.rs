@@ -1,0 +1,168 @@
+//! The last word about a run, for a person.
+//!
+//! Must not know: where it is shown.
+
+use std::time::Duration;
+
+use super::human::{count, counted, elapsed, one_line, percent, rate};
+use crate::event::{Outcome, Summary};
+
+/// Two to four lines: what came out, what this process did, how long it stood still, and what to do next.
+#[must_use]
+pub fn text(summary: &Summary) -> String {
+    let lines = [
+        Some(headline(summary)),
+        Some(work(summary)),
+        halted(summary),
+        hint(summary).map(|hint| format!("hint: {hint}")),
+    ];
+    lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// The first line alone.
+#[must_use]
+pub fn headline(summary: &Summary) -> String {
+    let Summary { job, run, .. } = summary;
+    let reason = summary.reason.as_ref().map(|why| format!(": {}", one_line(why))).unwrap_or_default();
+    let far = far(summary);
+    match summary.outcome {
+        Outcome::Complete => format!("complete: {job}, run {run}"),
+        Outcome::CompleteWithBadRows => {
+            let bad = counted(summary.progress.bad_rows, "row", "rows");
+            format!("complete but for {bad} in quarantine: {job}, run {run}")
+        }
+        Outcome::AlreadyComplete => format!("complete before this process came: {job}, run {run}"),
+        Outcome::Stopped => format!("stopped{far}: {job}, run {run}{reason}"),
+        Outcome::MaxRows => format!("stopped at --max-rows{far}: {job}, run {run}{reason}"),
+        Outcome::Cancelled => format!("cancelled{far}: {job}, run {run}{reason}"),
+        Outcome::Blocked => format!("blocked{far}: {job}, run {run}{reason}"),
+    }
+}
+
+fn far(summary: &Summary) -> String {
+    let progress = &summary.progress;
+    percent(progress.rows_passed, progress.rows_total)
+        .map(|percent| format!(" at {percent} %"))
+        .unwrap_or_default()
+}
+
+fn work(summary: &Summary) -> String {
+    let here = summary.rows_changed_here;
+    let whole = Duration::from_millis(summary.elapsed_ms);
+    let worked_s = Duration::from_millis(summary.elapsed_ms.saturating_sub(summary.halted_ms)).as_secs_f64();
+    let mut parts =
+        vec![format!("{} changed by this process in {}", counted(here, "row", "rows"), elapsed(whole))];
+    parts.extend((here > 0 && worked_s > 0.0).then(|| rate(here as f64 / worked_s)));
+    parts.push(counted(summary.batches_here, "batch", "batches"));
+    parts.push(match summary.retries_here {
+        0 => "no retries".to_owned(),
+        retries => counted(retries, "retry", "retries"),
+    });
+    let all = summary.progress.rows_changed;
+    parts.extend((all > here).then(|| format!("{} by the whole run", count(all))));
+    parts.join(", ")
+}
+
+fn halted(summary: &Summary) -> Option<String> {
+    let halted = Duration::from_millis(summary.halted_ms);
+    (halted >= Duration::from_secs(1))
+        .then(|| format!("{} of it halted: paused or without a connection", elapsed(halted)))
+}
+
+fn hint(summary: &Summary) -> Option<String> {
+    let job = &summary.job;
+    match summary.outcome {
+        Outcome::Complete | Outcome::AlreadyComplete => None,
+        Outcome::CompleteWithBadRows => {
+            Some(format!("mend the rows or the job, then `pgbackfill retry {job}`"))
+        }
+        Outcome::Stopped | Outcome::MaxRows => {
+            Some("the same `pgbackfill run` again goes on from the checkpoint".to_owned())
+        }
+        Outcome::Cancelled => Some(format!("`pgbackfill resume {job}` lets it go on from the checkpoint")),
+        Outcome::Blocked => Some(
+            "mend the cause; then the same `pgbackfill run` again goes on from the checkpoint".to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::event::Progress;
+    use crate::run::RunId;
+
+    pub(in super::super) fn summary(outcome: Outcome) -> Summary {
+        Summary {
+            run: RunId(3),
+            job: "orders_status_v2".into(),
+            outcome,
+            reason: None,
+            rows_changed_here: 3_000_000,
+            batches_here: 412,
+            retries_here: 0,
+            elapsed_ms: 8_520,
+            halted_ms: 0,
+            progress: Progress {
+                rows_changed: 3_000_000,
+                rows_passed: 3_000_000,
+                rows_total: 3_000_000,
+                ..Progress::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_complete_run_needs_two_lines_and_no_hint() {
+        insta::assert_snapshot!(text(&summary(Outcome::Complete)), @"
+        complete: orders_status_v2, run 3
+        3,000,000 rows changed by this process in 8.5 s, 352.1 k rows/s, 412 batches, no retries
+        ");
+    }
+
+    #[test]
+    fn a_stopped_run_says_how_far_it_came_and_how_to_go_on() {
+        let mut summary = summary(Outcome::Stopped);
+        summary.reason = Some("SIGTERM".into());
+        summary.rows_changed_here = 400_000;
+        summary.retries_here = 1;
+        summary.halted_ms = 4_520;
+        summary.progress.rows_changed = 1_200_000;
+        summary.progress.rows_passed = 1_260_000;
+        insta::assert_snapshot!(text(&summary), @"
+        stopped at 42 %: orders_status_v2, run 3: SIGTERM
+        400,000 rows changed by this process in 8.5 s, 100.0 k rows/s, 412 batches, 1 retry, 1,200,000 by the whole run
+        4.5 s of it halted: paused or without a connection
+        hint: the same `pgbackfill run` again goes on from the checkpoint
+        ");
+    }
+
+    #[test]
+    fn time_that_was_halted_does_not_make_the_rate_worse() {
+        let mut summary = summary(Outcome::Complete);
+        summary.elapsed_ms = 3_608_520;
+        summary.halted_ms = 3_600_000;
+        assert!(text(&summary).contains("352.1 k rows/s"), "{}", text(&summary));
+    }
+
+    #[test]
+    fn bad_rows_are_not_called_complete_without_a_but() {
+        let mut summary = summary(Outcome::CompleteWithBadRows);
+        summary.progress.bad_rows = 7;
+        insta::assert_snapshot!(text(&summary), @"
+        complete but for 7 rows in quarantine: orders_status_v2, run 3
+        3,000,000 rows changed by this process in 8.5 s, 352.1 k rows/s, 412 batches, no retries
+        hint: mend the rows or the job, then `pgbackfill retry orders_status_v2`
+        ");
+    }
+
+    #[test]
+    fn whoever_came_late_claims_nothing() {
+        let mut summary = summary(Outcome::AlreadyComplete);
+        (summary.rows_changed_here, summary.batches_here, summary.elapsed_ms) = (0, 0, 12);
+        insta::assert_snapshot!(text(&summary), @"
+        complete before this process came: orders_status_v2, run 3
+        0 rows changed by this process in 12 ms, 0 batches, no retries, 3,000,000 by the whole run
+        ");
+    }
+}
