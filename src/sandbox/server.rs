@@ -242,6 +242,24 @@ mod tests {
         assert_eq!(answer(&url, "SELECT word FROM t").await, "here");
     }
 
+    #[tokio::test]
+    async fn a_restart_waits_for_the_busy_backends_of_the_killed_server() {
+        let mut server = server();
+        let url = server.connection_string("postgres");
+        let client = connect(&url).await;
+        // Pure computation: such a backend does not look whether its postmaster still lives.
+        let busy = "SELECT 'busy', count(*) FROM generate_series(1, 5000000)";
+        let lost = tokio::spawn(async move { client.batch_execute(busy).await });
+        let seen = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_activity \
+                    WHERE state = 'active' AND query LIKE 'SELECT ''busy''%') \
+                    LOOP PERFORM pg_stat_clear_snapshot(); END LOOP; END $$";
+        connect(&url).await.batch_execute(seen).await.unwrap();
+        server.stop(StopMode::Kill9).unwrap();
+        server.restart().unwrap();
+        assert_eq!(answer(&url, "SELECT 'up again'").await, "up again");
+        drop(lost);
+    }
+
     #[test]
     fn a_dropped_server_leaves_neither_process_nor_directory() {
         let server = server();
