@@ -9,7 +9,7 @@ help: ## what can be made (the default)
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 demo: ## kill a backfill half way and watch it finish, on a throwaway server
-	@$(WITH_POSTGRES) cargo run --locked --release --quiet -- demo $(ARGS)
+	@$(WITH_POSTGRES) cargo run --locked --release -- demo $(ARGS)
 
 test: ## all tests, on throwaway servers
 	@$(WITH_POSTGRES) cargo test --locked

@@ -188,7 +188,9 @@ mod tests {
 
     fn binaries() -> Binaries {
         let named = env::var_os("PGBACKFILL_PG_BIN");
+        let from_setup = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(".pg")];
         let search = Search {
+            extra_dirs: from_setup,
             path: env::var_os("PATH"),
             ..Search::default()
         };
