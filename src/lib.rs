@@ -8,5 +8,6 @@ pub mod observe;
 pub mod pace;
 pub mod plan;
 pub mod run;
+pub mod sandbox;
 pub mod sql;
 pub mod store;

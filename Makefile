@@ -1,0 +1,27 @@
+# Entry points for people and for CI. Each target does its own set-up: all it needs is Rust.
+
+# Finds PostgreSQL or gets it, and tells the command that follows where it is.
+WITH_POSTGRES := .ci/postgres.sh
+
+.PHONY: help demo test lint setup clean
+
+help: ## what can be made (the default)
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+demo: ## kill a backfill half way and watch it finish, on a throwaway server
+	@$(WITH_POSTGRES) cargo run --locked --release -- demo $(ARGS)
+
+test: ## all tests, on throwaway servers
+	@$(WITH_POSTGRES) cargo test --locked
+
+lint: ## format, lints and documentation, warnings are errors
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+setup: ## find PostgreSQL's server programs or get them
+	@$(WITH_POSTGRES)
+
+clean: ## remove what was built and what setup put into .pg
+	cargo clean
+	rm -rf .pg

@@ -1,0 +1,5 @@
+//! Everything that needs a real server or the real binary, in one test binary with one shared server.
+
+mod demo;
+mod harness;
+mod support;

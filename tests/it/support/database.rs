@@ -1,0 +1,115 @@
+//! A fresh database for each test.
+//!
+//! Must not know: what is put into it.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
+
+use pgbackfill::sandbox::Server;
+use tokio::time;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error, NoTls};
+
+use super::shared_server;
+
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+static NUMBER: AtomicU32 = AtomicU32::new(1);
+
+/// Drops databases beside the tests, so that none waits for the checkpoint that DROP DATABASE makes.
+static JANITOR: LazyLock<Sender<Dropped>> = LazyLock::new(|| {
+    let (sender, dropped) = mpsc::channel();
+    thread::spawn(move || sweep(&dropped));
+    sender
+});
+
+struct Dropped {
+    admin_url: String,
+    name: String,
+}
+
+/// An empty database, dropped with everybody in it when this is dropped.
+pub(crate) struct Database {
+    pub(crate) name: String,
+    url: String,
+    admin_url: String,
+}
+
+/// A new database on the shared server.
+pub(crate) async fn database() -> Database {
+    database_on(shared_server()).await
+}
+
+/// A new database on a server of one's own.
+pub(crate) async fn database_on(server: &Server) -> Database {
+    let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let admin_url = server.connection_string("postgres");
+    let create = format!("CREATE DATABASE {name}");
+    connect(&admin_url).await.unwrap().batch_execute(&create).await.unwrap();
+    Database { url: server.connection_string(&name), name, admin_url }
+}
+
+impl Database {
+    /// For `DATABASE_URL`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A new connection.
+    pub(crate) async fn client(&self) -> Client {
+        connect(&self.url).await.unwrap()
+    }
+
+    /// Waits until the condition, an SQL expression, is true; a table that does not exist yet makes it false. For what
+    /// another process does, which can only be seen in the database.
+    pub(crate) async fn until(&self, condition: &str) {
+        let client = self.client().await;
+        let question = format!("SELECT coalesce(({condition})::bool, false)");
+        let answer = time::timeout(PATIENCE, async {
+            let mut ticks = time::interval(Duration::from_millis(5));
+            while !holds(&client, &question).await {
+                ticks.tick().await;
+            }
+        });
+        answer.await.unwrap_or_else(|_| panic!("after {PATIENCE:?} it is still not so that {condition}"));
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let dropped = Dropped { admin_url: self.admin_url.clone(), name: self.name.clone() };
+        // The janitor lives as long as the process.
+        let _ = JANITOR.send(dropped);
+    }
+}
+
+async fn connect(url: &str) -> Result<Client, Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+async fn holds(client: &Client, question: &str) -> bool {
+    let not_yet = [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME, SqlState::UNDEFINED_COLUMN];
+    match client.query_one(question, &[]).await {
+        Ok(row) => row.get(0),
+        Err(error) if error.code().is_some_and(|code| not_yet.contains(code)) => false,
+        Err(error) => panic!("{question}: {error}"),
+    }
+}
+
+fn sweep(dropped: &mpsc::Receiver<Dropped>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for Dropped { admin_url, name } in dropped {
+        runtime.block_on(async {
+            // A server of one test's own may be gone already, and the database with it.
+            if let Ok(client) = connect(&admin_url).await {
+                let _ = client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
+            }
+        });
+    }
+}
