@@ -1,6 +1,7 @@
 //! Batched backfills for PostgreSQL.
 
 pub mod db;
+pub mod engine;
 pub mod event;
 pub mod job;
 pub mod key;

@@ -84,10 +84,10 @@ impl Session {
         Canceller { token: self.client().cancel_token(), tls: self.tls.clone() }
     }
 
-    /// True once the connection is gone.
+    /// True while the connection stands and no transaction is open on it.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.client().is_closed()
+    pub fn is_usable(&self) -> bool {
+        self.phase == Phase::Idle && !self.client().is_closed()
     }
 
     /// All rows of one statement.

@@ -70,10 +70,8 @@ impl Held {
 
     /// Where the range will stand once `piece` is committed.
     pub(super) fn position_after(&self, piece: &Piece) -> (Position, RangeState) {
-        let position = Position {
-            stripe: self.claim.position.stripe,
-            cursor: Some(piece.keys.through.clone()),
-        };
+        let position =
+            Position { stripe: self.claim.position.stripe, cursor: Some(piece.keys.through.clone()) };
         let state = if piece.cells == self.ahead.len() { RangeState::Done } else { RangeState::Open };
         (position, state)
     }

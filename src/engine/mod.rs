@@ -90,7 +90,9 @@ pub enum EngineError {
     #[error(transparent)]
     Store(StoreError),
     /// A worker panicked: a fault of this program.
-    #[error("a worker of this process failed: {0}\nhint: this is a bug; what was committed is safe, and running the job again goes on")]
+    #[error(
+        "a worker of this process failed: {0}\nhint: this is a bug; what was committed is safe, and running the job again goes on"
+    )]
     Panic(String),
 }
 
@@ -154,7 +156,7 @@ pub async fn run(
         entry: entered.entry,
         knobs,
     });
-    let shared = Arc::new(Shared::new(pool, job, plan, &server, entered, options, events, stop));
+    let shared = Arc::new(Shared::new(pool, job, plan, &server, *entered, options, events, stop));
     let verdict = crew::work(&shared, session).await?;
     let summary = leave(&shared, verdict, began).await;
     let _ = events.send(Event::Left(summary.clone()));
@@ -169,7 +171,7 @@ fn schema_error(error: SchemaError) -> EngineError {
 }
 
 /// The server's facts; a standby is refused.
-pub(crate) async fn writable(session: &Session, pool: &Pool) -> Result<catalog::Server, EngineError> {
+async fn writable(session: &Session, pool: &Pool) -> Result<catalog::Server, EngineError> {
     let server = catalog::server(session).await?;
     if server.standby {
         return Err(EngineError::Standby { address: pool.address().to_owned() });
@@ -177,7 +179,12 @@ pub(crate) async fn writable(session: &Session, pool: &Pool) -> Result<catalog::
     Ok(server)
 }
 
-async fn already_complete(session: &Session, run: RunId, job: &Job, events: &Events) -> Result<Summary, EngineError> {
+async fn already_complete(
+    session: &Session,
+    run: RunId,
+    job: &Job,
+    events: &Events,
+) -> Result<Summary, EngineError> {
     let totals = store::totals(session, run).await?;
     let summary = Summary {
         run,

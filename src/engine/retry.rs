@@ -36,14 +36,13 @@ pub(super) enum Remedy {
 pub(super) fn remedy(act: NextAct, failures: u32, rows: u32, retries: u32) -> Remedy {
     match act {
         NextAct::Retry if failures > 2 => Remedy::Fewer,
-        NextAct::Retry => Remedy::Again,
         NextAct::Bisect if rows > 1 => Remedy::Bisect,
         NextAct::Bisect => Remedy::Quarantine,
         NextAct::AwaitPerson => Remedy::AwaitPerson,
         // Halving is progress of its own, so only a single row uses up the patience.
         NextAct::Halve if rows > 1 => Remedy::Fewer,
         NextAct::Halve | NextAct::Reconnect if failures > retries => Remedy::Block,
-        NextAct::Halve => Remedy::Again,
+        NextAct::Halve | NextAct::Retry => Remedy::Again,
         NextAct::Reconnect => Remedy::Reconnect,
         NextAct::Block => Remedy::Block,
     }

@@ -68,7 +68,8 @@ impl Size {
         // The step is from what was done, which can be less than what was wanted, at the end of a range.
         let largest = self.rows.min(f64::from(rows).max(self.rows / GROWTH_MAX)) * GROWTH_MAX;
         self.rows = (mean * target.as_secs_f64()).min(largest).max(1.0);
-        self.shrunk = self.shrunk && self.rows_per_s.is_some_and(|speed| self.rows < speed * target.as_secs_f64());
+        self.shrunk =
+            self.shrunk && self.rows_per_s.is_some_and(|speed| self.rows < speed * target.as_secs_f64());
     }
 
     /// Learns what a row costs in WAL.

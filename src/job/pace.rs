@@ -40,7 +40,7 @@ pub struct Pace {
 }
 
 /// How patient a job is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Longest wait for a row lock, in milliseconds.
     pub lock_timeout_ms: NonZeroU32,

@@ -25,7 +25,7 @@ pub struct Cell {
 
 /// At most `cells_max` cells of `step` keys each from the start of `range`. Once they reach its end, the last one is cut to end with
 /// the range and counts the keys that it has.
-pub async fn cells(
+pub(super) async fn cells(
     session: &Session,
     target: &Target,
     range: &KeyRange,
@@ -43,6 +43,27 @@ pub async fn cells(
         cells.push(tail(session, target, range, cells.last()).await?);
     }
     Ok(cells)
+}
+
+/// As many cells as a range has.
+pub const WHOLE_RANGE: u32 = i32::MAX as u32;
+
+/// The same in a transaction of its own.
+pub async fn read_cells(
+    session: &mut Session,
+    target: &Target,
+    range: &KeyRange,
+    step: u32,
+    cells_max: u32,
+) -> Result<Vec<Cell>, Error> {
+    session.begin(PLANNING).await?;
+    let read = cells(session, target, range, step, cells_max).await;
+    match &read {
+        Ok(_) => session.commit().await?,
+        // The first error is the one to tell; a session whose rollback fails too is closed when it is dropped.
+        Err(_) => session.rollback().await.unwrap_or_default(),
+    }
+    read
 }
 
 /// What lies between the last whole cell and the end of the range: fewer keys than a step, so counting them is cheap.

@@ -1,4 +1,6 @@
-SELECT number, relation, schema, name
+SELECT number, relation, schema, name,
+       state = 'open'
+           OR EXISTS (SELECT FROM pgbackfill.range AS r WHERE r.run = leaf.run AND r.leaf = leaf.number AND r.state = 'open') AS has_work
 FROM pgbackfill.leaf
 WHERE run = $1
 ORDER BY number

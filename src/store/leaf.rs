@@ -37,6 +37,8 @@ pub struct StoredLeaf {
     pub relation: u32,
     /// Its name.
     pub table: Qualified,
+    /// Whether anything is left to do in it.
+    pub has_work: bool,
 }
 
 /// Adds a leaf that was found in the catalog; nothing happens if the run has it.
@@ -69,6 +71,7 @@ pub async fn leaves(session: &Session, run: RunId) -> Result<Vec<StoredLeaf>, Er
             number: LeafNo(row.get("number")),
             relation: row.get("relation"),
             table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
+            has_work: row.get("has_work"),
         })
         .collect())
 }

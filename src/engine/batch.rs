@@ -1,0 +1,194 @@
+//! One batch, one transaction: lock the range, change the rows, advance the cursor, COMMIT.
+//!
+//! Nothing here sleeps, waits for a permit or talks to an observer.
+//!
+//! Must not know: which batch comes next, what follows an error.
+
+use std::time::{Duration, Instant};
+
+use tokio_postgres::types::Type;
+
+use super::held::{Held, Piece};
+use super::shared::Shared;
+use crate::db::{Bound, Error, Session};
+use crate::run::RunState;
+use crate::sql::{self, Target};
+use crate::store::{self, BadRow, Checkpoint, Hint};
+
+/// How the UPDATE is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gauge {
+    /// As it is.
+    Rows,
+    /// So that it tells the bytes of WAL that it wrote.
+    RowsAndWal,
+}
+
+/// A batch that was committed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Done {
+    pub(super) rows_changed: u64,
+    pub(super) wal_bytes: Option<u64>,
+    pub(super) took: Duration,
+}
+
+/// Why a batch was not run.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// Somebody else has the range, or has moved it: claim again.
+    Lost,
+    /// The run is not running any more.
+    Ordered(RunState),
+    /// The table is not the one that was planned.
+    Changed(String),
+    /// The server or the connection failed.
+    Failed(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Runs one batch and commits it with its checkpoint.
+pub(super) async fn batch(
+    shared: &Shared,
+    session: &mut Session,
+    held: &Held,
+    piece: &Piece,
+    gauge: Gauge,
+    hint: &Hint,
+) -> Result<Done, Halt> {
+    let began = Instant::now();
+    match batch_in_txn(shared, session, held, piece, gauge, hint).await {
+        Ok((rows_changed, wal_bytes)) => Ok(Done { rows_changed, wal_bytes, took: began.elapsed() }),
+        Err(halt) => {
+            // The first error is the one to tell; a session whose rollback fails too is closed when it is dropped.
+            let _ = session.rollback().await;
+            Err(halt)
+        }
+    }
+}
+
+async fn batch_in_txn(
+    shared: &Shared,
+    session: &mut Session,
+    held: &Held,
+    piece: &Piece,
+    gauge: Gauge,
+    hint: &Hint,
+) -> Result<(u64, Option<u64>), Halt> {
+    let target = shared.plan.target(held.claim.table.clone());
+    lock_in_txn(shared, session, held, &target).await?;
+    let bound = Bound::of(&piece.keys);
+    let update = sql::update(&target, &shared.plan.change, bound.bounds());
+    let params = bound.params(&target.key);
+    let (rows_changed, wal_bytes) = match gauge {
+        Gauge::Rows => (session.execute(&update, &params).await?, None),
+        Gauge::RowsAndWal => {
+            let row = session.query_one(&sql::measured(&update), &params).await?;
+            let (rows, bytes) = measured(&row.get(0)).ok_or_else(unreadable)?;
+            (rows, Some(bytes))
+        }
+    };
+    let checkpoint = checkpoint(held, piece, rows_changed);
+    checkpoint.commit(session, shared.run.id, held.claim.number, hint).await?;
+    Ok((rows_changed, wal_bytes))
+}
+
+fn unreadable() -> Error {
+    Error::Protocol("EXPLAIN told neither rows nor WAL bytes".into())
+}
+
+fn checkpoint(held: &Held, piece: &Piece, rows_changed: u64) -> Checkpoint {
+    let (position, state) = held.position_after(piece);
+    Checkpoint { position, state, rows_passed: piece.rows.into(), rows_changed: rows_changed as i64 }
+}
+
+/// BEGIN, and the range's row lock; goes on only if all is as the worker remembers it.
+async fn lock_in_txn(
+    shared: &Shared,
+    session: &mut Session,
+    held: &Held,
+    target: &Target,
+) -> Result<(), Halt> {
+    let (table, key) = (target.table.to_string(), shared.plan.key_names());
+    let params = [
+        (&shared.run.id.0 as _, Type::INT8),
+        (&held.claim.number.0 as _, Type::INT8),
+        (&table as _, Type::TEXT),
+        (&key as _, Type::TEXT_ARRAY),
+    ];
+    let rows = session.begin_and_query(&shared.batch_settings(), &sql::lock(target), &params).await?;
+    let fence = store::fence(&rows).ok_or(Halt::Lost)?;
+    if fence.run_state != RunState::Running {
+        return Err(Halt::Ordered(fence.run_state));
+    }
+    if let Some(why) = fence.changed {
+        return Err(Halt::Changed(format!("table {table} changed under the run: {why}")));
+    }
+    if fence.done || fence.position != held.claim.position {
+        return Err(Halt::Lost);
+    }
+    Ok(())
+}
+
+/// Puts the only row of `piece` into the quarantine and moves the cursor past it, in one transaction.
+/// False if the quarantine is full already.
+pub(super) async fn quarantine(
+    shared: &Shared,
+    session: &mut Session,
+    held: &Held,
+    piece: &Piece,
+    row: &BadRow,
+    hint: &Hint,
+) -> Result<bool, Halt> {
+    match quarantine_in_txn(shared, session, held, piece, row, hint).await {
+        Ok(true) => Ok(true),
+        other => {
+            // As in `batch`.
+            let _ = session.rollback().await;
+            other
+        }
+    }
+}
+
+async fn quarantine_in_txn(
+    shared: &Shared,
+    session: &mut Session,
+    held: &Held,
+    piece: &Piece,
+    row: &BadRow,
+    hint: &Hint,
+) -> Result<bool, Halt> {
+    let target = shared.plan.target(held.claim.table.clone());
+    lock_in_txn(shared, session, held, &target).await?;
+    if store::bad_rows_count(session, shared.run.id).await? >= shared.limits.max_bad_rows {
+        return Ok(false);
+    }
+    store::bad_row_in_txn(session, shared.run.id, held.claim.leaf, row).await?;
+    checkpoint(held, piece, 0).commit(session, shared.run.id, held.claim.number, hint).await?;
+    Ok(true)
+}
+
+/// Rows and WAL bytes of the top node of an EXPLAIN (ANALYZE, WAL, FORMAT JSON): with RETURNING its rows are those changed.
+fn measured(explain: &serde_json::Value) -> Option<(u64, u64)> {
+    let node = explain.get(0)?.get("Plan")?;
+    // PostgreSQL 18 writes rows with decimals.
+    let rows = node.get("Actual Rows")?.as_f64()?;
+    Some((rows as u64, node.get("WAL Bytes")?.as_u64()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_wal_are_read_from_the_top_node() {
+        let explain = serde_json::json!([{"Plan": {"Node Type": "ModifyTable", "Actual Rows": 12.00, "WAL Bytes": 3456,
+            "Plans": [{"Actual Rows": 99, "WAL Bytes": 0}]}}]);
+        assert_eq!(measured(&explain), Some((12, 3456)));
+        assert_eq!(measured(&serde_json::json!([])), None);
+    }
+}

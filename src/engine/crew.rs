@@ -1,0 +1,150 @@
+//! The workers of a process: as many as wanted, until the first has a reason for all to leave.
+//!
+//! Must not know: what a worker does.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+
+use super::control::{BEAT, Control};
+use super::shared::{Shared, changed};
+use super::worker::{self, End};
+use super::{EngineError, Stop};
+use crate::db::Session;
+use crate::event::Outcome;
+use crate::run::RunState;
+
+/// After a wish to stop, batches have this long to end by themselves before they are cancelled.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Why the crew left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) outcome: Outcome,
+    pub(super) reason: Option<String>,
+}
+
+/// Keeps workers at the run until it ends or they must leave.
+pub(super) async fn work(shared: &Arc<Shared>, session: Session) -> Result<Verdict, EngineError> {
+    let mut control = Control::new(shared.clone(), session);
+    shared.live.store(shared.wanted(), Ordering::Relaxed);
+    control.beat().await;
+    if !shared.share().is_unlimited() && shared.orders.borrow().other_workers > 0 {
+        // The others hear of us with their next beat; until then their shares leave no room for ours.
+        shared.pause(BEAT + BEAT / 2).await;
+    }
+    let steering = tokio::spawn(control.steer());
+    let verdict = Crew::new(shared.clone()).work().await;
+    steering.abort();
+    // Aborted on purpose, so its error says nothing.
+    let _ = steering.await;
+    verdict
+}
+
+struct Crew {
+    shared: Arc<Shared>,
+    tasks: JoinSet<(u32, End)>,
+    live: BTreeSet<u32>,
+    /// The reason for all to leave, once there is one.
+    ended: Option<End>,
+    unreachable: Option<String>,
+}
+
+/// One thing that happened.
+enum Fact {
+    Ended(Result<(u32, End), JoinError>),
+    Orders,
+    Stopping,
+    GraceOver,
+}
+
+impl Crew {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, tasks: JoinSet::new(), live: BTreeSet::new(), ended: None, unreachable: None }
+    }
+
+    async fn work(mut self) -> Result<Verdict, EngineError> {
+        loop {
+            self.muster();
+            if self.tasks.is_empty() {
+                return self.verdict();
+            }
+            let fact = self.next_fact().await;
+            self.handle(fact).await?;
+        }
+    }
+
+    /// Starts the workers that are missing. Those that are too many see it themselves.
+    fn muster(&mut self) {
+        let leaving = self.ended.is_some() || self.unreachable.is_some() || self.shared.is_stopping();
+        let wanted = if leaving { 0 } else { self.shared.wanted() };
+        for index in 0..wanted {
+            if self.live.insert(index) {
+                let shared = self.shared.clone();
+                self.tasks.spawn(async move { (index, worker::work(shared, index).await) });
+            }
+        }
+        self.shared.live.store(self.live.len() as u32, Ordering::Relaxed);
+    }
+
+    async fn next_fact(&mut self) -> Fact {
+        let mut orders = self.shared.orders.subscribe();
+        let mut stop = self.shared.stop.clone();
+        let stopping = *stop.borrow_and_update() == Stop::Drain;
+        tokio::select! {
+            Some(ended) = self.tasks.join_next() => Fact::Ended(ended),
+            _ = orders.changed() => Fact::Orders,
+            () = changed(&mut stop) => Fact::Stopping,
+            () = tokio::time::sleep(GRACE), if stopping => Fact::GraceOver,
+        }
+    }
+
+    async fn handle(&mut self, fact: Fact) -> Result<(), EngineError> {
+        match fact {
+            Fact::Ended(Ok((index, end))) => {
+                self.live.remove(&index);
+                self.note(end);
+            }
+            Fact::Ended(Err(error)) => return Err(EngineError::Panic(error.to_string())),
+            Fact::Orders | Fact::Stopping => {}
+            Fact::GraceOver => {
+                for canceller in self.shared.cancellers() {
+                    // A batch that has just ended has nothing to cancel.
+                    let _ = canceller.cancel().await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, end: End) {
+        match end {
+            End::Surplus => {}
+            End::Unreachable(why) => self.unreachable = Some(why),
+            // What a worker found out itself says more than what the others were told.
+            end @ End::Blocked(_) => self.ended = Some(end),
+            end => {
+                self.ended.get_or_insert(end);
+            }
+        }
+    }
+
+    fn verdict(self) -> Result<Verdict, EngineError> {
+        let reason = self.shared.orders.borrow().reason.clone();
+        let (outcome, reason) = match (self.ended, self.unreachable) {
+            (Some(End::Complete), _) => (Outcome::Complete, None),
+            (Some(End::Blocked(why)), _) => (Outcome::Blocked, Some(why)),
+            (Some(End::Halted(RunState::Cancelled)), _) => (Outcome::Cancelled, reason),
+            (Some(End::Halted(_)), _) => (Outcome::Blocked, reason),
+            (Some(End::MaxRows), _) => (Outcome::MaxRows, None),
+            (_, Some(why)) => return Err(EngineError::Unreachable(why)),
+            (Some(End::Stopped | End::Surplus | End::Unreachable(_)) | None, None) => {
+                (Outcome::Stopped, None)
+            }
+        };
+        Ok(Verdict { outcome, reason })
+    }
+}

@@ -1,0 +1,278 @@
+//! How a process comes to a run: it makes one, joins one, goes on with one, or finds that something is in the way.
+//!
+//! Must not know: workers.
+
+use similar::TextDiff;
+
+use super::{EngineError, Options, Which};
+use crate::db::{NextAct, Session, catalog::Server};
+use crate::event::Entry;
+use crate::job::Job;
+use crate::plan::{self, PLANNING, Plan};
+use crate::run::{Knobs, Move, RunId, RunState};
+use crate::store::{self, NewRun, Orders, Run, StoreError};
+
+/// What was found.
+pub(super) enum Entrance {
+    /// A run to take part in.
+    Open(Box<Entered>),
+    /// The run is complete.
+    Complete(RunId),
+}
+
+/// A run that this process is part of.
+pub(super) struct Entered {
+    pub(super) run: Run,
+    pub(super) entry: Entry,
+    pub(super) orders: Orders,
+    /// What a person should know.
+    pub(super) notices: Vec<String>,
+}
+
+/// What to do about the latest run of the job.
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    /// There is none, or another one is wanted.
+    Create,
+    /// It is unfinished, nobody is there, and another one is wanted.
+    Replace,
+    /// Help, or go on.
+    GoOn,
+    /// Nothing is left.
+    Complete,
+    /// Not like this.
+    InTheWay(String),
+}
+
+/// Enters the job's run. Several processes may come at the same moment: one decides, the others wait.
+pub(super) async fn enter(
+    session: &mut Session,
+    job: &Job,
+    plan: &Plan,
+    server: &Server,
+    options: &Options,
+) -> Result<Entrance, EngineError> {
+    let mut failures = 0;
+    loop {
+        session.begin(PLANNING).await?;
+        match enter_in_txn(session, job, plan, server, options).await {
+            Ok(entrance) => {
+                session.commit().await?;
+                return Ok(entrance);
+            }
+            Err(error) => {
+                session.rollback().await?;
+                failures += 1;
+                if failures > 5 || !is_passing(&error) {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Somebody held a lock for longer than we wait.
+fn is_passing(error: &EngineError) -> bool {
+    matches!(error, EngineError::Store(StoreError::Database(error)) if error.next_act() == NextAct::Retry)
+}
+
+async fn enter_in_txn(
+    session: &Session,
+    job: &Job,
+    plan: &Plan,
+    server: &Server,
+    options: &Options,
+) -> Result<Entrance, EngineError> {
+    // That a run exists must not be forgotten by a crash.
+    session.batch("SET LOCAL synchronous_commit = on").await?;
+    store::lock_table_in_txn(session).await?;
+    let latest = store::latest(session, job.name.as_str()).await?;
+    let live = match &latest {
+        Some(run) => store::live(session, run.id).await?.len(),
+        None => 0,
+    };
+    match (decide(latest.as_ref(), job, plan, server, options.which, live), latest) {
+        (Decision::InTheWay(why), _) => Err(EngineError::InTheWay(why)),
+        (Decision::Complete, Some(run)) => Ok(Entrance::Complete(run.id)),
+        (Decision::GoOn, Some(run)) => go_on_in_txn(session, job, run, live, options).await,
+        (Decision::Replace, Some(run)) => {
+            store::move_in_txn(session, run.id, Move::Cancel, Some("a new run took its place"), &options.by)
+                .await?;
+            create_in_txn(session, job, plan, server, options).await
+        }
+        (_, _) => create_in_txn(session, job, plan, server, options).await,
+    }
+}
+
+fn decide(
+    latest: Option<&Run>,
+    job: &Job,
+    plan: &Plan,
+    server: &Server,
+    which: Which,
+    live: usize,
+) -> Decision {
+    let Some(run) = latest else { return Decision::Create };
+    let finished = matches!(run.state, RunState::Complete | RunState::Cancelled);
+    if which == Which::New {
+        return match (finished, live) {
+            (true, _) => Decision::Create,
+            (false, 0) => Decision::Replace,
+            (false, live) => Decision::InTheWay(still_live(run, live)),
+        };
+    }
+    if let Some(why) = differs(run, job, plan, server) {
+        return Decision::InTheWay(why);
+    }
+    match run.state {
+        RunState::Complete => Decision::Complete,
+        RunState::Cancelled => Decision::InTheWay(cancelled(run)),
+        RunState::Running | RunState::Paused | RunState::Blocked => Decision::GoOn,
+    }
+}
+
+fn still_live(run: &Run, live: usize) -> String {
+    format!(
+        "run {} of job \"{}\" is {} and has {live} live process{}\nhint: pgbackfill cancel {} first, or leave --new-run out to help it",
+        run.id,
+        run.job,
+        run.state,
+        if live == 1 { "" } else { "es" },
+        run.job
+    )
+}
+
+fn cancelled(run: &Run) -> String {
+    format!(
+        "run {} of job \"{}\" was cancelled: {}\nhint: pgbackfill resume {} lets it go on from its checkpoint, --new-run starts from the \
+         beginning (rows that were changed are changed again)",
+        run.id,
+        run.job,
+        run.reason.as_deref().unwrap_or("no reason given"),
+        run.job
+    )
+}
+
+/// Why the stored run is not the one that this job would make.
+fn differs(run: &Run, job: &Job, plan: &Plan, server: &Server) -> Option<String> {
+    let what = if run.fingerprint != job.fingerprint() {
+        let diff = TextDiff::from_lines(&run.definition, job.definition())
+            .unified_diff()
+            .header("as it was started", "as it is now")
+            .to_string();
+        return Some(format!(
+            "job \"{}\" is not the one that run {} was started with; it would change other rows or change them otherwise\n\n{diff}\n\
+             hint: put the old text back to go on, or start over with --new-run; only [pace], [limits] and description may differ",
+            run.job, run.id
+        ));
+    } else if run.system_identifier != server.system_identifier {
+        "was started on another server; this is a copy of its database".to_owned()
+    } else if run.target != plan.table.relation {
+        format!(
+            "was started on another table of the name {}: it was renamed, or dropped and created again",
+            run.target_name
+        )
+    } else if run.key != plan.key {
+        "was started with another key: its columns, their types or their collations changed since".to_owned()
+    } else if run.protocol != store::PROTOCOL {
+        format!(
+            "was started by a pgbackfill that speaks protocol {}, this one speaks {}",
+            run.protocol,
+            store::PROTOCOL
+        )
+    } else {
+        return None;
+    };
+    Some(format!(
+        "run {} of job \"{}\" {what}\nhint: --new-run starts over from the beginning",
+        run.id, run.job
+    ))
+}
+
+async fn create_in_txn(
+    session: &Session,
+    job: &Job,
+    plan: &Plan,
+    server: &Server,
+    options: &Options,
+) -> Result<Entrance, EngineError> {
+    let new = NewRun {
+        job: job.name.as_str(),
+        fingerprint: &job.fingerprint(),
+        definition: &job.definition(),
+        job_text: &job.text(),
+        knobs: &job.pace.knobs,
+        target: plan.table.relation,
+        target_name: &plan.table.name.to_string(),
+        key: &plan.key,
+        settings: &server.settings,
+        system_identifier: &server.system_identifier,
+        timeline: server.timeline,
+        by: &options.by,
+    };
+    let id = store::create_in_txn(session, &new).await?;
+    for leaf in &plan.leaves {
+        let bound = plan::last_key(session, &plan.target(leaf.name.clone())).await?;
+        store::add_leaf_in_txn(session, id, leaf, bound.as_ref()).await?;
+    }
+    let missing = || StoreError::Unreadable { run: id, what: "it cannot be found after it was made".into() };
+    let run = store::latest(session, job.name.as_str()).await?.ok_or_else(missing)?;
+    let notices = advice(job, server).into_iter().collect();
+    Ok(Entrance::Open(Box::new(Entered { orders: orders(&run), run, entry: Entry::Started, notices })))
+}
+
+async fn go_on_in_txn(
+    session: &Session,
+    job: &Job,
+    mut run: Run,
+    live: usize,
+    options: &Options,
+) -> Result<Entrance, EngineError> {
+    let mut notices = Vec::new();
+    if run.state == RunState::Blocked {
+        let reason = run.reason.take().unwrap_or_default();
+        run.state = store::move_in_txn(session, run.id, Move::Resume, None, &options.by).await?;
+        notices.push(format!("the run was blocked ({reason}); trying again"));
+    }
+    let knobs = &job.pace.knobs;
+    if run.knobs != *knobs && live == 0 {
+        // Nobody else is there, so what the person has just written is what is wanted.
+        let detail = format!("taken from the job at resume: {}", written(knobs));
+        store::turn_knobs_in_txn(session, run.id, knobs, &detail, &options.by).await?;
+        run.knobs.clone_from(knobs);
+    } else if run.knobs != *knobs {
+        notices.push(format!(
+            "the pace of this job differs from the live run's, which stays in force ({}); change it with pgbackfill set {}",
+            written(&run.knobs),
+            run.job
+        ));
+    }
+    let entry = if live == 0 { Entry::Resumed } else { Entry::Joined };
+    Ok(Entrance::Open(Box::new(Entered { orders: orders(&run), run, entry, notices })))
+}
+
+fn written(knobs: &Knobs) -> String {
+    // Plain numbers always have a JSON form.
+    serde_json::to_string(knobs).unwrap_or_default()
+}
+
+fn orders(run: &Run) -> Orders {
+    Orders {
+        state: run.state,
+        reason: run.reason.clone(),
+        knobs: run.knobs.clone(),
+        other_workers: 0,
+        other_processes: 0,
+    }
+}
+
+/// A lock that we wait for longer than the server waits before it looks for deadlocks can make the application the victim.
+fn advice(job: &Job, server: &Server) -> Option<String> {
+    let ours = job.limits.lock_timeout_ms.get();
+    (i64::from(ours) >= i64::from(server.deadlock_timeout_ms)).then(|| {
+        format!(
+            "lock_timeout is {ours} ms, not below the server's deadlock_timeout of {} ms: in a deadlock the application could be the victim",
+            server.deadlock_timeout_ms
+        )
+    })
+}

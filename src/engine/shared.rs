@@ -1,0 +1,305 @@
+//! What the tasks of one process share.
+//!
+//! Must not know: what a task does with it.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::enter::Entered;
+use super::{Events, Options, Stop};
+use crate::db::{Canceller, Pool, catalog};
+use crate::event::{Event, Progress};
+use crate::job::{Job, Limits};
+use crate::pace::{Ceilings, Share};
+use crate::plan::Plan;
+use crate::sql::settings;
+use crate::store::{Hint, Orders, Run};
+
+/// What a worker or the process waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    pub(super) reason: String,
+    /// Whether anything can be done meanwhile.
+    pub(super) kind: WaitKind,
+}
+
+impl Wait {
+    pub(super) fn paced(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), kind: WaitKind::Paced }
+    }
+
+    pub(super) fn halted(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), kind: WaitKind::Halted }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaitKind {
+    /// The pace holds us back: part of the work.
+    Paced,
+    /// Nothing can be done: does not count for the ETA.
+    Halted,
+}
+
+/// Counters of this process.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    rows_changed: AtomicU64,
+    batches: AtomicU64,
+    retries: AtomicU64,
+    halted_ms: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn committed(&self, rows_changed: u64) {
+        self.rows_changed.fetch_add(rows_changed, Ordering::Relaxed);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn retried(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn halted(&self, time: Duration) {
+        self.halted_ms.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn rows_changed(&self) -> u64 {
+        self.rows_changed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn halted_ms(&self) -> u64 {
+        self.halted_ms.load(Ordering::Relaxed)
+    }
+}
+
+/// One process's part in a run.
+pub(super) struct Shared {
+    pub(super) pool: Pool,
+    pub(super) run: Run,
+    pub(super) plan: Plan,
+    pub(super) limits: Limits,
+    /// Unique over all processes: host, process id and the moment of its start.
+    pub(super) process: String,
+    pub(super) host: String,
+    pub(super) by: String,
+    pub(super) workers: Option<u32>,
+    pub(super) max_rows: Option<NonZeroU64>,
+    pub(super) ceilings: Ceilings,
+    pub(super) tally: Tally,
+    pub(super) orders: watch::Sender<Orders>,
+    pub(super) stop: watch::Receiver<Stop>,
+    /// Live workers of this process.
+    pub(super) live: AtomicU32,
+    events: Events,
+    settings: Vec<(String, String)>,
+    waits: Mutex<BTreeMap<u32, Wait>>,
+    cancellers: Mutex<BTreeMap<u32, Canceller>>,
+    last_error: Mutex<Option<String>>,
+    progress: Mutex<Progress>,
+}
+
+/// A panicking task must not take the others along: what these locks guard is valid at every moment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    #[allow(clippy::too_many_arguments)] // Called once, from the place where each of these comes to be.
+    pub(super) fn new(
+        pool: &Pool,
+        job: &Job,
+        plan: Plan,
+        server: &catalog::Server,
+        entered: Entered,
+        options: &Options,
+        events: &Events,
+        stop: watch::Receiver<Stop>,
+    ) -> Self {
+        let pid = std::process::id();
+        let micros = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros();
+        Self {
+            pool: pool.clone(),
+            settings: batch_settings(&entered.run, job.limits, server.version),
+            orders: watch::Sender::new(entered.orders),
+            run: entered.run,
+            plan,
+            limits: job.limits,
+            process: format!("{}/{pid}/{micros}", options.host),
+            host: options.host.clone(),
+            by: options.by.clone(),
+            workers: options.workers.map(NonZeroU32::get),
+            max_rows: options.max_rows,
+            ceilings: Ceilings::default(),
+            tally: Tally::default(),
+            stop,
+            live: AtomicU32::new(0),
+            events: events.clone(),
+            waits: Mutex::default(),
+            cancellers: Mutex::default(),
+            last_error: Mutex::default(),
+            progress: Mutex::default(),
+        }
+    }
+
+    pub(super) fn emit(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    /// This process's part of the ceilings.
+    pub(super) fn share(&self) -> Share {
+        let orders = self.orders.borrow();
+        Share::of(&orders.knobs, self.live.load(Ordering::Relaxed), orders.other_workers)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.stop.borrow() != Stop::NotYet
+    }
+
+    /// Rows that this process may still change, if that is limited.
+    pub(super) fn rows_left(&self) -> Option<u64> {
+        self.max_rows.map(|max| max.get().saturating_sub(self.tally.rows_changed()))
+    }
+
+    /// Settings of a batch's transaction, in one statement.
+    pub(super) fn batch_settings(&self) -> String {
+        let timeout = self.statement_timeout().as_millis().to_string();
+        let fixed = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        settings(&fixed.chain([("statement_timeout", timeout.as_str())]).collect::<Vec<_>>())
+    }
+
+    /// A few times the target: a batch that takes longer is too large.
+    pub(super) fn statement_timeout(&self) -> Duration {
+        let target = self.orders.borrow().knobs.batch_time_ms.get();
+        let ms = self.limits.statement_timeout_ms.map_or((target * 20).max(2_000), |ms| ms.get().max(target));
+        Duration::from_millis(ms.into())
+    }
+
+    /// How long a worker would like to keep its range after a batch: the next batch and what it will have to wait for the ceilings.
+    pub(super) fn hint(&self, worker: u32, rows: u32) -> Hint {
+        let target_s = f64::from(self.orders.borrow().knobs.batch_time_ms.get()) / 1000.0;
+        let live = f64::from(self.live.load(Ordering::Relaxed).max(1));
+        let paid_s = self.share().rows_per_s.map_or(0.0, |per_s| f64::from(rows) * live / per_s);
+        Hint { worker: format!("{}/{worker}", self.process), for_s: 0.5 + 3.0 * target_s + 2.0 * paid_s }
+    }
+
+    pub(super) fn waits(&self, worker: u32, wait: Wait) {
+        lock(&self.waits).insert(worker, wait);
+    }
+
+    pub(super) fn works(&self, worker: u32) {
+        lock(&self.waits).remove(&worker);
+    }
+
+    /// What the whole process waits for: something only if every worker waits.
+    pub(super) fn waiting(&self) -> Option<Wait> {
+        let waits = lock(&self.waits);
+        let everyone = waits.len() as u32 >= self.live.load(Ordering::Relaxed).max(1);
+        let paced = waits.values().find(|wait| wait.kind == WaitKind::Paced);
+        if everyone { paced.or(waits.values().next()).cloned() } else { None }
+    }
+
+    pub(super) fn failed(&self, message: &str) {
+        *lock(&self.last_error) = Some(message.to_owned());
+    }
+
+    /// The last error, once.
+    pub(super) fn take_error(&self) -> Option<String> {
+        lock(&self.last_error).take()
+    }
+
+    pub(super) fn report(&self, progress: Progress) {
+        lock(&self.progress).clone_from(&progress);
+        self.emit(Event::Progress(progress));
+    }
+
+    pub(super) fn last_progress(&self) -> Progress {
+        lock(&self.progress).clone()
+    }
+
+    pub(super) fn running(&self, worker: u32, canceller: Canceller) {
+        lock(&self.cancellers).insert(worker, canceller);
+    }
+
+    pub(super) fn gone(&self, worker: u32) {
+        lock(&self.cancellers).remove(&worker);
+        self.works(worker);
+    }
+
+    /// Handles to cancel every batch in hand.
+    pub(super) fn cancellers(&self) -> Vec<Canceller> {
+        lock(&self.cancellers).values().cloned().collect()
+    }
+
+    /// Waits for `time`, less if the orders change or somebody wants us to stop.
+    pub(super) async fn pause(&self, time: Duration) {
+        let (mut orders, mut stop) = (self.orders.subscribe(), self.stop.clone());
+        // A receiver that was never read sees a change however long ago it was, so none is missed.
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            _ = orders.changed() => {}
+            () = changed(&mut stop) => {}
+        }
+    }
+
+    /// The same, as a wait that a person can see.
+    pub(super) async fn wait(&self, worker: u32, wait: Wait, time: Duration) {
+        self.waits(worker, wait);
+        self.pause(time).await;
+        self.works(worker);
+    }
+
+    /// How many workers this process should have. Its own number holds until somebody turns the run's knob.
+    pub(super) fn wanted(&self) -> u32 {
+        let knob = self.orders.borrow().knobs.workers;
+        if knob == self.run.knobs.workers { self.workers.unwrap_or(knob.get()) } else { knob.get() }
+    }
+}
+
+/// A caller that dropped its sender will never ask to stop: then this never ends.
+pub(super) async fn changed(stop: &mut watch::Receiver<Stop>) {
+    if stop.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What holds for every batch of the run, whatever the role's own settings are.
+fn batch_settings(run: &Run, limits: Limits, server_version: i32) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = serde_json::from_str::<BTreeMap<String, String>>(&run.settings)
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
+    let lock_timeout = limits.lock_timeout_ms.to_string();
+    let ours = [
+        ("lock_timeout", lock_timeout.as_str()),
+        // A process that is frozen inside a batch gives its locks back.
+        ("idle_in_transaction_session_timeout", "5s"),
+        // Rows and cursor are lost together or kept together, so nothing is gained by waiting for the disk.
+        ("synchronous_commit", "off"),
+        ("plan_cache_mode", "force_custom_plan"),
+        // A lost host is noticed in about 12 s instead of two hours.
+        ("tcp_keepalives_idle", "5"),
+        ("tcp_keepalives_interval", "2"),
+        ("tcp_keepalives_count", "3"),
+        ("tcp_user_timeout", "12000"),
+    ];
+    all.extend(ours.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    if server_version >= 140_000 {
+        // A killed process is noticed in the middle of its statement.
+        all.push(("client_connection_check_interval".into(), "500".into()));
+    }
+    all
+}
