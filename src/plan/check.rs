@@ -3,7 +3,7 @@
 //! Must not know: what makes an expression right; the server decides.
 
 use super::{Plan, Refusal};
-use crate::db::{Error, Param, ServerError, Session, column_type};
+use crate::db::{Error, KeyText, Param, ServerError, Session, column_type};
 use crate::job::{Diagnostic, Job, Part};
 use crate::sql::{self, Check, Clause};
 
@@ -29,7 +29,7 @@ pub async fn check(session: &Session, job: &Job, plan: &Plan) -> Result<(), Refu
 }
 
 async fn planned(session: &Session, plan: &Plan, check: &Check<'_>) -> Result<(), Error> {
-    let nothing: Option<&str> = None;
+    let nothing: Option<KeyText<'_>> = None;
     let params: Vec<Param<'_>> = match check.clause {
         // Its bounds have parameters; planning needs their types, not their values.
         Clause::Whole => plan.key.iter().map(|column| (&nothing as _, column_type(column))).collect(),

@@ -3,6 +3,7 @@
 //! Must not know: what is tested.
 
 mod database;
+pub(crate) mod oracle;
 mod pgbackfill;
 mod server;
 

@@ -1,0 +1,325 @@
+//! The engine through the library: every kind of key and table, exactly once.
+
+use std::num::NonZeroU32;
+
+use pgbackfill::db::{ConnectParams, Pool};
+use pgbackfill::engine::{self, EngineError, Options, Stop, Which};
+use pgbackfill::event::{Event, Outcome, Summary};
+use pgbackfill::job::{Job, JobName, JobParts};
+use tokio::sync::{mpsc, watch};
+
+use crate::support::oracle::{assert_once, assert_tiled};
+use crate::support::{Database, database};
+
+/// What a run left behind: its summary and its events.
+pub(crate) struct Ran {
+    pub(crate) summary: Summary,
+    pub(crate) events: Vec<Event>,
+}
+
+pub(crate) fn options() -> Options {
+    Options {
+        which: Which::Current,
+        workers: NonZeroU32::new(2),
+        max_rows: None,
+        host: "testhost".into(),
+        by: "tester@testhost".into(),
+    }
+}
+
+/// A job from TOML with the name `job`.
+pub(crate) fn job(toml: &str) -> Job {
+    Job::from_toml(JobName::new("job").unwrap(), "job.toml", toml).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// Runs a job in this process to its end.
+pub(crate) async fn run_with(db: &Database, job: &Job, options: &Options) -> Result<Ran, EngineError> {
+    let params = ConnectParams::resolve(db.url(), &|_| None).unwrap();
+    let pool = Pool::new(&params, 4).unwrap();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let (_keep, stop) = watch::channel(Stop::NotYet);
+    let summary = engine::run(&pool, job, options, &sender, stop).await?;
+    let mut events = Vec::new();
+    while let Ok(event) = receiver.try_recv() {
+        events.push(event);
+    }
+    Ok(Ran { summary, events })
+}
+
+pub(crate) async fn run(db: &Database, toml: &str) -> Ran {
+    run_with(db, &job(toml), &options()).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A table `t` with a column `n` and the rows of `select`, which gives the other columns.
+async fn table(db: &Database, columns: &str, select: &str) -> i64 {
+    let client = db.client().await;
+    client.batch_execute(&format!("CREATE TABLE t ({columns}, n int NOT NULL DEFAULT 0)")).await.unwrap();
+    let rows = client.execute(&format!("INSERT INTO t {select}"), &[]).await.unwrap();
+    i64::try_from(rows).unwrap()
+}
+
+const COUNT_UP: &str = "table = 't'\nset.n = 'n + 1'\n";
+
+async fn exact(columns: &str, select: &str) {
+    let db = database().await;
+    let rows = table(&db, columns, select).await;
+    let ran = run(&db, COUNT_UP).await;
+    assert_eq!(ran.summary.outcome, Outcome::Complete);
+    assert_eq!(ran.summary.rows_changed_here, rows as u64);
+    let client = db.client().await;
+    assert_once(&client, "t", rows).await;
+    assert_tiled(&client, rows).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_of_a_bigint_key_is_changed_once() {
+    exact("id bigint PRIMARY KEY", "SELECT i FROM generate_series(1, 100000) AS i").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn negative_and_sparse_integers_are_changed_once() {
+    exact("id int PRIMARY KEY", "SELECT i * 70001 FROM generate_series(-15000, 15000) AS i").await;
+    exact("id bigint PRIMARY KEY", "SELECT i::bigint * 1000003 FROM generate_series(-5000, 5000) AS i").await;
+    exact("id smallint PRIMARY KEY", "SELECT i FROM generate_series(-32768, 32767) AS i").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_extreme_values_of_a_key_are_changed_once() {
+    exact("id bigint PRIMARY KEY", "VALUES (-9223372036854775808), (-1), (0), (1), (9223372036854775807)")
+        .await;
+    exact(
+        "id numeric PRIMARY KEY",
+        "VALUES ('-Infinity'::numeric), (-1e300), (0.1), (0.10000000000000000000001), (1e300), ('Infinity'), ('NaN')",
+    )
+    .await;
+    exact(
+        "id timestamptz PRIMARY KEY",
+        "VALUES ('-infinity'::timestamptz), ('4000-01-01 BC'), ('2024-03-31 01:59:59.999999+01'), ('infinity')",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uuid_text_date_and_timestamp_keys_are_changed_once() {
+    exact("id uuid PRIMARY KEY", "SELECT md5(i::text)::uuid FROM generate_series(1, 20000) AS i").await;
+    exact(
+        "id text PRIMARY KEY",
+        "SELECT 'Ä b''\"\\,{}' || chr(65 + i % 26) || i FROM generate_series(1, 20000) AS i",
+    )
+    .await;
+    exact("id varchar(40) PRIMARY KEY", "SELECT md5(i::text) FROM generate_series(1, 20000) AS i").await;
+    exact("id date PRIMARY KEY", "SELECT date '0044-03-15 BC' + i * 30 FROM generate_series(1, 20000) AS i")
+        .await;
+    exact(
+        "id timestamp PRIMARY KEY",
+        "SELECT timestamp '2000-01-01' + i * interval '0.000001 s' FROM generate_series(1, 20000) AS i",
+    )
+    .await;
+    exact("id numeric PRIMARY KEY", "SELECT i / 7.0 FROM generate_series(-10000, 10000) AS i").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_keys_of_any_collation_are_changed_once() {
+    let select = "SELECT chr(97 + i % 26) || chr(65 + i % 7) || i FROM generate_series(1, 20000) AS i";
+    exact("id text COLLATE \"C\" PRIMARY KEY", select).await;
+    exact("id text COLLATE \"en-x-icu\" PRIMARY KEY", select).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unique_index_in_a_collation_of_its_own_serves_as_key() {
+    let db = database().await;
+    let rows =
+        table(&db, "id text NOT NULL", "SELECT 'k' || i || 'K' FROM generate_series(1, 20000) AS i").await;
+    let client = db.client().await;
+    client.batch_execute("CREATE UNIQUE INDEX ON t (id COLLATE \"C\")").await.unwrap();
+    run(&db, "table = 't'\nkey = 'id'\nset.n = 'n + 1'\n").await;
+    assert_once(&client, "t", rows).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn composite_keys_are_changed_once() {
+    exact(
+        "a int, b text, c date, d uuid, PRIMARY KEY (a, b, c, d)",
+        "SELECT i % 7, 'x' || i % 11, date '2024-01-01' + i % 13, md5(i::text)::uuid FROM generate_series(1, 30000) AS i",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_table_is_complete_at_once() {
+    exact("id int PRIMARY KEY", "SELECT 1 WHERE false").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_names_are_quoted_everywhere() {
+    let db = database().await;
+    let client = db.client().await;
+    client
+        .batch_execute(
+            r#"CREATE SCHEMA "Sch""ema";
+               CREATE TABLE "Sch""ema"."select" ("or""der" int PRIMARY KEY, "N n" int NOT NULL DEFAULT 0);
+               INSERT INTO "Sch""ema"."select" SELECT i FROM generate_series(1, 3000) AS i"#,
+        )
+        .await
+        .unwrap();
+    let ran = run(
+        &db,
+        r#"table = '"Sch""ema"."select"'
+set."N n" = '"N n" + 1'
+where = '"select"."or""der" > 0 -- a comment'
+"#,
+    )
+    .await;
+    assert_eq!(ran.summary.rows_changed_here, 3000);
+    let once: i64 = client
+        .query_one(r#"SELECT count(*) FROM "Sch""ema"."select" WHERE "N n" = 1"#, &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(once, 3000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_rows_of_where_are_changed() {
+    let db = database().await;
+    table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 10000) AS i").await;
+    let ran = run(&db, "table = 't'\nwhere = 'id % 3 = 0'\nset.n = 'n + 1'\n").await;
+    assert_eq!(ran.summary.rows_changed_here, 3333);
+    assert_eq!(ran.summary.progress.rows_passed, 10000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lookup_reads_another_table() {
+    let db = database().await;
+    table(&db, "id int PRIMARY KEY, legacy int", "SELECT i, i * 2 FROM generate_series(1, 5000) AS i").await;
+    let client = db.client().await;
+    client
+        .batch_execute(
+            "CREATE TABLE u (id int PRIMARY KEY, legacy_id int UNIQUE);
+             INSERT INTO u SELECT i + 100000, i * 2 FROM generate_series(1, 4000) AS i",
+        )
+        .await
+        .unwrap();
+    let ran = run(&db, "table = 't'\nfrom = 'u AS x'\non = 'x.legacy_id = t.legacy'\nset.n = 'x.id'\n").await;
+    assert_eq!(ran.summary.rows_changed_here, 4000);
+    let right: i64 =
+        client.query_one("SELECT count(*) FROM t WHERE n = id + 100000", &[]).await.unwrap().get(0);
+    assert_eq!(right, 4000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_deleted_and_inserted_by_others_do_not_disturb() {
+    let db = database().await;
+    table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 30000) AS i").await;
+    let client = db.client().await;
+    client.batch_execute("DELETE FROM t WHERE id BETWEEN 5000 AND 25000 OR id > 29000").await.unwrap();
+    let ran = run(&db, COUNT_UP).await;
+    assert_eq!(ran.summary.outcome, Outcome::Complete);
+    assert_once(&client, "t", 8999).await;
+    assert_tiled(&client, 8999).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_complete_job_says_so_and_a_new_run_repeats_it() {
+    let db = database().await;
+    table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 1000) AS i").await;
+    run(&db, COUNT_UP).await;
+    let again = run(&db, COUNT_UP).await;
+    assert_eq!(again.summary.outcome, Outcome::AlreadyComplete);
+    let new = Options { which: Which::New, ..options() };
+    let third = run_with(&db, &job(COUNT_UP), &new).await.unwrap();
+    assert_eq!(third.summary.outcome, Outcome::Complete);
+    let twice: i64 =
+        db.client().await.query_one("SELECT count(*) FROM t WHERE n = 2", &[]).await.unwrap().get(0);
+    assert_eq!(twice, 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn max_rows_stops_early_and_the_next_process_goes_on() {
+    let db = database().await;
+    table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 20000) AS i").await;
+    let canary = Options { max_rows: std::num::NonZeroU64::new(1000), ..options() };
+    let ran = run_with(&db, &job(COUNT_UP), &canary).await.unwrap();
+    assert_eq!(ran.summary.outcome, Outcome::MaxRows);
+    assert!((1000..3000).contains(&ran.summary.rows_changed_here), "{}", ran.summary.rows_changed_here);
+    let rest = run(&db, COUNT_UP).await;
+    assert_eq!(rest.summary.outcome, Outcome::Complete);
+    assert_once(&db.client().await, "t", 20000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_at_fault_is_named_and_stops_the_run() {
+    let db = database().await;
+    table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 5000) AS i").await;
+    let ran = run(&db, "table = 't'\nset.n = '1 / (id - 4321)'\n").await;
+    assert_eq!(ran.summary.outcome, Outcome::Blocked);
+    let reason = ran.summary.reason.unwrap();
+    assert!(reason.contains("row 4321 of") && reason.contains("division by zero"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_at_fault_go_to_the_quarantine_up_to_the_limit() {
+    let db = database().await;
+    table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 5000) AS i").await;
+    let ran = run(&db, "table = 't'\nset.n = 'n + 1 + 0 / (id % 1000)'\nlimits.max_bad_rows = 5\n").await;
+    assert_eq!(ran.summary.outcome, Outcome::CompleteWithBadRows);
+    let client = db.client().await;
+    let keys: Vec<String> = client
+        .query("SELECT key[1] FROM pgbackfill.bad_row WHERE sqlstate = '22012' ORDER BY key[1]::int", &[])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    assert_eq!(keys, ["1000", "2000", "3000", "4000", "5000"]);
+    let once: i64 = client.query_one("SELECT count(*) FROM t WHERE n = 1", &[]).await.unwrap().get(0);
+    assert_eq!(once, 4995);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_different_job_under_the_same_name_is_refused_with_the_difference() {
+    let db = database().await;
+    table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 100) AS i").await;
+    run(&db, COUNT_UP).await;
+    let other = job("table = 't'\nset.n = 'n + 2'\n");
+    let Err(EngineError::InTheWay(why)) = run_with(&db, &other, &options()).await else {
+        panic!("it was not refused")
+    };
+    assert!(why.contains("n + 1") && why.contains("n + 2") && why.contains("--new-run"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_of_all_levels_are_changed_once() {
+    let db = database().await;
+    let client = db.client().await;
+    client
+        .batch_execute(
+            "CREATE TABLE t (id int, kind text, n int NOT NULL DEFAULT 0, PRIMARY KEY (id, kind)) PARTITION BY LIST (kind);
+             CREATE TABLE t_a PARTITION OF t FOR VALUES IN ('a') PARTITION BY RANGE (id);
+             CREATE TABLE t_a1 PARTITION OF t_a FOR VALUES FROM (0) TO (5000);
+             CREATE TABLE t_a2 PARTITION OF t_a FOR VALUES FROM (5000) TO (50000);
+             CREATE TABLE t_b PARTITION OF t DEFAULT;
+             INSERT INTO t SELECT i, CASE WHEN i % 3 = 0 THEN 'a' ELSE 'b' END FROM generate_series(1, 20000) AS i",
+        )
+        .await
+        .unwrap();
+    run(&db, COUNT_UP).await;
+    assert_once(&client, "t", 20000).await;
+    assert_tiled(&client, 20000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_job_from_flags_is_the_same_run() {
+    let db = database().await;
+    table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 100) AS i").await;
+    run(&db, COUNT_UP).await;
+    let parts = JobParts {
+        name: Some(JobName::new("job").unwrap()),
+        table: "t".into(),
+        set: vec!["n = n + 1".into()],
+        ..JobParts::default()
+    };
+    let ran = run_with(&db, &Job::from_parts(parts).unwrap(), &options()).await.unwrap();
+    assert_eq!(ran.summary.outcome, Outcome::AlreadyComplete);
+    assert!(matches!(ran.events.last(), Some(Event::Left(_))));
+}

@@ -1,0 +1,49 @@
+//! What must hold when a run is complete, whatever happened to it.
+//!
+//! Must not know: what happened to it.
+
+use tokio_postgres::Client;
+
+/// The ranges of each leaf follow each other from the start of the table to the leaf's bound, without gap or overlap.
+const GAPS: &str = "
+SELECT count(*)
+FROM (
+    SELECT r.run, r.leaf, r.lo, lag(r.hi) OVER w AS previous_hi, lead(r.number) OVER w AS next, r.hi, l.bound
+    FROM pgbackfill.range AS r
+    JOIN pgbackfill.leaf AS l ON l.run = r.run AND l.number = r.leaf
+    WINDOW w AS (PARTITION BY r.run, r.leaf ORDER BY r.number)
+) AS seam
+WHERE lo IS DISTINCT FROM previous_hi
+OR (next IS NULL AND hi <> bound)";
+
+/// Asserts that the run is complete, that its ranges tile the key domain, and that its counters add up to `rows`.
+pub(crate) async fn assert_tiled(client: &Client, rows: i64) {
+    let gaps: i64 = client.query_one(GAPS, &[]).await.unwrap().get(0);
+    assert_eq!(gaps, 0, "the ranges do not tile the key domain");
+    let row = client
+        .query_one(
+            "SELECT sum(rows_changed)::bigint, sum(rows_passed)::bigint, count(*) FILTER (WHERE state <> 'done')
+             FROM pgbackfill.range",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert_eq!(row.get::<_, Option<i64>>(0).unwrap_or(0), rows, "the counters do not add up to the rows");
+    assert_eq!(
+        row.get::<_, Option<i64>>(1).unwrap_or(0),
+        rows,
+        "rows were passed that are not there, or the reverse"
+    );
+    assert_eq!(row.get::<_, i64>(2), 0, "a range is not done");
+    let state: String = client.query_one("SELECT state FROM pgbackfill.run", &[]).await.unwrap().get(0);
+    assert_eq!(state, "complete");
+}
+
+/// Asserts that `n` is 1 in each of `rows` rows of a table.
+pub(crate) async fn assert_once(client: &Client, table: &str, rows: i64) {
+    let sql = format!("SELECT n, count(*) FROM {table} GROUP BY n ORDER BY n");
+    let expected = if rows == 0 { vec![] } else { vec![(1, rows)] };
+    let found: Vec<(i32, i64)> =
+        client.query(&sql, &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(found, expected, "(times changed, rows)");
+}
