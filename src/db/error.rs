@@ -71,7 +71,7 @@ impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         use tokio_postgres::error::ErrorPosition;
         let Some(db) = error.as_db_error() else {
-            return Self::Connection(causes(&error));
+            return without_answer(&error);
         };
         Self::Server(Box::new(ServerError {
             sqlstate: db.code().code().to_owned(),

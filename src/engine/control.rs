@@ -97,10 +97,9 @@ impl Control {
             waiting: waiting.as_ref().map(|wait| wait.reason.as_str()),
             last_error: error.as_deref(),
         };
-        let orders = store::beat(&session, shared.run.id, &beat).await?;
+        let (orders, totals) = store::beat(&mut session, shared.run.id, &beat).await?;
         self.take_orders(&orders);
         self.watch_leaves(&mut session, &orders).await?;
-        let totals = store::totals(&session, shared.run.id).await?;
         let halted = self.report(&totals, &orders, waiting);
         self.session = Some(session);
         Ok(halted)

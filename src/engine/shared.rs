@@ -290,6 +290,8 @@ fn batch_settings(run: &Run, limits: Limits, server_version: i32) -> Vec<(String
         // Rows and cursor are lost together or kept together, so nothing is gained by waiting for the disk.
         ("synchronous_commit", "off"),
         ("plan_cache_mode", "force_custom_plan"),
+        // Every batch would compile again what runs for a tenth of a second.
+        ("jit", "off"),
         // A lost host is noticed in about 12 s instead of two hours.
         ("tcp_keepalives_idle", "5"),
         ("tcp_keepalives_interval", "2"),

@@ -8,11 +8,13 @@ use crate::db::{Bound, Error, Session};
 use crate::key::{Key, KeyRange};
 use crate::sql::{self, Target};
 
-/// Settings of a transaction that plans: keys are read as ISO text whatever the role's settings say, an index is there, so
-/// statistics that are missing must not talk the server out of using it, and a lost plan is planned again.
+/// Settings of a transaction that plans: keys are read as ISO text whatever the role's settings say; an index is there, so
+/// statistics that are missing must not talk the server out of using it; compiling (`jit`) takes ten times as long as the
+/// whole query; and a plan that is lost in a crash is planned again.
 pub const PLANNING: &str = "SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL search_path = pg_catalog, pg_temp; \
-     SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL synchronous_commit = off; \
-     SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
+     SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off; \
+     SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '60s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
 /// The keys above the cell before and up to `through`.
 #[derive(Clone, Debug, PartialEq, Eq)]

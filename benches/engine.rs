@@ -1,0 +1,229 @@
+//! What the engine costs, each figure a ratio or a limit, measured on a throwaway server:
+//!
+//! - `overhead`: one worker against the same UPDATEs in the same order from a PL/pgSQL loop on the server;
+//! - `first-batch`: from the call to the first committed batch, on 10 million sparse keys;
+//! - `memory`: the peak of the process at 1 million and at 10 million rows.
+//!
+//! `cargo bench --bench engine -- overhead` runs one of them; `ROWS` and `PAIRS` in the environment change its size.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use pgbackfill::db::{ConnectParams, Pool};
+use pgbackfill::engine::{self, Options, Stop, Which};
+use pgbackfill::event::Event;
+use pgbackfill::job::{Job, JobName};
+use pgbackfill::sandbox::{Binaries, Fsync, Search, Server, SystemDirs};
+use tokio::sync::{mpsc, watch};
+use tokio_postgres::{Client, NoTls};
+
+/// About what the default `batch_time` of 100 ms comes to on this table.
+const BATCH: u32 = 10_000;
+
+type Anything<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Anything<()> {
+    let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted = |name: &str| asked.is_empty() || asked.iter().any(|arg| arg == name);
+    let server = server()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if wanted("overhead") {
+        runtime.block_on(overhead(&server, size("ROWS", 1_000_000), size("PAIRS", 5)))?;
+    }
+    if wanted("first-batch") {
+        runtime.block_on(first_batch(&server, size("ROWS", 10_000_000)))?;
+    }
+    if wanted("memory") {
+        for rows in [1_000_000, 10_000_000] {
+            runtime.block_on(memory(&server, size("ROWS", rows)))?;
+        }
+    }
+    Ok(())
+}
+
+fn size(variable: &str, default: i64) -> i64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn server() -> Anything<Server> {
+    let search = match std::env::var_os("PGBACKFILL_PG_BIN") {
+        Some(dir) => Search::only(PathBuf::from(dir)),
+        None => Search { extra_dirs: vec![], system: SystemDirs::Look, path: std::env::var_os("PATH") },
+    };
+    let builder = Server::builder(Binaries::find(&search)?).fsync(Fsync::On);
+    Ok(builder.setting("shared_buffers", "2GB").setting("max_wal_size", "8GB").start()?)
+}
+
+async fn connect(server: &Server) -> Anything<Client> {
+    let (client, connection) = tokio_postgres::connect(&server.connection_string("postgres"), NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// The table of the design's measurements: full pages, one random secondary index.
+async fn orders(client: &Client, rows: i64, spread: i64) -> Anything<()> {
+    client
+        .batch_execute(&format!(
+            "DROP SCHEMA IF EXISTS pgbackfill CASCADE;
+             DROP TABLE IF EXISTS orders;
+             CREATE TABLE orders (id bigint PRIMARY KEY, customer_id bigint, status int, total numeric(12,2), note text,
+                                  created_at timestamptz, status_v2 text);
+             INSERT INTO orders SELECT i::bigint * {spread}, i::bigint * 7919 % 100000, i % 3, i % 100000 / 100.0, repeat('x', 60), now()
+             FROM generate_series(1, {rows}) AS i;
+             CREATE INDEX ON orders (customer_id)"
+        ))
+        .await?;
+    client.batch_execute("VACUUM ANALYZE orders").await?;
+    Ok(client.batch_execute("CHECKPOINT").await?)
+}
+
+fn job(pace: &str) -> Anything<Job> {
+    let toml = format!(
+        "table = 'orders'\nset.status_v2 = \"CASE status WHEN 0 THEN 'new' WHEN 1 THEN 'paid' ELSE 'shipped' END\"\n[pace]\n{pace}"
+    );
+    Ok(Job::from_toml(JobName::new("bench")?, "bench", &toml)?)
+}
+
+/// Runs the job; gives the time to the first committed batch and to the end.
+async fn run(server: &Server, job: &Job, workers: u32) -> Anything<(Duration, Duration)> {
+    let params = ConnectParams::resolve(&server.connection_string("postgres"), &|_| None)?;
+    let pool = Pool::new(&params, 3)?;
+    let options = Options {
+        which: Which::Current,
+        workers: NonZeroU32::new(workers),
+        max_rows: None,
+        host: "bench".into(),
+        by: "bench".into(),
+    };
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let (_keep, stop) = watch::channel(Stop::NotYet);
+    drop(pool.session().await?);
+    let began = Instant::now();
+    let first = tokio::spawn(async move {
+        let mut first = None;
+        while let Some(event) = receiver.recv().await {
+            if matches!(event, Event::BatchCommitted { .. }) {
+                first.get_or_insert_with(|| began.elapsed());
+            }
+        }
+        first
+    });
+    engine::run(&pool, job, &options, &sender, stop).await?;
+    let whole = began.elapsed();
+    drop(sender);
+    Ok((first.await?.ok_or("no batch was committed")?, whole))
+}
+
+/// The same UPDATEs in the same order, on the server, without a client in between.
+const LOOP: &str = "
+DO $$
+DECLARE
+    last bigint := (SELECT max(id) FROM orders);
+    lo   bigint := 0;
+BEGIN
+    WHILE lo < last LOOP
+        PERFORM set_config('synchronous_commit', 'off', true);
+        UPDATE orders SET status_v2 = (CASE status WHEN 0 THEN 'new' WHEN 1 THEN 'paid' ELSE 'shipped' END)
+        WHERE id > lo AND id <= lo + BATCH;
+        COMMIT;
+        lo := lo + BATCH;
+    END LOOP;
+END $$";
+
+async fn overhead(server: &Server, rows: i64, pairs: i64) -> Anything<()> {
+    let client = connect(server).await?;
+    let job = job(&format!("min_rows_per_batch = {BATCH}\nmax_rows_per_batch = {BATCH}\n"))?;
+    let mut ratios = Vec::new();
+    println!(
+        "overhead: {rows} rows, batches of {BATCH}, one worker; seconds of the loop, of the engine, ratio"
+    );
+    for pair in 0..pairs {
+        // Which comes first changes from pair to pair, so that a drift of the machine favours neither.
+        let (mut server_side, mut engine_side) = (0.0, 0.0);
+        for turn in 0..2 {
+            orders(&client, rows, 1).await?;
+            if (pair + turn) % 2 == 0 {
+                let began = Instant::now();
+                client.batch_execute(&LOOP.replace("BATCH", &BATCH.to_string())).await?;
+                server_side = began.elapsed().as_secs_f64();
+            } else {
+                engine_side = run(server, &job, 1).await?.1.as_secs_f64();
+            }
+        }
+        println!("  {server_side:.2}  {engine_side:.2}  {:.3}", engine_side / server_side);
+        ratios.push(engine_side / server_side);
+    }
+    println!("  median of {pairs}: {:.3} (at most 1.05)", median(&mut ratios));
+    Ok(())
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+async fn first_batch(server: &Server, rows: i64) -> Anything<()> {
+    let client = connect(server).await?;
+    orders(&client, rows, 1_000_003).await?;
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        client.batch_execute("DROP SCHEMA IF EXISTS pgbackfill CASCADE").await?;
+        all.push(first_of(server).await?.as_secs_f64() * 1000.0);
+    }
+    println!(
+        "first-batch: {rows} rows, ids multiplied by 1,000,003; milliseconds from the connection, control schema included"
+    );
+    println!("  {all:.1?}, median {:.1} (below 100)", median(&mut all.clone()));
+    Ok(())
+}
+
+/// The first batch alone.
+async fn first_of(server: &Server) -> Anything<Duration> {
+    let params = ConnectParams::resolve(&server.connection_string("postgres"), &|_| None)?;
+    let pool = Pool::new(&params, 3)?;
+    let options = Options {
+        which: Which::Current,
+        workers: None,
+        max_rows: std::num::NonZeroU64::new(1),
+        host: "bench".into(),
+        by: "bench".into(),
+    };
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let (_keep, stop) = watch::channel(Stop::NotYet);
+    drop(pool.session().await?);
+    let began = Instant::now();
+    let job = job("")?;
+    let first = tokio::spawn(async move {
+        while let Some(event) = receiver.recv().await {
+            if matches!(event, Event::BatchCommitted { .. }) {
+                return Some(began.elapsed());
+            }
+        }
+        None
+    });
+    engine::run(&pool, &job, &options, &sender, stop).await?;
+    drop(sender);
+    Ok(first.await?.ok_or("no batch was committed")?)
+}
+
+async fn memory(server: &Server, rows: i64) -> Anything<()> {
+    let client = connect(server).await?;
+    orders(&client, rows, 1).await?;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pgbackfill"))
+        .args(["run", "--table", "orders", "--set", "status_v2 = status::text", "--yes", "-q"])
+        .env("DATABASE_URL", server.connection_string("postgres"))
+        .stdout(Stdio::null())
+        .spawn()?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak_kb = 0;
+    while child.try_wait()?.is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak_kb = line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(peak_kb);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("memory: {rows} rows, peak {:.1} MB (at most 40)", f64::from(peak_kb) / 1024.0);
+    Ok(())
+}
