@@ -1,27 +1,162 @@
 //! The command line: what can be asked, and who answers.
+//!
+//! Must not know: how anything is done; each subcommand has a file of its own.
 
+mod connect;
 mod demo;
+mod exit;
+mod history;
+mod list;
+mod log;
+mod name;
+mod out;
+mod run;
+mod show;
+mod status;
+mod steer;
+mod wait;
 
 use std::process::ExitCode;
 
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use exit::{Exit, Failure};
+
 /// Batched backfills for PostgreSQL: every row changed exactly once, whatever is killed.
-#[derive(Debug, clap::Parser)]
-#[command(version)]
-pub(crate) struct Cli {
+#[derive(Debug, Parser)]
+#[command(name = "pgbackfill", version, after_help = exit::TABLE, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, clap::Subcommand)]
-enum Command {
-    /// Kill a backfill half way on a throwaway server, and prove that every row was changed exactly once.
-    Demo(demo::DemoArgs),
+/// What every subcommand takes.
+#[derive(Debug, Args)]
+pub(crate) struct Globals {
+    /// Which database; like every libpq tool
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help = "Connection string: postgresql://user@host/database or host=… dbname=… [default: DATABASE_URL, else PG*]"
+    )]
+    database: Option<String>,
+    /// Log more on stderr; twice for each batch
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Say nothing but what is wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// How log lines are written
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
 }
 
-pub(crate) fn main(cli: &Cli) -> ExitCode {
-    let Command::Demo(args) = &cli.command;
-    demo::run(args).unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
-    })
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a job, help its run, or go on from its checkpoint
+    Run(Box<run::RunArgs>),
+    /// Show one run: state, progress, rate, processes, errors
+    Status(status::StatusArgs),
+    /// Show all runs in this database
+    List(list::ListArgs),
+    /// Show the audit trail of a job: every change of state and knobs, who and when
+    History(history::HistoryArgs),
+    /// Let every process of a run wait until it is resumed
+    Pause(steer::WhyArgs),
+    /// Let a paused, blocked or cancelled run go on from its checkpoint
+    Resume(steer::JobArg),
+    /// End a run; what was changed stays changed, and it can still be resumed
+    Cancel(steer::WhyArgs),
+    /// Turn knobs of a live run: workers, batch-time, max-rows-per-second, max-wal-per-second, …
+    Set(steer::SetArgs),
+    /// Wait until a run is complete
+    Wait(wait::WaitArgs),
+    /// Watch a backfill being killed half way and finished, on a throwaway server
+    Demo(demo::DemoArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// Parses the command line and answers.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log::start(&cli.globals);
+    match answer(&cli) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+fn answer(cli: &Cli) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "pgbackfill", &mut script);
+            out::text(String::from_utf8_lossy(&script).trim_end())?;
+            Ok(Exit::Complete.into())
+        }
+        command => runtime()?.block_on(ask(command, &cli.globals)).map(ExitCode::from),
+    }
+}
+
+/// Two threads: the server does the work, and memory is for others.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+async fn ask(command: &Command, globals: &Globals) -> anyhow::Result<Exit> {
+    match command {
+        Command::Run(args) => run::run(args, globals).await,
+        Command::Status(args) => status::run(args, globals).await,
+        Command::List(args) => list::run(args, globals).await,
+        Command::History(args) => history::run(args, globals).await,
+        Command::Pause(args) => steer::pause(args, globals).await,
+        Command::Resume(args) => steer::resume(args, globals).await,
+        Command::Cancel(args) => steer::cancel(args, globals).await,
+        Command::Set(args) => steer::set(args, globals).await,
+        Command::Wait(args) => wait::run(args, globals).await,
+        // Answered without a database.
+        Command::Demo(_) | Command::Completions { .. } => Ok(Exit::Complete),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    // Whoever closed the pipe has read enough.
+    if error.chain().any(out::is_broken_pipe) {
+        return Exit::Complete.into();
+    }
+    let text = format!("{error:#}");
+    // Job errors come with their own heading.
+    eprintln!("{}{text}", if text.starts_with("error:") { "" } else { "error: " });
+    error.downcast_ref::<Failure>().map_or(Exit::Error, |failure| failure.exit).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

@@ -167,6 +167,11 @@ impl Settings for Limits {
     }
 }
 
+/// Sets one of the limits by its name in a job file, `-` for `_` allowed. On an error the limits stay as they were.
+pub fn turn_limit(limits: &mut Limits, limit: &str, value: &str) -> Result<(), String> {
+    limits.set(&limit.replace('-', "_"), value)
+}
+
 /// Turns one knob of a live run: `batch-time` or `batch_time` to `200ms`, a ceiling to a number or `none`. On an error
 /// the knobs stay as they were; the error names the value and an example.
 pub fn turn_knob(knobs: &mut Knobs, knob: &str, value: &str) -> Result<(), String> {

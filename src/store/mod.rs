@@ -24,7 +24,7 @@ pub use run::{
     Listed, NewRun, Past, Run, StoreError, Totals, Turn, create_in_txn, history, latest, list, lock_in_txn,
     lock_table_in_txn, move_in_txn, request, totals, turn_knobs_in_txn,
 };
-pub use schema::{SCHEMA_VERSION, SchemaError, ensure};
+pub use schema::{SCHEMA_VERSION, SchemaError, ensure, installed};
 
 /// How long a process may be silent before it no longer counts, in seconds. It beats twice a second.
 pub const SILENCE_S_MAX: f64 = 3.0;

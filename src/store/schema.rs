@@ -54,6 +54,13 @@ pub(super) async fn version(session: &Session) -> Result<i32, Error> {
     Ok(session.query_one(fixed::VERSION_MAX, &[]).await?.get(0))
 }
 
+/// Whether anything was ever run in this database; changes nothing. An older schema will do for looking.
+pub async fn installed(session: &Session) -> Result<bool, SchemaError> {
+    let found = version(session).await?;
+    check(found)?;
+    Ok(found > 0)
+}
+
 /// Makes sure that the control schema is there in our version. Idempotent, and safe when several processes come at once.
 pub async fn ensure(session: &mut Session, user: &str, database: &str) -> Result<(), SchemaError> {
     if check(version(session).await?)? {

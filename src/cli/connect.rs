@@ -1,0 +1,74 @@
+//! From flags and environment to a session.
+//!
+//! Must not know: what is asked of the database.
+
+use std::env;
+
+use pgbackfill::db::{ConnectParams, Error, Pool, Session};
+use pgbackfill::store::{self, SchemaError};
+
+use super::Globals;
+use super::exit::{Exit, Failure};
+
+/// Parameters: flag, else `DATABASE_URL`, else `PG*`.
+pub(crate) fn params(globals: &Globals, application: &str) -> Result<ConnectParams, Failure> {
+    let lookup = |name: &str| env::var(name).ok();
+    let text = globals.database.clone().or_else(|| lookup("DATABASE_URL")).unwrap_or_default();
+    let mut params =
+        ConnectParams::resolve(&text, &lookup).map_err(|error| Failure::usage(error.to_string()))?;
+    if globals.database.as_deref().is_some_and(holds_password) {
+        eprintln!(
+            "warning: a password on the command line can be seen by everybody on this host\nhint: use PGPASSWORD or ~/.pgpass"
+        );
+    }
+    params.application_name(application);
+    Ok(params)
+}
+
+fn holds_password(text: &str) -> bool {
+    let authority =
+        text.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or_default());
+    let in_uri = authority.split_once('@').is_some_and(|(credentials, _)| credentials.contains(':'));
+    in_uri || text.contains("password=") || text.contains("password =")
+}
+
+/// A pool of `size` connections; none is made yet.
+pub(crate) fn pool(params: &ConnectParams, size: usize) -> Result<Pool, Failure> {
+    Pool::new(params, size).map_err(|error| Failure::error(error.to_string()))
+}
+
+/// One session on a database in which something was run.
+pub(crate) async fn session(globals: &Globals) -> anyhow::Result<Session> {
+    let pool = pool(&params(globals, "pgbackfill")?, 1)?;
+    let session = pool.session().await.map_err(|error| no_database(&error))?;
+    match store::installed(&session).await {
+        Ok(true) => Ok(session),
+        Ok(false) => {
+            let hint = "hint: is it the right database? pgbackfill run starts a job";
+            Err(Failure::error(format!(
+                "nothing has been run in this database yet ({})\n{hint}",
+                pool.address()
+            ))
+            .into())
+        }
+        Err(SchemaError::Database(error)) => Err(no_database(&error).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn no_database(error: &Error) -> Failure {
+    Failure { exit: Exit::NoDatabase, message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_the_flag_is_noticed() {
+        assert!(holds_password("postgres://u:secret@h/db"));
+        assert!(holds_password("host=h password=x"));
+        assert!(!holds_password("postgres://u@h:5432/db"));
+        assert!(!holds_password("postgres://h:5432/db?sslmode=require"));
+    }
+}

@@ -1,0 +1,49 @@
+//! Results on stdout; a reader that goes away is no panic.
+//!
+//! Must not know: what is written.
+
+use std::error::Error;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// One block of text and a line break.
+pub(crate) fn text(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// One JSON value on a line.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(text(&serde_json::to_string(value)?)?)
+}
+
+/// Whether this error says that nobody reads any more.
+pub(crate) fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Rows of a table in columns that fit their widest cell.
+pub(crate) fn columns(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let line = |row: &Vec<String>| {
+        let cells =
+            row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["a", "bb"], ["ccc", "d"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(columns(&rows), "a    bb\nccc  d");
+    }
+}

@@ -1,0 +1,246 @@
+//! `pgbackfill run`: from a file or from flags to a job, and the job to the engine.
+//!
+//! Must not know: what the engine does.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::{Path, PathBuf};
+
+use pgbackfill::engine::{self, Options, Stop, Which};
+use pgbackfill::job::{Job, JobErrors, JobName, JobParts, Limits, Pace, did_you_mean, turn_knob, turn_limit};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::exit::{Exit, Failure};
+use super::{Globals, Output, connect, show, steer};
+
+const EXAMPLES: &str = "\
+Examples:
+  pgbackfill run jobs/orders_status_v2.toml
+  pgbackfill run jobs/orders_status_v2.toml --max-rows 1000        a canary; run it again to go on
+  pgbackfill run --table orders --set \"status_v2 = upper(status)\" --where \"status_v2 IS NULL\"
+
+Running the same job in another terminal or on another host helps the same run.
+Running it again after a stop or a crash goes on from its checkpoint.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// The job file; its name without .toml is the job's name
+    #[arg(value_name = "JOB.toml", required_unless_present = "table")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    parts: PartArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+    /// Workers of this process
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroU32>,
+    /// Stop after about this many changed rows; the run can be resumed
+    #[arg(long, value_name = "N")]
+    max_rows: Option<NonZeroU64>,
+    /// Start another run from the beginning
+    #[arg(long)]
+    new_run: bool,
+    /// Never ask anything
+    #[arg(long)]
+    yes: bool,
+    /// How progress and result are written
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// A job without a file.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "A job without a file")]
+struct PartArgs {
+    /// The table, as SQL writes it
+    #[arg(long, value_name = "TABLE", requires = "set", conflicts_with = "file")]
+    table: Option<String>,
+    /// What to set: "column = expression"; can be repeated
+    #[arg(long, value_name = "COLUMN = SQL", requires = "table")]
+    set: Vec<String>,
+    /// Which rows; all of them if left out
+    #[arg(long = "where", value_name = "SQL", requires = "table")]
+    filter: Option<String>,
+    /// The key's columns [default: the primary key]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', requires = "table")]
+    key: Vec<String>,
+    /// Another table that expressions may read, for example "users AS u"
+    #[arg(long, value_name = "SQL", requires_all = ["table", "on"])]
+    from: Option<String>,
+    /// How it is joined
+    #[arg(long, value_name = "SQL", requires_all = ["table", "from"])]
+    on: Option<String>,
+    /// The job's name [default: table and columns]
+    #[arg(long, value_name = "NAME", requires = "table")]
+    name: Option<String>,
+}
+
+/// Pace and limits; each goes before what the file says.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Pace and limits (before those of the file)")]
+struct PaceArgs {
+    /// How long a batch should take, for example 100ms
+    #[arg(long, value_name = "TIME")]
+    batch_time: Option<String>,
+    /// No batch is smaller
+    #[arg(long, value_name = "N")]
+    min_rows_per_batch: Option<String>,
+    /// No batch is larger
+    #[arg(long, value_name = "N")]
+    max_rows_per_batch: Option<String>,
+    /// Ceiling for changed rows, over all processes
+    #[arg(long, value_name = "N")]
+    max_rows_per_second: Option<String>,
+    /// Ceiling for bytes of WAL, over all processes, for example 16MiB
+    #[arg(long, value_name = "BYTES")]
+    max_wal_per_second: Option<String>,
+    /// How long a batch waits for a lock
+    #[arg(long, value_name = "TIME")]
+    lock_timeout: Option<String>,
+    /// How long a batch may take before it is halved
+    #[arg(long, value_name = "TIME")]
+    statement_timeout: Option<String>,
+    /// Failures in a row before the run blocks
+    #[arg(long, value_name = "N")]
+    retries: Option<String>,
+    /// Rows that may be put aside because their own data is at fault
+    #[arg(long, value_name = "N")]
+    max_bad_rows: Option<String>,
+}
+
+impl PaceArgs {
+    fn apply(&self, pace: &mut Pace, limits: &mut Limits) -> Result<(), Failure> {
+        let knobs = [
+            ("batch-time", &self.batch_time),
+            ("min-rows-per-batch", &self.min_rows_per_batch),
+            ("max-rows-per-batch", &self.max_rows_per_batch),
+            ("max-rows-per-second", &self.max_rows_per_second),
+            ("max-wal-per-second", &self.max_wal_per_second),
+        ];
+        let usage = |name: &str, error: String| Failure::usage(format!("--{name}: {error}"));
+        for (name, value) in knobs {
+            if let Some(value) = value {
+                turn_knob(&mut pace.knobs, name, value).map_err(|error| usage(name, error))?;
+            }
+        }
+        let all = [
+            ("lock-timeout", &self.lock_timeout),
+            ("statement-timeout", &self.statement_timeout),
+            ("retries", &self.retries),
+            ("max-bad-rows", &self.max_bad_rows),
+        ];
+        for (name, value) in all {
+            if let Some(value) = value {
+                turn_limit(limits, name, value).map_err(|error| usage(name, error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exit> {
+    let job = job(args)?;
+    let params = connect::params(globals, &format!("pgbackfill {}", job.name))?;
+    let workers = args.workers.unwrap_or(job.pace.knobs.workers);
+    let pool = connect::pool(&params, workers.get() as usize + 1)?;
+    let options = Options {
+        which: if args.new_run { Which::New } else { Which::Current },
+        workers: args.workers,
+        max_rows: args.max_rows,
+        host: steer::host(),
+        by: steer::by(),
+    };
+    let (events, received) = mpsc::unbounded_channel();
+    let watching = tokio::spawn(show::events(show::observer(globals, args.output), received));
+    let (stopper, stop) = watch::channel(Stop::NotYet);
+    let signals = tokio::spawn(obey_signals(stopper, globals.quiet));
+    let left = engine::run(&pool, &job, &options, &events, stop).await;
+    signals.abort();
+    // The last sender: with it the observer ends, after it has shown everything.
+    drop(events);
+    watching.await?;
+    let summary = left.map_err(Failure::from)?;
+    show::last_word(globals, args.output, &summary)?;
+    Ok(summary.outcome.into())
+}
+
+/// The first signal asks to finish the batch in hand, the second one ends the process; the server then rolls back.
+async fn obey_signals(stopper: watch::Sender<Stop>, quiet: bool) -> std::io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    for stop in [Stop::Drain, Stop::NotYet] {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if stop == Stop::NotYet {
+            std::process::exit(Exit::Stopped as i32);
+        }
+        if !quiet {
+            eprintln!("\nfinishing the batch in hand; once more to stop at once");
+        }
+        // The engine holds a receiver for as long as it runs.
+        let _ = stopper.send(stop);
+    }
+    Ok(())
+}
+
+fn job(args: &RunArgs) -> Result<Job, Failure> {
+    let mut job = match &args.file {
+        Some(file) => from_file(file)?,
+        None => from_flags(&args.parts)?,
+    };
+    args.pace.apply(&mut job.pace, &mut job.limits)?;
+    Ok(job)
+}
+
+fn refused(errors: &JobErrors) -> Failure {
+    Failure::usage(errors.to_string())
+}
+
+fn from_file(file: &Path) -> Result<Job, Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}{}", nearby(file))))?;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let name = JobName::new(&stem).map_err(|error| {
+        Failure::usage(format!(
+            "{error}\nhint: the file's name without .toml is the name of the job: rename {shown}"
+        ))
+    })?;
+    Job::from_toml(name, &shown.to_string(), &text).map_err(|errors| refused(&errors))
+}
+
+/// A job file whose name is close to one that is not there.
+fn nearby(file: &Path) -> String {
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let found: Vec<String> = [dir, Path::new("jobs")]
+        .iter()
+        .filter_map(|dir| std::fs::read_dir(dir).ok())
+        .flat_map(|entries| entries.filter_map(Result::ok))
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| path.strip_prefix("./").unwrap_or(&path).display().to_string())
+        .collect();
+    let same_name =
+        found.iter().find(|path| Path::new(path).file_stem() == file.file_stem()).map(String::as_str);
+    match same_name.or_else(|| did_you_mean(&file.display().to_string(), found.iter().map(String::as_str))) {
+        Some(near) => format!("\nhint: did you mean {near}?"),
+        None => String::new(),
+    }
+}
+
+fn from_flags(args: &PartArgs) -> Result<Job, Failure> {
+    let name = args.name.as_deref().map(JobName::new).transpose();
+    let parts = JobParts {
+        name: name.map_err(|error| Failure::usage(format!("--name: {error}")))?,
+        table: args.table.clone().unwrap_or_default(),
+        key: args.key.clone(),
+        set: args.set.clone(),
+        filter: args.filter.clone(),
+        from: args.from.clone(),
+        on: args.on.clone(),
+        ..JobParts::default()
+    };
+    Job::from_parts(parts).map_err(|errors| refused(&errors))
+}

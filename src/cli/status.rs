@@ -1,0 +1,283 @@
+//! `pgbackfill status`: one run in detail, for the person on call.
+//!
+//! Must not know: how a run is worked on; it reads what the processes left in the database.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use pgbackfill::db::Session;
+use pgbackfill::observe::human;
+use pgbackfill::run::{Knobs, RunId, RunState};
+use pgbackfill::store::{self, BadRow, Listed, Process, Totals};
+use serde::Serialize;
+
+use super::exit::{Exit, Failure};
+use super::{Globals, Output, connect, name, out};
+
+const REDRAW_EVERY: Duration = Duration::from_secs(1);
+/// Rows of the quarantine that are shown.
+const BAD_ROWS_SHOWN: i64 = 5;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// Name of the job, or its file [default: the latest run that is not complete]
+    job: Option<String>,
+    /// Show it again every second until the run ends
+    #[arg(long)]
+    watch: bool,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// Everything that is shown of a run.
+#[derive(Debug, Serialize)]
+struct View {
+    schema: u32,
+    run: RunId,
+    job: String,
+    table: String,
+    state: RunState,
+    reason: Option<String>,
+    state_at: String,
+    created_at: String,
+    created_by: String,
+    progress: Totals,
+    percent: Option<u64>,
+    rows_per_s: f64,
+    eta_s: Option<u64>,
+    knobs: Knobs,
+    processes: Vec<Process>,
+    bad_rows: Vec<BadRow>,
+}
+
+pub(crate) async fn run(args: &StatusArgs, globals: &Globals) -> anyhow::Result<Exit> {
+    let session = connect::session(globals).await?;
+    loop {
+        let view = view(&session, args.job.as_deref()).await?;
+        let text = match args.output {
+            Output::Json => serde_json::to_string(&view)?,
+            Output::Text => text(&view),
+        };
+        let redraw = args.watch && args.output == Output::Text && std::io::stdout().is_terminal();
+        // Home and clear: the next picture takes the place of the last one.
+        out::text(&format!("{}{text}", if redraw { "\x1b[H\x1b[2J" } else { "" }))?;
+        if !args.watch || matches!(view.state, RunState::Complete | RunState::Cancelled) {
+            return Ok(Exit::Complete);
+        }
+        tokio::time::sleep(REDRAW_EVERY).await;
+    }
+}
+
+async fn view(session: &Session, job: Option<&str>) -> anyhow::Result<View> {
+    let listed = match job {
+        Some(job) => {
+            let job = name::latest(session, job).await?.job;
+            store::list(session, Some(&job)).await?.into_iter().next()
+        }
+        None => current(store::list(session, None).await?),
+    };
+    let listed = listed.ok_or_else(|| Failure::error("nothing has been run in this database yet"))?;
+    let progress = store::totals(session, listed.run).await?;
+    let processes = store::live(session, listed.run).await?;
+    let rows_per_s: f64 = processes.iter().map(|process| process.rows_per_s).sum();
+    Ok(View {
+        schema: 1,
+        percent: percent(listed.state, &progress),
+        eta_s: eta_s(listed.state, &progress, rows_per_s),
+        rows_per_s,
+        bad_rows: store::bad_rows(session, listed.run, BAD_ROWS_SHOWN).await?,
+        run: listed.run,
+        job: listed.job,
+        table: listed.table,
+        state: listed.state,
+        reason: listed.reason,
+        state_at: listed.state_at,
+        created_at: listed.created_at,
+        created_by: listed.created_by,
+        knobs: listed.knobs,
+        progress,
+        processes,
+    })
+}
+
+/// The latest run that is not at its end, else the latest.
+fn current(mut all: Vec<Listed>) -> Option<Listed> {
+    let ended = |run: &Listed| matches!(run.state, RunState::Complete | RunState::Cancelled);
+    let at = all.iter().position(|run| !ended(run)).unwrap_or(0);
+    if all.is_empty() { None } else { Some(all.swap_remove(at)) }
+}
+
+fn percent(state: RunState, progress: &Totals) -> Option<u64> {
+    match state {
+        RunState::Complete => Some(100),
+        // The number of rows is an estimate, so only the end is 100 %.
+        _ => human::percent(progress.rows_passed, progress.rows_total).map(|percent| percent.min(99)),
+    }
+}
+
+/// Keys that are left, at the speed of the changed rows and the share of keys that were changed so far.
+fn eta_s(state: RunState, progress: &Totals, rows_per_s: f64) -> Option<u64> {
+    let changed_per_key = progress.rows_changed as f64 / progress.rows_passed.max(1) as f64;
+    let keys_per_s = rows_per_s / changed_per_key;
+    if state != RunState::Running || !keys_per_s.is_finite() || keys_per_s < 0.1 {
+        return None;
+    }
+    Some((progress.rows_total.saturating_sub(progress.rows_passed) as f64 / keys_per_s).ceil() as u64)
+}
+
+fn text(view: &View) -> String {
+    let reason =
+        view.reason.as_ref().map(|reason| format!(": {}", human::one_line(reason))).unwrap_or_default();
+    let mut rows = vec![
+        ("job", format!("{}, run {}, on {}", view.job, view.run, view.table)),
+        ("state", format!("{}{reason}", standing(view))),
+        ("since", format!("{} (started {} by {})", view.state_at, view.created_at, view.created_by)),
+        ("progress", progress(view)),
+        ("rate", rate(view)),
+        ("pace", pace(&view.knobs)),
+    ];
+    for process in &view.processes {
+        rows.push(("process", self::process(process)));
+        if let Some(error) = &process.last_error {
+            rows.push(("", format!("last error: {}", human::one_line(error))));
+        }
+    }
+    for bad in &view.bad_rows {
+        rows.push(("bad row", format!("{}: {}", bad.key, human::one_line(&bad.message))));
+    }
+    rows.iter().map(|(label, value)| format!("{label:<9} {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// A running run without a process does nothing, and whoever looks must see that first.
+fn standing(view: &View) -> String {
+    if view.state == RunState::Running && view.processes.is_empty() {
+        return "running, but no process is at work: run the job to go on".to_owned();
+    }
+    view.state.to_string()
+}
+
+fn progress(view: &View) -> String {
+    let progress = &view.progress;
+    let percent = view.percent.map(|percent| format!("{percent} %, ")).unwrap_or_default();
+    let total = human::count(progress.rows_total);
+    let about = if view.state == RunState::Complete { "" } else { "about " };
+    format!(
+        "{percent}{} of {about}{total} rows passed, {} changed; ranges: {} done, {} open{}",
+        human::count(progress.rows_passed),
+        human::count(progress.rows_changed),
+        human::count(progress.ranges_done),
+        human::count(progress.ranges_open),
+        if progress.bad_rows > 0 { format!("; {} in quarantine", progress.bad_rows) } else { String::new() }
+    )
+}
+
+fn rate(view: &View) -> String {
+    let eta = view.eta_s.map(|s| format!(", about {} left", human::duration(Duration::from_secs(s))));
+    format!("{}{}", human::rate(view.rows_per_s), eta.unwrap_or_default())
+}
+
+fn pace(knobs: &Knobs) -> String {
+    let rows = knobs.max_rows_per_s.map(|rows| format!(", at most {} rows/s", human::count(rows.get())));
+    let wal = knobs
+        .max_wal_bytes_per_s
+        .map(|bytes| format!(", at most {} bytes of WAL/s", human::count(bytes.get())));
+    format!(
+        "{} a process, batches of {} ms{}{}",
+        human::counted(knobs.workers.get().into(), "worker", "workers"),
+        knobs.batch_time_ms,
+        rows.unwrap_or_default(),
+        wal.unwrap_or_default()
+    )
+}
+
+fn process(process: &Process) -> String {
+    let waiting = process.waiting.as_ref().map(|why| format!(", waiting: {}", human::one_line(why)));
+    format!(
+        "{} on {}, {}, {}{}",
+        process.pid,
+        process.host,
+        human::counted(u64::try_from(process.workers).unwrap_or(0), "worker", "workers"),
+        human::rate(process.rows_per_s),
+        waiting.unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view() -> View {
+        View {
+            schema: 1,
+            run: RunId(3),
+            job: "orders_status_v2".into(),
+            table: "\"public\".\"orders\"".into(),
+            state: RunState::Running,
+            reason: None,
+            state_at: "2026-01-01T03:00:00Z".into(),
+            created_at: "2026-01-01T02:00:00Z".into(),
+            created_by: "ada@db1".into(),
+            progress: Totals {
+                rows_changed: 250_000,
+                rows_passed: 500_000,
+                rows_total: 1_000_000,
+                ranges_done: 9,
+                ranges_open: 2,
+                bad_rows: 0,
+            },
+            percent: Some(50),
+            rows_per_s: 1000.0,
+            eta_s: Some(500),
+            knobs: Knobs::default(),
+            processes: vec![Process {
+                process: "db1/7/1".into(),
+                host: "db1".into(),
+                pid: 7,
+                version: "0.1.0".into(),
+                workers: 2,
+                rows_per_s: 1000.0,
+                waiting: None,
+                last_error: Some("canceling statement due to lock timeout\nhint: x".into()),
+                started_at: "2026-01-01T02:00:00Z".into(),
+                seen_s_ago: 0.2,
+            }],
+            bad_rows: vec![],
+        }
+    }
+
+    #[test]
+    fn a_run_at_work_is_shown_with_its_processes() {
+        insta::assert_snapshot!(text(&view()), @r#"
+        job       orders_status_v2, run 3, on "public"."orders"
+        state     running
+        since     2026-01-01T03:00:00Z (started 2026-01-01T02:00:00Z by ada@db1)
+        progress  50 %, 500,000 of about 1,000,000 rows passed, 250,000 changed; ranges: 9 done, 2 open
+        rate      1.0 k rows/s, about 8 min 20 s left
+        pace      2 workers a process, batches of 100 ms
+        process   7 on db1, 2 workers, 1.0 k rows/s
+                  last error: canceling statement due to lock timeout hint: x
+        "#);
+    }
+
+    #[test]
+    fn a_run_that_nobody_works_on_says_so_first() {
+        let idle = View { processes: vec![], ..view() };
+        assert!(text(&idle).contains("running, but no process is at work"));
+    }
+
+    #[test]
+    fn the_eta_counts_keys_not_only_changed_rows() {
+        // Half of the keys were changed, so keys pass at twice the speed of changes.
+        assert_eq!(eta_s(RunState::Running, &view().progress, 1000.0), Some(250));
+        assert_eq!(eta_s(RunState::Paused, &view().progress, 1000.0), None);
+        assert_eq!(eta_s(RunState::Running, &view().progress, 0.0), None);
+    }
+
+    #[test]
+    fn only_a_complete_run_is_at_100_percent() {
+        let progress = Totals { rows_passed: 10, rows_total: 10, ..Totals::default() };
+        assert_eq!(percent(RunState::Running, &progress), Some(99));
+        assert_eq!(percent(RunState::Complete, &progress), Some(100));
+    }
+}

@@ -1,0 +1,153 @@
+//! `pause`, `resume`, `cancel`, `set`: what a person asks of a live run, from anywhere, through the database.
+//!
+//! Must not know: which processes will hear it.
+
+use pgbackfill::db::Session;
+use pgbackfill::job::turn_knob;
+use pgbackfill::run::{Knobs, Move};
+use pgbackfill::store::{self, Run, StoreError, Turn};
+
+use super::exit::{Exit, Failure};
+use super::{Globals, connect, name, out};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct JobArg {
+    /// Name of the job, or its file
+    job: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct WhyArgs {
+    /// Name of the job, or its file
+    job: String,
+    /// Why; shown to everybody who looks
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SetArgs {
+    /// Name of the job, or its file
+    job: String,
+    /// workers=4, batch-time=200ms, max-rows-per-second=1000, max-wal-per-second=16MiB, …; none lifts a ceiling
+    #[arg(required = true, value_name = "NAME=VALUE")]
+    knobs: Vec<String>,
+}
+
+/// Who is asking: `user@host`.
+pub(crate) fn by() -> String {
+    let uid = nix::unistd::Uid::current();
+    let known = || nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
+    let user = std::env::var("USER").ok().or_else(known).unwrap_or_else(|| uid.to_string());
+    format!("{user}@{}", host())
+}
+
+/// This host's name.
+pub(crate) fn host() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
+pub(crate) async fn pause(args: &WhyArgs, globals: &Globals) -> anyhow::Result<Exit> {
+    change(&args.job, globals, Move::Pause, Some(reason("paused", args))).await
+}
+
+pub(crate) async fn resume(args: &JobArg, globals: &Globals) -> anyhow::Result<Exit> {
+    change(&args.job, globals, Move::Resume, None).await
+}
+
+pub(crate) async fn cancel(args: &WhyArgs, globals: &Globals) -> anyhow::Result<Exit> {
+    change(&args.job, globals, Move::Cancel, Some(reason("cancelled", args))).await
+}
+
+fn reason(what: &str, args: &WhyArgs) -> String {
+    let why = args.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{what} by {}{why}", by())
+}
+
+async fn change(job: &str, globals: &Globals, asked: Move, reason: Option<String>) -> anyhow::Result<Exit> {
+    let mut session = connect::session(globals).await?;
+    let run = name::latest(&session, job).await?;
+    ask(&mut session, &run, &Turn::State(asked), reason.as_deref()).await?;
+    let next = run.state.step(asked).map_or_else(|_| "changed".to_owned(), |state| state.to_string());
+    let live = store::live(&session, run.id).await?.len();
+    let hint = match (asked, live) {
+        (Move::Resume, 0) => "\nhint: no process is at work on it: run the job to go on",
+        _ => "",
+    };
+    out::text(&format!("run {} of job \"{}\" is {next}{hint}", run.id, run.job))?;
+    Ok(Exit::Complete)
+}
+
+async fn ask(session: &mut Session, run: &Run, turn: &Turn, reason: Option<&str>) -> anyhow::Result<()> {
+    store::request(session, run.id, turn, reason, &by()).await.map_err(|error| match error {
+        StoreError::Illegal(illegal) => {
+            let hint = format!("hint: pgbackfill status {} shows where it stands", run.job);
+            Failure::error(format!("run {} of job \"{}\": {illegal}\n{hint}", run.id, run.job)).into()
+        }
+        StoreError::Database(error) if error.sqlstate() == Some("23505") => {
+            let hint = "hint: only the latest run of a job can be resumed";
+            Failure::error(format!(
+                "another run of job \"{}\" took the place of run {}\n{hint}",
+                run.job, run.id
+            ))
+            .into()
+        }
+        other => anyhow::Error::from(other),
+    })
+}
+
+pub(crate) async fn set(args: &SetArgs, globals: &Globals) -> anyhow::Result<Exit> {
+    let mut session = connect::session(globals).await?;
+    let run = name::latest(&session, &args.job).await?;
+    if run.state == pgbackfill::run::RunState::Complete {
+        let what = format!("run {} of job \"{}\" is complete", run.id, run.job);
+        return Err(Failure::error(format!("{what}; there is nothing left to pace")).into());
+    }
+    let mut knobs = run.knobs.clone();
+    for pair in &args.knobs {
+        let Some((knob, value)) = pair.split_once('=') else {
+            return Err(
+                Failure::usage(format!("\"{pair}\" has no value\nhint: write it as workers=4")).into()
+            );
+        };
+        turn_knob(&mut knobs, knob.trim(), value.trim())
+            .map_err(|error| Failure::usage(format!("{knob}: {error}")))?;
+    }
+    let changed = differences(&run.knobs, &knobs);
+    if changed.is_empty() {
+        out::text("nothing changed: the knobs are so already")?;
+        return Ok(Exit::Complete);
+    }
+    let detail = changed.join(", ");
+    ask(&mut session, &run, &Turn::Knobs(knobs, detail.clone()), None).await?;
+    out::text(&format!("run {} of job \"{}\": {detail}", run.id, run.job))?;
+    Ok(Exit::Complete)
+}
+
+/// What changed, in the order of the fields: `workers 2 → 4`.
+fn differences(before: &Knobs, after: &Knobs) -> Vec<String> {
+    // Plain numbers always have a JSON form.
+    let [before, after] = [before, after].map(|knobs| serde_json::to_value(knobs).unwrap_or_default());
+    let shown =
+        |value: &serde_json::Value| if value.is_null() { "none".to_owned() } else { value.to_string() };
+    let fields = before.as_object().into_iter().flatten();
+    fields
+        .filter(|(name, was)| after.get(name.as_str()) != Some(was))
+        .map(|(name, was)| format!("{name} {} → {}", shown(was), shown(&after[name])))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_is_told_from_and_to() {
+        let before = Knobs::default();
+        let mut after = before.clone();
+        turn_knob(&mut after, "workers", "4").unwrap();
+        turn_knob(&mut after, "max-rows-per-second", "1000").unwrap();
+        assert_eq!(differences(&before, &after), ["max_rows_per_s none → 1000", "workers 2 → 4"]);
+        assert!(differences(&before, &before).is_empty());
+    }
+}
