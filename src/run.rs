@@ -105,6 +105,16 @@ impl RunState {
         }
     }
 
+    /// The state with its reason, as one sentence: `blocked: …`; a reason that begins with the state says it all.
+    #[must_use]
+    pub fn sentence(self, reason: Option<&str>) -> String {
+        match reason {
+            Some(reason) if reason.starts_with(self.as_str()) => reason.to_owned(),
+            Some(reason) => format!("{self}: {reason}"),
+            None => self.to_string(),
+        }
+    }
+
     /// The state with this spelling, if there is one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -145,6 +155,22 @@ pub struct Knobs {
     pub max_rows_per_s: Option<NonZeroU64>,
     /// Ceiling for bytes of WAL per second, over all processes of the run.
     pub max_wal_bytes_per_s: Option<NonZeroU64>,
+}
+
+impl Knobs {
+    /// What differs in `after`, a knob each: `workers 2 → 4`.
+    #[must_use]
+    pub fn changes(&self, after: &Self) -> Vec<String> {
+        // Plain numbers always have a JSON form.
+        let [before, after] = [self, after].map(|knobs| serde_json::to_value(knobs).unwrap_or_default());
+        let shown =
+            |value: &serde_json::Value| if value.is_null() { "none".to_owned() } else { value.to_string() };
+        let fields = before.as_object().into_iter().flatten();
+        fields
+            .filter(|(name, was)| after.get(name.as_str()) != Some(was))
+            .map(|(name, was)| format!("{name} {} → {}", shown(was), shown(&after[name])))
+            .collect()
+    }
 }
 
 impl Default for Knobs {
@@ -194,6 +220,25 @@ mod tests {
     #[test]
     fn a_cancelled_run_keeps_its_checkpoint_and_can_be_resumed() {
         assert_eq!(RunState::Cancelled.step(Move::Resume), Ok(RunState::Running));
+    }
+
+    #[test]
+    fn a_reason_that_begins_with_its_state_does_not_say_it_twice() {
+        assert_eq!(RunState::Paused.sentence(Some("paused by ada@db1")), "paused by ada@db1");
+        assert_eq!(RunState::Blocked.sentence(Some("disk full")), "blocked: disk full");
+        assert_eq!(RunState::Running.sentence(None), "running");
+    }
+
+    #[test]
+    fn what_changed_is_told_from_and_to() {
+        let before = Knobs::default();
+        let after = Knobs {
+            workers: NonZeroU32::new(4).unwrap(),
+            max_rows_per_s: NonZeroU64::new(1000),
+            ..before.clone()
+        };
+        assert_eq!(before.changes(&after), ["max_rows_per_s none → 1000", "workers 2 → 4"]);
+        assert!(before.changes(&before).is_empty());
     }
 
     #[test]

@@ -80,7 +80,8 @@ async fn view(session: &Session, job: Option<&str>) -> anyhow::Result<View> {
     let listed = listed.ok_or_else(|| Failure::error("nothing has been run in this database yet"))?;
     let progress = store::totals(session, listed.run).await?;
     let processes = store::live(session, listed.run).await?;
-    let rows_per_s: f64 = processes.iter().map(|process| process.rows_per_s).sum();
+    let rows_per_s =
+        processes.iter().map(|process| process.rows_per_s).fold(0.0, |sum, rows_per_s| sum + rows_per_s);
     Ok(View {
         schema: 1,
         percent: percent(listed.state, &progress),
@@ -127,11 +128,9 @@ fn eta_s(state: RunState, progress: &Totals, rows_per_s: f64) -> Option<u64> {
 }
 
 fn text(view: &View) -> String {
-    let reason =
-        view.reason.as_ref().map(|reason| format!(": {}", human::one_line(reason))).unwrap_or_default();
     let mut rows = vec![
         ("job", format!("{}, run {}, on {}", view.job, view.run, view.table)),
-        ("state", format!("{}{reason}", standing(view))),
+        ("state", standing(view)),
         ("since", format!("{} (started {} by {})", view.state_at, view.created_at, view.created_by)),
         ("progress", progress(view)),
         ("rate", rate(view)),
@@ -154,7 +153,7 @@ fn standing(view: &View) -> String {
     if view.state == RunState::Running && view.processes.is_empty() {
         return "running, but no process is at work: run the job to go on".to_owned();
     }
-    view.state.to_string()
+    human::one_line(&view.state.sentence(view.reason.as_deref()))
 }
 
 fn progress(view: &View) -> String {

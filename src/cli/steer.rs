@@ -4,7 +4,7 @@
 
 use pgbackfill::db::Session;
 use pgbackfill::job::turn_knob;
-use pgbackfill::run::{Knobs, Move};
+use pgbackfill::run::{Move, RunState};
 use pgbackfill::store::{self, Run, StoreError, Turn};
 
 use super::exit::{Exit, Failure};
@@ -99,7 +99,7 @@ async fn ask(session: &mut Session, run: &Run, turn: &Turn, reason: Option<&str>
 pub(crate) async fn set(args: &SetArgs, globals: &Globals) -> anyhow::Result<Exit> {
     let mut session = connect::session(globals).await?;
     let run = name::latest(&session, &args.job).await?;
-    if run.state == pgbackfill::run::RunState::Complete {
+    if run.state == RunState::Complete {
         let what = format!("run {} of job \"{}\" is complete", run.id, run.job);
         return Err(Failure::error(format!("{what}; there is nothing left to pace")).into());
     }
@@ -113,7 +113,7 @@ pub(crate) async fn set(args: &SetArgs, globals: &Globals) -> anyhow::Result<Exi
         turn_knob(&mut knobs, knob.trim(), value.trim())
             .map_err(|error| Failure::usage(format!("{knob}: {error}")))?;
     }
-    let changed = differences(&run.knobs, &knobs);
+    let changed = run.knobs.changes(&knobs);
     if changed.is_empty() {
         out::text("nothing changed: the knobs are so already")?;
         return Ok(Exit::Complete);
@@ -122,32 +122,4 @@ pub(crate) async fn set(args: &SetArgs, globals: &Globals) -> anyhow::Result<Exi
     ask(&mut session, &run, &Turn::Knobs(knobs, detail.clone()), None).await?;
     out::text(&format!("run {} of job \"{}\": {detail}", run.id, run.job))?;
     Ok(Exit::Complete)
-}
-
-/// What changed, in the order of the fields: `workers 2 → 4`.
-fn differences(before: &Knobs, after: &Knobs) -> Vec<String> {
-    // Plain numbers always have a JSON form.
-    let [before, after] = [before, after].map(|knobs| serde_json::to_value(knobs).unwrap_or_default());
-    let shown =
-        |value: &serde_json::Value| if value.is_null() { "none".to_owned() } else { value.to_string() };
-    let fields = before.as_object().into_iter().flatten();
-    fields
-        .filter(|(name, was)| after.get(name.as_str()) != Some(was))
-        .map(|(name, was)| format!("{name} {} → {}", shown(was), shown(&after[name])))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_changed_is_told_from_and_to() {
-        let before = Knobs::default();
-        let mut after = before.clone();
-        turn_knob(&mut after, "workers", "4").unwrap();
-        turn_knob(&mut after, "max-rows-per-second", "1000").unwrap();
-        assert_eq!(differences(&before, &after), ["max_rows_per_s none → 1000", "workers 2 → 4"]);
-        assert!(differences(&before, &before).is_empty());
-    }
 }

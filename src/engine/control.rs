@@ -142,7 +142,7 @@ impl Control {
         let waiting = match orders.state {
             RunState::Running | RunState::Complete => waiting,
             RunState::Paused | RunState::Blocked | RunState::Cancelled => {
-                Some(Wait::halted(orders.reason.clone().unwrap_or_else(|| orders.state.to_string())))
+                Some(Wait::halted(orders.state.sentence(orders.reason.as_deref())))
             }
         };
         let halted = waiting.as_ref().is_some_and(|wait| wait.kind == WaitKind::Halted);

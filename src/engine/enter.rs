@@ -234,16 +234,17 @@ async fn go_on_in_txn(
         run.state = store::move_in_txn(session, run.id, Move::Resume, None, &options.by).await?;
         notices.push(format!("the run was blocked ({reason}); trying again"));
     }
-    let knobs = &job.pace.knobs;
-    if run.knobs != *knobs && live == 0 {
-        // Nobody else is there, so what the person has just written is what is wanted.
-        let detail = format!("taken from the job at resume: {}", written(knobs));
-        store::turn_knobs_in_txn(session, run.id, knobs, &detail, &options.by).await?;
-        run.knobs.clone_from(knobs);
-    } else if run.knobs != *knobs {
+    let wanted = &job.pace.knobs;
+    // What a person has set on the live run outlives restarts; only a job whose own pace was rewritten since goes before it.
+    let rewritten = pace_of(&run.job_text, job).is_none_or(|before| before != *wanted);
+    if run.knobs != *wanted && rewritten && live == 0 {
+        let detail = format!("the job's pace was rewritten: {}", run.knobs.changes(wanted).join(", "));
+        store::adopt_pace_in_txn(session, run.id, wanted, &job.text(), &detail, &options.by).await?;
+        run.knobs.clone_from(wanted);
+    } else if run.knobs != *wanted {
         notices.push(format!(
-            "the pace of this job differs from the live run's, which stays in force ({}); change it with pgbackfill set {}",
-            written(&run.knobs),
+            "the pace of this run was set from elsewhere and stays in force (against the job: {}); pgbackfill set {} changes it",
+            wanted.changes(&run.knobs).join(", "),
             run.job
         ));
     }
@@ -251,9 +252,9 @@ async fn go_on_in_txn(
     Ok(Entrance::Open(Box::new(Entered { orders: orders(&run), run, entry, notices })))
 }
 
-fn written(knobs: &Knobs) -> String {
-    // Plain numbers always have a JSON form.
-    serde_json::to_string(knobs).unwrap_or_default()
+/// The pace in the text that the run was last given.
+fn pace_of(text: &str, job: &Job) -> Option<Knobs> {
+    Job::from_toml(job.name.clone(), "stored", text).ok().map(|before| before.pace.knobs)
 }
 
 fn orders(run: &Run) -> Orders {

@@ -33,10 +33,7 @@ pub(super) fn of(event: &Event) -> Option<String> {
 
 /// `paused: by ada@host`.
 pub(super) fn state_changed(state: RunState, reason: Option<&str>) -> String {
-    match reason {
-        Some(reason) => format!("{state}: {}", one_line(reason)),
-        None => state.to_string(),
-    }
+    one_line(&state.sentence(reason))
 }
 
 fn verb(entry: Entry) -> &'static str {

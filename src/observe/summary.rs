@@ -23,7 +23,8 @@ pub fn text(summary: &Summary) -> String {
 #[must_use]
 pub fn headline(summary: &Summary) -> String {
     let Summary { job, run, .. } = summary;
-    let reason = summary.reason.as_ref().map(|why| format!(": {}", one_line(why))).unwrap_or_default();
+    let reason =
+        summary.reason.as_ref().map(|why| format!(": {}", one_line(unrepeated(why)))).unwrap_or_default();
     let far = far(summary);
     match summary.outcome {
         Outcome::Complete => format!("complete: {job}, run {run}"),
@@ -37,6 +38,11 @@ pub fn headline(summary: &Summary) -> String {
         Outcome::Cancelled => format!("cancelled{far}: {job}, run {run}{reason}"),
         Outcome::Blocked => format!("blocked{far}: {job}, run {run}{reason}"),
     }
+}
+
+/// The headline has said what happened; a reason that begins with it goes on from there.
+fn unrepeated(reason: &str) -> &str {
+    reason.strip_prefix("cancelled ").unwrap_or(reason)
 }
 
 fn far(summary: &Summary) -> String {

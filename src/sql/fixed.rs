@@ -50,6 +50,8 @@ pub const RUN_LATEST: &str = include_str!("run_latest.sql");
 pub const RUN_LIST: &str = include_str!("run_list.sql");
 /// `run_lock.sql`
 pub const RUN_LOCK: &str = include_str!("run_lock.sql");
+/// `run_pace.sql`
+pub const RUN_PACE: &str = include_str!("run_pace.sql");
 /// `run_state.sql`
 pub const RUN_STATE: &str = include_str!("run_state.sql");
 /// `run_table_lock.sql`

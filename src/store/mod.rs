@@ -21,8 +21,8 @@ pub use range::{
     open_work, release,
 };
 pub use run::{
-    Listed, NewRun, Past, Run, StoreError, Totals, Turn, create_in_txn, history, latest, list, lock_in_txn,
-    lock_table_in_txn, move_in_txn, request, totals, turn_knobs_in_txn,
+    Listed, NewRun, Past, Run, StoreError, Totals, Turn, adopt_pace_in_txn, create_in_txn, history, latest,
+    list, lock_in_txn, lock_table_in_txn, move_in_txn, request, totals, turn_knobs_in_txn,
 };
 pub use schema::{SCHEMA_VERSION, SchemaError, ensure, installed};
 

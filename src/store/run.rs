@@ -48,6 +48,8 @@ pub struct Run {
     pub fingerprint: String,
     /// What decides the result, as text.
     pub definition: String,
+    /// The job as it was last taken over, with its pace, as TOML.
+    pub job_text: String,
     /// Where it stands.
     pub state: RunState,
     /// Why, unless it is running or complete.
@@ -185,6 +187,7 @@ fn read(row: &Row) -> Result<Run, StoreError> {
         job: row.get("job"),
         fingerprint: row.get("fingerprint"),
         definition: row.get("definition"),
+        job_text: row.get("job_text"),
         state: state_of(row, id)?,
         reason: row.get("reason"),
         knobs: json(row, "knobs", id)?,
@@ -204,8 +207,8 @@ pub async fn lock_table_in_txn(session: &Session) -> Result<(), Error> {
 
 /// Makes a run.
 pub async fn create_in_txn(session: &Session, new: &NewRun<'_>) -> Result<RunId, StoreError> {
-    // Structs of numbers and strings always have a JSON form.
-    let knobs = serde_json::to_string(new.knobs).expect("knobs are plain data");
+    let knobs = knobs_json(new.knobs);
+    // A list of names and types always has a JSON form.
     let key = serde_json::to_string(new.key).expect("a key is plain data");
     let row = session
         .query_one(
@@ -279,10 +282,29 @@ pub async fn turn_knobs_in_txn(
     detail: &str,
     by: &str,
 ) -> Result<(), StoreError> {
-    // As in `create_in_txn`.
-    let text = serde_json::to_string(knobs).expect("knobs are plain data");
+    let text = knobs_json(knobs);
     session.execute(fixed::RUN_KNOBS, &[(&run.0, Type::INT8), (&text, Type::TEXT)]).await?;
     Ok(note_in_txn(session, run, "set", by, detail).await?)
+}
+
+/// Takes the pace of a job that was rewritten since: its knobs, and its text, so that the next comparison is with this one.
+pub async fn adopt_pace_in_txn(
+    session: &Session,
+    run: RunId,
+    knobs: &Knobs,
+    job_text: &str,
+    detail: &str,
+    by: &str,
+) -> Result<(), StoreError> {
+    let text = knobs_json(knobs);
+    let params = [(&run.0 as _, Type::INT8), (&text as _, Type::TEXT), (&job_text as _, Type::TEXT)];
+    session.execute(fixed::RUN_PACE, &params).await?;
+    Ok(note_in_txn(session, run, "set", by, detail).await?)
+}
+
+fn knobs_json(knobs: &Knobs) -> String {
+    // A struct of numbers always has a JSON form.
+    serde_json::to_string(knobs).expect("knobs are plain data")
 }
 
 /// Asks something of a run, in a transaction of its own. Its COMMIT is flushed: an order must not be lost.
