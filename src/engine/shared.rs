@@ -174,6 +174,11 @@ impl Shared {
         self.max_rows.map(|max| max.get().saturating_sub(self.tally.rows_changed()))
     }
 
+    /// The same for each worker, so that together they do not change many more.
+    pub(super) fn rows_left_each(&self) -> Option<u64> {
+        self.rows_left().map(|left| left.div_ceil(self.live.load(Ordering::Relaxed).max(1).into()))
+    }
+
     /// Settings of a batch's transaction, in one statement.
     pub(super) fn batch_settings(&self) -> String {
         let timeout = self.statement_timeout().as_millis().to_string();
