@@ -156,6 +156,13 @@ impl Shared {
     }
 
     pub(super) fn emit(&self, event: Event) {
+        match &event {
+            Event::Progress(_) => tracing::trace!(?event, "progress"),
+            Event::BatchCommitted { worker, range, rows_changed, micros, .. } => {
+                tracing::debug!(worker, %range, rows_changed, micros, "batch committed");
+            }
+            other => tracing::info!(event = ?other, "run {}", self.run.id),
+        }
         let _ = self.events.send(event);
     }
 

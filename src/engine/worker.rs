@@ -276,7 +276,6 @@ impl Worker {
             micros: done.took.as_micros() as u64,
             wal_bytes: done.wal_bytes,
         });
-        tracing::debug!(worker = self.index, %range, rows = done.rows_changed, us = done.took.as_micros() as u64, "batch committed");
         if held.position_after(piece).1 == RangeState::Done {
             self.shared.emit(Event::RangeDone { range });
         }
