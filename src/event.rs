@@ -45,6 +45,10 @@ pub enum Event {
         range: RangeNo,
         /// The leaf table it belongs to.
         table: String,
+        /// Its stripes: 1 is key order.
+        stripes: u32,
+        /// Why so many.
+        why: String,
     },
     /// One batch was committed together with its checkpoint.
     BatchCommitted {

@@ -84,6 +84,7 @@ pub(super) enum Kind {
     Count,
     Duration,
     Bytes,
+    Flag,
 }
 
 /// A group of settings that can be written, read by name and checked.
@@ -220,7 +221,7 @@ fn parse_rows_per_s(text: &str) -> Result<NonZeroU64, String> {
     NonZeroU64::new(rows).ok_or_else(|| format!("`{text}` is not at least 1"))
 }
 
-fn unknown_setting<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn unknown_setting<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.collect();
     let seen = unknown.escape_debug();
     match did_you_mean(unknown, known.iter().copied()) {
