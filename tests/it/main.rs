@@ -3,4 +3,5 @@
 mod demo;
 mod engine;
 mod harness;
+mod striped;
 mod support;
