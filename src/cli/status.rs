@@ -143,7 +143,7 @@ fn text(view: &View) -> String {
         }
     }
     for bad in &view.bad_rows {
-        rows.push(("bad row", format!("{}: {}", bad.key, human::one_line(&bad.message))));
+        rows.push(("bad row", format!("{}: {} {}", bad.key, bad.sqlstate, human::one_line(&bad.message))));
     }
     rows.iter().map(|(label, value)| format!("{label:<9} {value}")).collect::<Vec<_>>().join("\n")
 }
@@ -193,9 +193,10 @@ fn pace(knobs: &Knobs) -> String {
 fn process(process: &Process) -> String {
     let waiting = process.waiting.as_ref().map(|why| format!(", waiting: {}", human::one_line(why)));
     format!(
-        "{} on {}, {}, {}{}",
+        "{} on {}, version {}, {}, {}{}",
         process.pid,
         process.host,
+        process.version,
         human::counted(u64::try_from(process.workers).unwrap_or(0), "worker", "workers"),
         human::rate(process.rows_per_s),
         waiting.unwrap_or_default()
@@ -254,7 +255,7 @@ mod tests {
         progress  50 %, 500,000 of about 1,000,000 rows passed, 250,000 changed; ranges: 9 done, 2 open
         rate      1.0 k rows/s, about 8 min 20 s left
         pace      2 workers a process, batches of 100 ms
-        process   7 on db1, 2 workers, 1.0 k rows/s
+        process   7 on db1, version 0.1.0, 2 workers, 1.0 k rows/s
                   last error: canceling statement due to lock timeout hint: x
         "#);
     }
