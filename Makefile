@@ -3,16 +3,19 @@
 # Finds PostgreSQL or gets it, and tells the command that follows where it is.
 WITH_POSTGRES := .ci/postgres.sh
 
-.PHONY: help demo test lint setup clean
+.PHONY: help demo test bench-engine lint setup clean
 
 help: ## what can be made (the default)
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 demo: ## kill a backfill half way and watch it finish, on a throwaway server
 	@$(WITH_POSTGRES) cargo run --locked --release -- demo $(ARGS)
 
 test: ## all tests, on throwaway servers
 	@$(WITH_POSTGRES) cargo test --locked
+
+bench-engine: ## what the engine costs (ARGS=overhead, first-batch or memory for one of them)
+	@$(WITH_POSTGRES) cargo bench --locked --bench engine -- $(ARGS)
 
 lint: ## format, lints and documentation, warnings are errors
 	cargo fmt --check

@@ -111,7 +111,6 @@ impl Control {
             self.shared.emit(Event::StateChanged { state: orders.state, reason: orders.reason.clone() });
         }
         if before.knobs != orders.knobs {
-            self.shared.pool.resize(orders.knobs.workers.get() as usize + 1);
             self.shared.emit(Event::KnobsChanged { knobs: orders.knobs.clone() });
         }
         self.shared.orders.send_if_modified(|now| {
@@ -119,6 +118,7 @@ impl Control {
             now.clone_from(orders);
             changed
         });
+        self.shared.pool.resize(self.shared.wanted() as usize + 1);
     }
 
     /// A partition that goes is noticed here, and by the worker whose batch meets it; one that comes joins here.

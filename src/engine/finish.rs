@@ -2,7 +2,7 @@
 //!
 //! Must not know: batches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::shared::Shared;
 use crate::db::{Session, catalog};
@@ -69,6 +69,8 @@ pub(super) enum Leaves {
 /// Adds leaves that were attached, each with the last key that it has now, and finds those that are gone with work left.
 ///
 /// A leaf that was finished may go: its rows were changed, and the nightly rotation of partitions must not stop a run.
+///
+/// The caller has locked the run's row, so that two processes do not add the same leaf.
 async fn reconcile_in_txn(shared: &Shared, session: &Session) -> Result<Leaves, StoreError> {
     let found = catalog::leaves(session, shared.run.target, &shared.plan.key_names()).await?;
     let known = store::leaves(session, shared.run.id).await?;
@@ -85,10 +87,17 @@ async fn reconcile_in_txn(shared: &Shared, session: &Session) -> Result<Leaves, 
     Ok(if now.is_empty() { Leaves::Same } else { Leaves::New })
 }
 
-/// The same in a transaction of its own.
+/// The same in a transaction of its own; the lock is taken only if there is something to do.
 pub(super) async fn reconcile(shared: &Shared, session: &mut Session) -> Result<Leaves, StoreError> {
+    if catalog_agrees(shared, session).await? {
+        return Ok(Leaves::Same);
+    }
     session.begin(PLANNING).await?;
-    match reconcile_in_txn(shared, session).await {
+    let done = async {
+        store::lock_in_txn(session, shared.run.id).await?;
+        reconcile_in_txn(shared, session).await
+    };
+    match done.await {
         Ok(leaves) => {
             session.commit().await?;
             Ok(leaves)
@@ -99,4 +108,13 @@ pub(super) async fn reconcile(shared: &Shared, session: &mut Session) -> Result<
             Err(error)
         }
     }
+}
+
+/// Whether the run has every leaf of the catalog, and the catalog every leaf that has work left.
+async fn catalog_agrees(shared: &Shared, session: &Session) -> Result<bool, StoreError> {
+    let found = catalog::leaves(session, shared.run.target, &shared.plan.key_names()).await?;
+    let known = store::leaves(session, shared.run.id).await?;
+    let now: BTreeSet<u32> = found.iter().map(|leaf| leaf.relation).collect();
+    let ours: BTreeSet<u32> = known.iter().map(|leaf| leaf.relation).collect();
+    Ok(now.is_subset(&ours) && known.iter().all(|leaf| !leaf.has_work || now.contains(&leaf.relation)))
 }

@@ -8,7 +8,7 @@ use crate::key::{Key, KeyRange};
 use crate::plan::Cell;
 use crate::store::{Claim, Position, RangeState};
 
-/// A claimed range and its cells ahead of the cursor; never without a cell.
+/// A claimed range and the cells ahead of its cursor, all or the next of them; never without a cell.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) claim: Claim,
@@ -72,11 +72,12 @@ impl Held {
     pub(super) fn position_after(&self, piece: &Piece) -> (Position, RangeState) {
         let position =
             Position { stripe: self.claim.position.stripe, cursor: Some(piece.keys.through.clone()) };
-        let state = if piece.cells == self.ahead.len() { RangeState::Done } else { RangeState::Open };
+        let at_end = piece.keys.through == self.claim.keys.through;
+        let state = if at_end { RangeState::Done } else { RangeState::Open };
         (position, state)
     }
 
-    /// `piece` was committed. Gives the range back unless it is done.
+    /// `piece` was committed. Gives the range back unless nothing lies ahead: it is done, or its next cells have to be read.
     pub(super) fn advance(mut self, piece: &Piece) -> Option<Self> {
         self.claim.position = self.position_after(piece).0;
         self.ahead.drain(..piece.cells);

@@ -156,6 +156,13 @@ impl Shared {
     }
 
     pub(super) fn emit(&self, event: Event) {
+        match &event {
+            Event::Progress(_) => tracing::trace!(?event, "progress"),
+            Event::BatchCommitted { worker, range, rows_changed, micros, .. } => {
+                tracing::debug!(worker, %range, rows_changed, micros, "batch committed");
+            }
+            other => tracing::info!(event = ?other, "run {}", self.run.id),
+        }
         let _ = self.events.send(event);
     }
 
@@ -172,6 +179,11 @@ impl Shared {
     /// Rows that this process may still change, if that is limited.
     pub(super) fn rows_left(&self) -> Option<u64> {
         self.max_rows.map(|max| max.get().saturating_sub(self.tally.rows_changed()))
+    }
+
+    /// The same for each worker, so that together they do not change many more.
+    pub(super) fn rows_left_each(&self) -> Option<u64> {
+        self.rows_left().map(|left| left.div_ceil(self.live.load(Ordering::Relaxed).max(1).into()))
     }
 
     /// Settings of a batch's transaction, in one statement.

@@ -8,10 +8,10 @@ use crate::db::{Bound, Error, Session};
 use crate::key::{Key, KeyRange};
 use crate::sql::{self, Target};
 
-/// Settings of a transaction that plans: keys are read as ISO text whatever the role's settings say; an index is there, so
+/// Settings of a transaction that plans: keys are read as ISO text in UTC whatever the role's settings say; an index is there, so
 /// statistics that are missing must not talk the server out of using it; compiling (`jit`) takes ten times as long as the
 /// whole query; and a plan that is lost in a crash is planned again.
-pub const PLANNING: &str = "SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL search_path = pg_catalog, pg_temp; \
+pub const PLANNING: &str = "SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL timezone = 'UTC'; SET LOCAL search_path = pg_catalog, pg_temp; \
      SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off; \
      SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '60s'; \
      SET LOCAL idle_in_transaction_session_timeout = '5s'";
@@ -47,8 +47,8 @@ pub(super) async fn cells(
     Ok(cells)
 }
 
-/// As many cells as a range has.
-pub const WHOLE_RANGE: u32 = i32::MAX as u32;
+/// Cells that a worker keeps in memory at the most (some 100 bytes each); a range with more is read in parts.
+pub const CELLS_MAX: u32 = 4096;
 
 /// The same in a transaction of its own.
 pub async fn read_cells(

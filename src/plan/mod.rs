@@ -9,7 +9,7 @@ mod preflight;
 mod table;
 
 pub use check::check;
-pub use grid::{Cell, PLANNING, WHOLE_RANGE, last_key, read_cells};
+pub use grid::{CELLS_MAX, Cell, PLANNING, last_key, read_cells};
 pub use next::{Planned, Slice, next_range};
 pub use preflight::{Refusal, preflight};
 

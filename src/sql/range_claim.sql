@@ -4,7 +4,7 @@ WITH candidate AS MATERIALIZED (
     FROM pgbackfill.range AS r
     WHERE r.run = $1
     AND r.state = 'open'
-    AND (r.hint_until IS NULL OR r.hint_until < clock_timestamp())
+    AND (r.hint_until IS NULL OR r.hint_until < clock_timestamp() OR r.hint_worker = $2)
     ORDER BY r.number
     LIMIT 1
     FOR UPDATE SKIP LOCKED -- a locked range has a worker

@@ -1,0 +1,173 @@
+//! What a worker does after a batch that was not committed.
+//!
+//! Must not know: how a batch is run; which remedy fits is decided elsewhere.
+
+use super::super::batch::{self, Halt};
+use super::super::held::Piece;
+use super::super::retry::{self, Remedy};
+use super::super::shared::Wait;
+use super::{End, LOOK_AGAIN, Trouble, Worker};
+use crate::db::{Error, NextAct};
+use crate::event::Event;
+use crate::plan;
+use crate::run::{Move, RunState};
+use crate::store::{self, BadRow, StoreError, Turn};
+
+impl Worker {
+    pub(super) async fn recover(&mut self, halt: Halt) -> Option<End> {
+        let piece = self.piece.take();
+        match halt {
+            Halt::Lost | Halt::Ordered(RunState::Running) => {
+                self.held = None;
+                None
+            }
+            Halt::Ordered(RunState::Complete) => Some(End::Complete),
+            Halt::Ordered(state @ (RunState::Blocked | RunState::Cancelled)) => Some(End::Halted(state)),
+            // The control loop has not heard of it yet; it will within a beat.
+            Halt::Ordered(RunState::Paused) => {
+                self.shared.wait(self.index, Wait::halted("paused"), LOOK_AGAIN).await;
+                None
+            }
+            Halt::Changed(why) => Some(self.block(why).await),
+            Halt::Failed(error) => self.mend(&error, piece).await,
+        }
+    }
+
+    async fn mend(&mut self, error: &Error, piece: Option<Piece>) -> Option<End> {
+        self.failures += 1;
+        let rows = piece.as_ref().map_or(1, |piece| piece.rows.max(1));
+        let act = error.next_act();
+        self.shared.failed(&error.to_string());
+        match (retry::remedy(act, self.failures, rows, self.shared.limits.retries), piece) {
+            (Remedy::Again, _) => self.again(error).await,
+            (Remedy::Fewer, _) => {
+                self.size.halve(rows);
+                self.again(error).await;
+            }
+            (Remedy::Bisect, Some(_)) => self.size.halve(rows),
+            (Remedy::Quarantine, Some(piece)) => return self.quarantine(error, piece).await,
+            (Remedy::Reconnect, _) => {
+                self.session = None;
+                self.held = None;
+                self.again(error).await;
+            }
+            (Remedy::AwaitPerson, _) => self.await_person(error).await,
+            (Remedy::Block | Remedy::Bisect | Remedy::Quarantine, _) if act == NextAct::Reconnect => {
+                return Some(End::Unreachable(error.to_string()));
+            }
+            (Remedy::Block | Remedy::Bisect | Remedy::Quarantine, _) => {
+                return Some(self.block(self.blame(error)).await);
+            }
+        }
+        None
+    }
+
+    async fn again(&mut self, error: &Error) {
+        let pause = self.back_off.next().unwrap_or(LOOK_AGAIN);
+        self.shared.tally.retried();
+        self.shared.emit(Event::Retrying {
+            worker: Some(self.index),
+            sqlstate: error.sqlstate().map(str::to_owned),
+            message: error.to_string(),
+            wait_ms: pause.as_millis() as u64,
+        });
+        self.shared.wait(self.index, Wait::halted(format!("trying again after: {error}")), pause).await;
+    }
+
+    async fn await_person(&mut self, error: &Error) {
+        let reason = format!("the server needs a person: {error}");
+        self.shared.emit(Event::Notice { message: format!("{reason}; probing once a minute") });
+        self.shared.wait(self.index, Wait::halted(reason), retry::DISK_PROBE).await;
+    }
+
+    /// Puts the row at fault aside, or blocks the run if there are too many of them.
+    async fn quarantine(&mut self, error: &Error, piece: Piece) -> Option<End> {
+        match self.try_quarantine(error, &piece).await {
+            Ok(Some(row)) => {
+                self.failures = 0;
+                self.shared.emit(Event::BadRow {
+                    key: row.key.0,
+                    sqlstate: row.sqlstate,
+                    message: row.message,
+                });
+                None
+            }
+            Ok(None) => {
+                let table = self.held.as_ref().map(|held| held.claim.table.to_string()).unwrap_or_default();
+                let limit = self.shared.limits.max_bad_rows;
+                let why = format!(
+                    "row {} of {table} cannot be changed: {error}\nhint: mend the row or the expression and run the job again, or allow more than \
+                     max_bad_rows = {limit} rows in the quarantine",
+                    piece.keys.through
+                );
+                Some(self.block(why).await)
+            }
+            Err(Trouble::End(end)) => Some(end),
+            Err(Trouble::Idle) => None,
+            Err(Trouble::Halt(halt)) => Box::pin(self.recover(halt)).await,
+        }
+    }
+
+    /// None: the quarantine is full.
+    async fn try_quarantine(&mut self, error: &Error, piece: &Piece) -> Result<Option<BadRow>, Trouble> {
+        let (Some(mut session), Some(mut held)) = (self.session.take(), self.held.take()) else {
+            return Err(Trouble::Idle);
+        };
+        // Rows may have come between since the keys were read: only a row that is alone may be put aside.
+        let target = self.shared.plan.target(held.claim.table.clone());
+        let cells = plan::read_cells(&mut session, &target, &piece.keys, 1, 2).await?;
+        if cells.len() > 1 {
+            held.refine(plan::read_cells(&mut session, &target, &piece.keys, 1, plan::CELLS_MAX).await?);
+            (self.session, self.held) = (Some(session), Some(held));
+            return Err(Trouble::Idle);
+        }
+        let row = bad_row(error, piece);
+        let hint = self.shared.hint(self.index, 1);
+        let kept = batch::quarantine(&self.shared, &mut session, &held, piece, &row, &hint).await;
+        self.session = session.is_usable().then_some(session);
+        if kept? {
+            self.held = held.advance(piece);
+            return Ok(Some(row));
+        }
+        self.held = Some(held);
+        Ok(None)
+    }
+
+    fn blame(&self, error: &Error) -> String {
+        let Some(held) = &self.held else { return error.to_string() };
+        let mut text = format!("{}, range {}: {error}", held.claim.table, held.claim.number);
+        if let Some(context) = error.server().and_then(|server| server.context.as_ref()) {
+            text = format!("{text}\n{context}");
+        }
+        if let Some(hint) = error.server().and_then(|server| server.hint.as_ref()) {
+            text = format!("{text}\nhint: {hint}");
+        }
+        text
+    }
+
+    /// Blocks the run, so that nobody tries what would fail again.
+    async fn block(&mut self, reason: String) -> End {
+        // Back into the pool, which has just enough connections: this one can be used to say so.
+        self.session = None;
+        let turn = Turn::State(Move::Block);
+        let told = async {
+            let mut session = self.shared.pool.session().await?;
+            store::request(&mut session, self.shared.run.id, &turn, Some(&reason), &self.shared.by).await
+        };
+        match told.await {
+            // Somebody was faster, with a reason of their own.
+            Ok(()) | Err(StoreError::Illegal(_)) => End::Blocked(reason),
+            Err(error) => {
+                End::Unreachable(format!("{reason}; and the run could not be marked as blocked: {error}"))
+            }
+        }
+    }
+}
+
+fn bad_row(error: &Error, piece: &Piece) -> BadRow {
+    BadRow {
+        key: piece.keys.through.clone(),
+        sqlstate: error.sqlstate().unwrap_or_default().to_owned(),
+        message: error.to_string(),
+    }
+}
