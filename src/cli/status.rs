@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use pgbackfill::db::Session;
+use pgbackfill::job::units::format_bytes;
 use pgbackfill::observe::human;
 use pgbackfill::run::{Knobs, RunId, RunState};
 use pgbackfill::store::{self, BadRow, Listed, Process, Totals};
@@ -178,9 +179,7 @@ fn rate(view: &View) -> String {
 
 fn pace(knobs: &Knobs) -> String {
     let rows = knobs.max_rows_per_s.map(|rows| format!(", at most {} rows/s", human::count(rows.get())));
-    let wal = knobs
-        .max_wal_bytes_per_s
-        .map(|bytes| format!(", at most {} bytes of WAL/s", human::count(bytes.get())));
+    let wal = knobs.max_wal_bytes_per_s.map(|bytes| format!(", at most {} of WAL/s", format_bytes(bytes)));
     format!(
         "{} a process, batches of {} ms{}{}",
         human::counted(knobs.workers.get().into(), "worker", "workers"),

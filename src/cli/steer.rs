@@ -3,7 +3,7 @@
 //! Must not know: which processes will hear it.
 
 use pgbackfill::db::Session;
-use pgbackfill::job::turn_knobs;
+use pgbackfill::job::{knob_changes, turn_knobs};
 use pgbackfill::run::{Move, RunState};
 use pgbackfill::store::{self, Run, StoreError, Turn};
 
@@ -106,7 +106,7 @@ pub(crate) async fn set(args: &SetArgs, globals: &Globals) -> anyhow::Result<Exi
     let mut knobs = run.knobs.clone();
     let turns = args.knobs.iter().map(|pair| turn(pair)).collect::<Result<Vec<_>, _>>()?;
     turn_knobs(&mut knobs, turns).map_err(Failure::usage)?;
-    let changed = run.knobs.changes(&knobs);
+    let changed = knob_changes(&run.knobs, &knobs);
     if changed.is_empty() {
         out::verdict("nothing changed: the knobs are so already")?;
         return Ok(Exit::Complete);

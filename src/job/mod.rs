@@ -17,7 +17,7 @@ pub mod units;
 
 pub use diagnostic::{Diagnostic, JobErrors, NoErrors};
 pub use name::{JobName, JobNameError};
-pub use pace::{Limits, Mode, Pace, WORKERS, turn_knobs, turn_limit, written_knobs};
+pub use pace::{Limits, Mode, Pace, WORKERS, knob_changes, turn_knobs, turn_limit, written_knobs};
 pub use parts::JobParts;
 pub use source::Place;
 pub use suggest::did_you_mean;

@@ -202,6 +202,17 @@ pub fn written_knobs(knobs: &Knobs) -> [(&'static str, String); 6] {
     ]
 }
 
+/// What differs in `after`, a knob each, as a person writes it: `workers 2 → 4`.
+#[must_use]
+pub fn knob_changes(before: &Knobs, after: &Knobs) -> Vec<String> {
+    written_knobs(before)
+        .into_iter()
+        .zip(written_knobs(after))
+        .filter(|((_, was), (_, is))| was != is)
+        .map(|((knob, was), (_, is))| format!("{knob} {was} → {is}"))
+        .collect()
+}
+
 /// What no single knob can say: that two of them contradict each other.
 pub(super) fn check_knobs(knobs: &Knobs) -> Result<(), String> {
     let (min, max) = (knobs.min_rows_per_batch, knobs.max_rows_per_batch);
@@ -281,6 +292,17 @@ mod tests {
     fn a_value_that_is_none_names_its_knob() {
         let why = turn_knobs(&mut Knobs::default(), [("batch-time", "100")]).unwrap_err();
         insta::assert_snapshot!(why, @"`batch_time`: `100` is not a duration such as `200ms` or `5s`");
+    }
+
+    #[test]
+    fn what_changed_is_told_as_it_would_be_written() {
+        let before = Knobs::default();
+        let mut after = before.clone();
+        let turns = [("batch-time", "1s"), ("max-wal-per-second", "16MiB"), ("workers", "4")];
+        turn_knobs(&mut after, turns).unwrap();
+        let told = knob_changes(&before, &after).join(", ");
+        insta::assert_snapshot!(told, @"workers 2 → 4, batch_time 100ms → 1s, max_wal_per_second none → 16MiB");
+        assert!(knob_changes(&before, &before).is_empty());
     }
 
     #[test]
