@@ -19,7 +19,7 @@ pub mod units;
 pub use diagnostic::{Diagnostic, JobErrors, NoErrors};
 pub use name::{JobName, JobNameError};
 pub use order::Order;
-pub use pace::{Limits, Mode, Pace, turn_knob, turn_limit};
+pub use pace::{Limits, Mode, Pace, WORKERS, knob_changes, turn_knobs, turn_limit, written_knobs};
 pub use parts::JobParts;
 pub use source::Place;
 pub use suggest::did_you_mean;

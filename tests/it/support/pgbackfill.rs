@@ -47,6 +47,18 @@ impl Pgbackfill {
         self
     }
 
+    /// Its stdout is a pipe that nobody reads any more.
+    pub(crate) fn unread_stdout(mut self) -> Self {
+        self.command.stdout(unread());
+        self
+    }
+
+    /// Its stderr is a pipe that nobody reads any more.
+    pub(crate) fn unread_stderr(mut self) -> Self {
+        self.command.stderr(unread());
+        self
+    }
+
     /// Runs it to its end.
     pub(crate) async fn run(self) -> Finished {
         self.spawn().finish().await
@@ -59,6 +71,11 @@ impl Pgbackfill {
         let pid = Pid::from_raw(child.id().unwrap().cast_signed());
         Running { pid, output: tokio::spawn(child.wait_with_output()) }
     }
+}
+
+/// The end of a pipe whose other end is closed.
+fn unread() -> io::PipeWriter {
+    io::pipe().unwrap().1
 }
 
 /// A child that runs; its output is read all the time, so that it never waits for us.
