@@ -1,5 +1,6 @@
 //! Processes and servers that are killed at any instant: every row is changed exactly once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -107,4 +108,28 @@ async fn progress(db: &Database) {
     let sum = "SELECT coalesce(sum(rows_changed), 0)::bigint FROM pgbackfill.range";
     let before: i64 = db.client().await.query_one(sum, &[]).await.unwrap().get(0);
     db.until(&format!("({sum}) > {before}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_processes_share_a_run_and_each_takes_part() {
+    let _storm = storm().await;
+    let db = database().await;
+    // The ceiling keeps the first from finishing before the last has come.
+    let job = JobFile::new("table = 't'\nset.n = 'n + 1'\npace.max_rows_per_second = 5000\n");
+    counted_table(&db, ROWS).await;
+    let processes: Vec<_> = (0..4).map(|_| job.run(&db).spawn()).collect();
+    db.until("(SELECT count(DISTINCT hint_worker) = 8 FROM pgbackfill.range WHERE rows_passed > 0)").await;
+    set(&db, "max-rows-per-second=none").await;
+    let mut rows_changed = 0;
+    for process in processes {
+        let finished = process.finish().await.expect_code(0);
+        let batches = finished.events("batch_committed");
+        let workers: BTreeSet<_> = batches.iter().map(|batch| batch["worker"].as_u64().unwrap()).collect();
+        assert_eq!(workers, BTreeSet::from([0, 1]), "not every worker has committed a batch");
+        let here: u64 = batches.iter().map(|batch| batch["rows_changed"].as_u64().unwrap()).sum();
+        assert_eq!(finished.summary()["rows_changed_here"], here);
+        rows_changed += here;
+    }
+    assert_eq!(rows_changed, ROWS as u64);
+    assert_exact(&db).await;
 }
