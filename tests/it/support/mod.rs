@@ -14,5 +14,5 @@ pub(crate) use calm::{calm, storm};
 pub(crate) use database::{Database, database, database_on};
 pub(crate) use dice::Dice;
 pub(crate) use job::{JobFile, counted_table};
-pub(crate) use pgbackfill::{Pgbackfill, Running};
+pub(crate) use pgbackfill::{Finished, Pgbackfill, Running};
 pub(crate) use server::{own_server, shared_server};

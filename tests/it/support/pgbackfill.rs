@@ -85,11 +85,6 @@ impl Running {
         self.pid.as_raw()
     }
 
-    /// True once it has ended.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.output.is_finished()
-    }
-
     /// Sends it a signal: SIGKILL, SIGTERM, SIGINT, ….
     pub(crate) fn signal(&self, signal: Signal) {
         assert!(!self.output.is_finished(), "it ended before it could be sent {signal}");
