@@ -5,5 +5,6 @@ mod demo;
 mod engine;
 mod harness;
 mod kill;
+mod partitions;
 mod rate;
 mod support;
