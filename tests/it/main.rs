@@ -4,6 +4,7 @@ mod control;
 mod demo;
 mod engine;
 mod harness;
+mod jobs;
 mod kill;
 mod partitions;
 mod rate;
