@@ -72,9 +72,8 @@ async fn a_pause_takes_effect_within_a_second_and_resume_goes_on() {
     ask(&db, ["resume", "job"]).await.expect_code(0);
     lift_the_ceiling(&db).await;
     let finished = process.finish().await.expect_code(0);
-    let states: Vec<_> =
-        finished.events("state_changed").iter().map(|event| event["state"].clone()).collect();
-    assert!(states.starts_with(&["paused".into(), "running".into()]), "{states:?}");
+    let told: Vec<_> = finished.events("state_changed").iter().map(|event| event["state"].clone()).collect();
+    assert!(told.starts_with(&["paused".into(), "running".into()]), "{told:?}");
     assert_exact(&db).await;
 }
 

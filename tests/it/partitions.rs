@@ -12,17 +12,20 @@ const PACED: &str =
 /// A table `t` with the partitions `t_1`, `t_2`, `t_3` of `ROWS` rows each, and a table `t_4` that could be the next.
 async fn scene() -> (Database, JobFile) {
     let db = database().await;
-    let mut sql =
-        "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0) PARTITION BY RANGE (id);".to_owned();
+    execute(
+        &db,
+        "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0) PARTITION BY RANGE (id);
+         CREATE TABLE t_4 (LIKE t INCLUDING ALL)",
+    )
+    .await;
     for number in 1..=3 {
-        sql += &format!("CREATE TABLE t_{number} PARTITION OF t {};", values(number));
+        execute(&db, &format!("CREATE TABLE t_{number} PARTITION OF t {}", values(number))).await;
     }
-    sql += "CREATE TABLE t_4 (LIKE t INCLUDING ALL);";
     for number in 1..=4 {
         let (from, to) = ((number - 1) * ROWS, number * ROWS - 1);
-        sql += &format!("INSERT INTO t_{number} SELECT i FROM generate_series({from}, {to}) AS i;");
+        execute(&db, &format!("INSERT INTO t_{number} SELECT i FROM generate_series({from}, {to}) AS i"))
+            .await;
     }
-    execute(&db, &sql).await;
     (db, JobFile::new(PACED))
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 /// Its value makes the dice fall as they did in an earlier test.
 const SEED: &str = "PGBACKFILL_TEST_SEED";
 
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators").
+/// `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number generators").
 pub(crate) struct Dice(u64);
 
 impl Dice {
