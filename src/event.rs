@@ -62,7 +62,7 @@ pub enum Event {
         rows_passed: u64,
         /// From BEGIN to the answer to COMMIT, in microseconds.
         micros: u64,
-        /// Bytes of WAL that the UPDATE wrote; known only while a WAL ceiling is set.
+        /// Bytes by which the batch made the WAL grow; known only while a WAL ceiling is set.
         wal_bytes: Option<u64>,
     },
     /// The last batch of a range was committed.

@@ -295,11 +295,12 @@ impl Worker {
     /// Pays for what was done, at the price of the moment.
     async fn settle(&mut self) {
         while !self.debt.is_settled() && !self.shared.is_stopping() {
+            // Before the price is read: a change after it is seen.
+            let mut orders = self.shared.orders.subscribe();
             let share = self.shared.share();
             if !share.is_unlimited() {
                 self.shared.waits(self.index, Wait::paced(ceiling(&self.shared)));
             }
-            let mut orders = self.shared.orders.subscribe();
             let mut stop = self.shared.stop.clone();
             tokio::select! {
                 () = self.shared.ceilings.settle(&mut self.debt, share) => {}

@@ -9,8 +9,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
+use serde_json::Value;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio::time;
@@ -35,6 +37,16 @@ impl Pgbackfill {
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         Self { command }
+    }
+
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(args);
+        self
     }
 
     /// On this database, named as most people do it.
@@ -85,10 +97,23 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Its process id.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
     /// Sends it a signal: SIGKILL, SIGTERM, SIGINT, ….
     pub(crate) fn signal(&self, signal: Signal) {
         assert!(!self.output.is_finished(), "it ended before it could be sent {signal}");
         signal::kill(self.pid, signal).unwrap();
+    }
+
+    /// Sends SIGKILL and waits for its end, which may have come before the signal.
+    pub(crate) async fn kill(self) -> Finished {
+        match signal::kill(self.pid, Signal::SIGKILL) {
+            Ok(()) | Err(Errno::ESRCH) => self.finish().await,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Waits for its end.
@@ -134,5 +159,26 @@ impl Finished {
     pub(crate) fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
+    }
+
+    /// Its JSON lines.
+    pub(crate) fn json(&self) -> Vec<Value> {
+        let lines = self.stdout.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
+    }
+
+    /// The JSON lines of one kind of event.
+    pub(crate) fn events(&self, kind: &str) -> Vec<Value> {
+        self.json().into_iter().filter(|event| event["event"] == kind).collect()
+    }
+
+    /// The summary, its last event.
+    #[track_caller]
+    pub(crate) fn summary(&self) -> Value {
+        let last = self.json().pop().unwrap_or_else(|| panic!("no event\nstderr:\n{}", self.stderr));
+        assert_eq!(last["event"], "left");
+        last
     }
 }
