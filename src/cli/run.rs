@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use pgbackfill::engine::{self, Events, Options, Stop, Which};
 use pgbackfill::event::Event;
 use pgbackfill::job::units::parse_positive;
-use pgbackfill::job::{Job, JobErrors, JobName, JobParts, WORKERS, did_you_mean, turn_knobs, turn_limit};
+use pgbackfill::job::{
+    Job, JobErrors, JobName, JobParts, Limits, Pace, WORKERS, did_you_mean, turn_knobs, turn_limit,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::exit::{Exit, Failure};
-use super::{Globals, Output, connect, name, out, show, steer};
+use super::{Globals, Output, connect, out, show, steer};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -83,9 +85,9 @@ struct PartArgs {
     name: Option<String>,
 }
 
-/// Pace and limits of a job without a file.
+/// Pace and limits; each goes before what the file says.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Pace and limits of a job without a file")]
+#[command(next_help_heading = "Pace and limits (before those of the file)")]
 struct PaceArgs {
     /// How long a batch should take, for example 100ms
     #[arg(long, value_name = "TIME")]
@@ -117,56 +119,28 @@ struct PaceArgs {
 }
 
 impl PaceArgs {
-    fn knobs(&self) -> Vec<(&str, &str)> {
-        let all = [
+    fn apply(&self, pace: &mut Pace, limits: &mut Limits) -> Result<(), Failure> {
+        let knobs = [
             ("batch-time", &self.batch_time),
             ("min-rows-per-batch", &self.min_rows_per_batch),
             ("max-rows-per-batch", &self.max_rows_per_batch),
             ("max-rows-per-second", &self.max_rows_per_second),
             ("max-wal-per-second", &self.max_wal_per_second),
         ];
-        all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
-    }
-
-    fn limits(&self) -> Vec<(&str, &str)> {
+        let given = knobs.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        turn_knobs(&mut pace.knobs, given).map_err(Failure::usage)?;
         let all = [
             ("lock-timeout", &self.lock_timeout),
             ("statement-timeout", &self.statement_timeout),
             ("retries", &self.retries),
             ("max-bad-rows", &self.max_bad_rows),
         ];
-        all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
-    }
-
-    fn apply(&self, job: &mut Job) -> Result<(), Failure> {
-        turn_knobs(&mut job.pace.knobs, self.knobs()).map_err(Failure::usage)?;
-        self.limits()
-            .into_iter()
-            .try_for_each(|(name, value)| turn_limit(&mut job.limits, name, value))
-            .map_err(Failure::usage)
-    }
-
-    /// A flag beside a file would hold until somebody runs the file without it: a ceiling that protects the application
-    /// would be gone, and nobody would have taken it away.
-    fn refuse_beside(&self, file: &Path) -> Result<(), Failure> {
-        let knob = self.knobs().first().copied().map(|given| (given, "[pace]"));
-        let Some(((name, value), section)) =
-            knob.or(self.limits().first().copied().map(|given| (given, "[limits]")))
-        else {
-            return Ok(());
-        };
-        let file = file.display();
-        let live = match section {
-            "[pace]" => format!(
-                "; for a run that is live, pgbackfill set {} {name}={value}",
-                name::of(&file.to_string())
-            ),
-            _ => String::new(),
-        };
-        Err(Failure::usage(format!(
-            "--{name} cannot go with {file}: the next process that runs the file would not know of it\n\
-             hint: write it under {section} of {file}{live}"
-        )))
+        for (name, value) in all {
+            if let Some(value) = value {
+                turn_limit(limits, name, value).map_err(Failure::usage)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -217,16 +191,18 @@ async fn obey_signals(stopper: watch::Sender<Stop>, events: Events) -> std::io::
 }
 
 fn job(args: &RunArgs) -> Result<Job, Failure> {
-    if let Some(file) = &args.file {
-        args.pace.refuse_beside(file)?;
-        return from_file(file);
-    }
-    if args.parts.table.is_none() {
-        let hint = "hint: pgbackfill run JOB.toml, or pgbackfill run --table T --set \"column = expression\"";
-        return Err(Failure::usage(format!("there is no job to run: neither a file nor --table\n{hint}")));
-    }
-    let mut job = from_flags(&args.parts)?;
-    args.pace.apply(&mut job)?;
+    let mut job = match &args.file {
+        Some(file) => from_file(file)?,
+        None if args.parts.table.is_some() => from_flags(&args.parts)?,
+        None => {
+            let hint =
+                "hint: pgbackfill run JOB.toml, or pgbackfill run --table T --set \"column = expression\"";
+            return Err(Failure::usage(format!(
+                "there is no job to run: neither a file nor --table\n{hint}"
+            )));
+        }
+    };
+    args.pace.apply(&mut job.pace, &mut job.limits)?;
     Ok(job)
 }
 

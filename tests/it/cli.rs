@@ -76,17 +76,6 @@ async fn wait_outlives_its_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ceiling_beside_a_file_is_refused_with_both_names() {
-    let said = Pgbackfill::new(["run", "jobs/orders_user_id.toml", "--max-rows-per-second", "500"]);
-    let said = said.run().await.expect_code(2).stderr;
-    assert!(
-        said.starts_with("error: --max-rows-per-second cannot go with jobs/orders_user_id.toml: "),
-        "{said}"
-    );
-    assert!(said.contains("pgbackfill set orders_user_id max-rows-per-second=500"), "{said}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_finishes_the_batch_and_exits_with_3() {
     let db = table().await;
     let running = job(&db, ["--max-rows-per-second", "2000"]).spawn();
