@@ -94,6 +94,7 @@ async fn run(server: &Server, job: &Job, workers: u32) -> Anything<(Duration, Du
         which: Which::Current,
         workers: NonZeroU32::new(workers),
         max_rows: None,
+        turns: vec![],
         host: "bench".into(),
         by: "bench".into(),
     };
@@ -187,6 +188,7 @@ async fn first_of(server: &Server) -> Anything<Duration> {
         which: Which::Current,
         workers: None,
         max_rows: std::num::NonZeroU64::new(1),
+        turns: vec![],
         host: "bench".into(),
         by: "bench".into(),
     };

@@ -39,6 +39,7 @@
 //!     which: Which::Current,
 //!     workers: None,
 //!     max_rows: None,
+//!     turns: vec![],
 //!     host: "app1".into(),
 //!     by: "deploy@app1".into(),
 //! };

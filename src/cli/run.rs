@@ -9,7 +9,7 @@ use pgbackfill::engine::{self, Events, Options, Stop, Which};
 use pgbackfill::event::Event;
 use pgbackfill::job::units::parse_positive;
 use pgbackfill::job::{
-    Job, JobErrors, JobName, JobParts, Limits, Pace, WORKERS, did_you_mean, turn_knobs, turn_limit,
+    Job, JobErrors, JobName, JobParts, Limits, WORKERS, did_you_mean, turn_knobs, turn_limit,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -85,9 +85,9 @@ struct PartArgs {
     name: Option<String>,
 }
 
-/// Pace and limits; each goes before what the file says.
+/// Pace and limits beside those of the job. A pace stays in force like one that was `set`; limits are those of this process.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Pace and limits (before those of the file)")]
+#[command(next_help_heading = "Pace (as `pgbackfill set` does) and limits (of this process)")]
 struct PaceArgs {
     /// How long a batch should take, for example 100ms
     #[arg(long, value_name = "TIME")]
@@ -119,7 +119,8 @@ struct PaceArgs {
 }
 
 impl PaceArgs {
-    fn apply(&self, pace: &mut Pace, limits: &mut Limits) -> Result<(), Failure> {
+    /// The knobs that were given; checked beside those of the job, turned when the run is entered.
+    fn turns(&self, job: &Job) -> Result<Vec<(String, String)>, Failure> {
         let knobs = [
             ("batch-time", &self.batch_time),
             ("min-rows-per-batch", &self.min_rows_per_batch),
@@ -127,8 +128,12 @@ impl PaceArgs {
             ("max-rows-per-second", &self.max_rows_per_second),
             ("max-wal-per-second", &self.max_wal_per_second),
         ];
-        let given = knobs.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-        turn_knobs(&mut pace.knobs, given).map_err(Failure::usage)?;
+        let given = || knobs.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        turn_knobs(&mut job.pace.knobs.clone(), given()).map_err(Failure::usage)?;
+        Ok(given().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    fn limit(&self, limits: &mut Limits) -> Result<(), Failure> {
         let all = [
             ("lock-timeout", &self.lock_timeout),
             ("statement-timeout", &self.statement_timeout),
@@ -153,6 +158,7 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
         which: if args.new_run { Which::New } else { Which::Current },
         workers: args.workers,
         max_rows: args.max_rows,
+        turns: args.pace.turns(&job)?,
         host: steer::host(),
         by: steer::by(),
     };
@@ -202,7 +208,7 @@ fn job(args: &RunArgs) -> Result<Job, Failure> {
             )));
         }
     };
-    args.pace.apply(&mut job.pace, &mut job.limits)?;
+    args.pace.limit(&mut job.limits)?;
     Ok(job)
 }
 

@@ -7,7 +7,7 @@ use similar::TextDiff;
 use super::{EngineError, Options, Which};
 use crate::db::{NextAct, Session, catalog::Server};
 use crate::event::Entry;
-use crate::job::{Job, knob_changes};
+use crate::job::{Job, knob_changes, turn_knobs};
 use crate::plan::{self, PLANNING, Plan};
 use crate::run::{Knobs, Move, RunId, RunState};
 use crate::store::{self, NewRun, Orders, Run, StoreError};
@@ -196,12 +196,14 @@ async fn create_in_txn(
     server: &Server,
     options: &Options,
 ) -> Result<Entrance, EngineError> {
+    let mut knobs = job.pace.knobs.clone();
+    turn(&mut knobs, options)?;
     let new = NewRun {
         job: job.name.as_str(),
         fingerprint: &job.fingerprint(),
         definition: &job.definition(),
         job_text: &job.text(),
-        knobs: &job.pace.knobs,
+        knobs: &knobs,
         target: plan.table.relation,
         target_name: &plan.table.name.to_string(),
         key: &plan.key,
@@ -235,21 +237,35 @@ async fn go_on_in_txn(
         notices.push(format!("the run was blocked ({reason}); trying again"));
     }
     let wanted = &job.pace.knobs;
+    let asked = !options.turns.is_empty();
     // What a person has set on the live run outlives restarts; only a job whose own pace was rewritten since goes before it.
     let rewritten = pace_of(&run.job_text, job).is_none_or(|before| before != *wanted);
     if run.knobs != *wanted && rewritten && live == 0 {
         let detail = format!("the job's pace was rewritten: {}", knob_changes(&run.knobs, wanted).join(", "));
         store::adopt_pace_in_txn(session, run.id, wanted, &job.text(), &detail, &options.by).await?;
         run.knobs.clone_from(wanted);
-    } else if run.knobs != *wanted {
+    } else if run.knobs != *wanted && !asked {
         notices.push(format!(
             "the pace of this run was set from elsewhere and stays in force (against the job: {}); pgbackfill set {} changes it",
             knob_changes(wanted, &run.knobs).join(", "),
             run.job
         ));
     }
+    let before = run.knobs.clone();
+    turn(&mut run.knobs, options)?;
+    if run.knobs != before {
+        let detail = knob_changes(&before, &run.knobs).join(", ");
+        store::turn_knobs_in_txn(session, run.id, &run.knobs, &detail, &options.by).await?;
+    }
     let entry = if live == 0 { Entry::Resumed } else { Entry::Joined };
     Ok(Entrance::Open(Box::new(Entered { orders: orders(&run), run, entry, notices })))
+}
+
+/// What the process was told to turn, beside whatever is in force.
+fn turn(knobs: &mut Knobs, options: &Options) -> Result<(), EngineError> {
+    let turns = options.turns.iter().map(|(knob, value)| (knob.as_str(), value.as_str()));
+    turn_knobs(knobs, turns)
+        .map_err(|why| EngineError::InTheWay(format!("the pace of the run cannot be set so: {why}")))
 }
 
 /// The pace in the text that the run was last given.

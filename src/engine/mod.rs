@@ -47,6 +47,8 @@ pub struct Options {
     pub workers: Option<NonZeroU32>,
     /// Leave after about this many rows were changed by this process.
     pub max_rows: Option<NonZeroU64>,
+    /// Knobs to turn when the run is entered, each a name and a value: the same as `set` from elsewhere.
+    pub turns: Vec<(String, String)>,
     /// This host's name.
     pub host: String,
     /// Who is asking, for the audit trail: `user@host`.

@@ -53,6 +53,27 @@ async fn heard_after(db: &Database, kind: &str, interval: &str) {
     .await;
 }
 
+/// The ceiling in force, from the database.
+async fn ceiling(db: &Database) -> Option<String> {
+    let sql = "SELECT knobs ->> 'max_rows_per_s' FROM pgbackfill.run";
+    db.client().await.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_set_outlives_restarts_until_the_file_is_rewritten() {
+    let (db, job) = scene(COUNT_UP).await;
+    let canary = ["--max-rows", "10"];
+    job.run_with(&db, ["--max-rows", "10", "--max-rows-per-second", "3000"]).run().await.expect_code(3);
+    assert_eq!(ceiling(&db).await.as_deref(), Some("3000"), "a flag beside the file is a knob turned");
+    ask(&db, ["set", "job", "max-rows-per-second=4000"]).await.expect_code(0);
+    let kept = job.run_with(&db, canary).run().await.expect_code(3);
+    assert_eq!(ceiling(&db).await.as_deref(), Some("4000"));
+    assert!(kept.stderr.contains("stays in force"), "{}", kept.stderr);
+    let rewritten = JobFile::new(&format!("{COUNT_UP}pace.max_rows_per_second = 5000\n"));
+    rewritten.run_with(&db, canary).run().await.expect_code(3);
+    assert_eq!(ceiling(&db).await.as_deref(), Some("5000"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_takes_effect_within_a_second_and_resume_goes_on() {
     let (db, job) = scene(&format!("{PACED}set.changed_at = 'clock_timestamp()'\n")).await;
@@ -130,7 +151,7 @@ async fn knobs_turned_on_a_live_run_are_obeyed_told_and_audited() {
     let history = ask(&db, ["history", "job", "--output", "json"]).await.expect_code(0).json().remove(0);
     let events = history["events"].as_array().unwrap();
     let set: Vec<_> = events.iter().filter(|event| event["kind"] == "set").collect();
-    assert_eq!(set[0]["detail"], "batch_time_ms 100 → 50, max_rows_per_s 2000 → 3000, workers 2 → 3");
+    assert_eq!(set[0]["detail"], "workers 2 → 3, batch_time 100ms → 50ms, max_rows_per_second 2000 → 3000");
     assert!(set.iter().all(|event| event["by"].as_str().unwrap().contains('@')), "{set:?}");
     assert_eq!(set.len(), 3);
     assert_exact(&db).await;

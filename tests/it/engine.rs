@@ -22,6 +22,7 @@ pub(crate) fn options() -> Options {
         which: Which::Current,
         workers: NonZeroU32::new(2),
         max_rows: None,
+        turns: vec![],
         host: "testhost".into(),
         by: "tester@testhost".into(),
     }
