@@ -3,4 +3,5 @@
 mod demo;
 mod engine;
 mod harness;
+mod house;
 mod support;
