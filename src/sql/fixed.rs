@@ -70,8 +70,8 @@ pub const TABLE_KEYS: &str = include_str!("table_keys.sql");
 pub const TABLE_NAMES: &str = include_str!("table_names.sql");
 /// `version_add.sql`
 pub const VERSION_ADD: &str = include_str!("version_add.sql");
-/// `version_exists.sql`
-pub const VERSION_EXISTS: &str = include_str!("version_exists.sql");
+/// `version_found.sql`
+pub const VERSION_FOUND: &str = include_str!("version_found.sql");
 /// `version_lock.sql`
 pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 /// `version_max.sql`

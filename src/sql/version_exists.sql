@@ -1,1 +1,0 @@
-SELECT to_regclass('pgbackfill.version') IS NOT NULL AS installed
