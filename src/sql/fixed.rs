@@ -58,6 +58,8 @@ pub const RUN_STATE: &str = include_str!("run_state.sql");
 pub const RUN_TABLE_LOCK: &str = include_str!("run_table_lock.sql");
 /// `run_totals.sql`
 pub const RUN_TOTALS: &str = include_str!("run_totals.sql");
+/// `schema_create.sql`
+pub const SCHEMA_CREATE: &str = include_str!("schema_create.sql");
 /// `server.sql`
 pub const SERVER: &str = include_str!("server.sql");
 /// `table_columns.sql`

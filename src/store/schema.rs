@@ -141,7 +141,7 @@ async fn install_in_txn(session: &Session, user: &str) -> Result<(), SchemaError
         return Ok(());
     }
     if found == 0 {
-        session.batch("CREATE SCHEMA IF NOT EXISTS pgbackfill").await?;
+        session.batch(fixed::SCHEMA_CREATE).await?;
     }
     for (step, number) in fixed::SCHEMA_STEPS.iter().zip(1..).skip(found as usize) {
         session.batch(step).await?;
@@ -162,8 +162,7 @@ fn explain(error: SchemaError, user: &str, database: &str) -> SchemaError {
         user: user.to_owned(),
         message: server.message.clone(),
         remedy: format!(
-            "GRANT CREATE ON DATABASE \"{database}\" TO \"{user}\"; or let its owner run this once, and grant the role \
-             USAGE on schema pgbackfill and SELECT, INSERT, UPDATE, DELETE on its tables"
+            "GRANT CREATE ON DATABASE \"{database}\" TO \"{user}\", or CREATE SCHEMA pgbackfill AUTHORIZATION \"{user}\""
         ),
     }
 }
