@@ -1,5 +1,6 @@
 //! Everything that needs a real server or the real binary, in one test binary with one shared server.
 
+mod bad_input;
 mod demo;
 mod engine;
 mod harness;
