@@ -52,15 +52,20 @@ impl Target {
     }
 
     /// `key <= through [AND key > after]`, with parameters from `$1` on.
+    ///
+    /// The planner guesses a comparison of rows by the first column, each side on its own: 1,000 rows from the middle of the
+    /// table count as a quarter of it, and a lookup is joined by reading the other table as a whole (456 ms a batch against
+    /// 13 ms). What follows for the first column alone is true of the same rows, and there both sides are estimated together.
     pub(super) fn between(&self, bounds: Bounds) -> String {
-        let n = self.key.len();
-        let through = format!("{} <= {}", row(&self.columns()), row(&parameters(1, n)));
-        match bounds {
-            Bounds::Through => through,
-            Bounds::AfterAndThrough => {
-                format!("{through}\nAND {} > {}", row(&self.columns()), row(&parameters(n + 1, n)))
+        let (columns, n) = (self.columns(), self.key.len());
+        let mut all = vec![format!("{} <= {}", row(&columns), row(&parameters(1, n)))];
+        if bounds == Bounds::AfterAndThrough {
+            all.push(format!("{} > {}", row(&columns), row(&parameters(n + 1, n))));
+            if n > 1 {
+                all.push(format!("{first} <= $1\nAND {first} >= ${}", n + 1, first = columns[0]));
             }
         }
+        all.join("\nAND ")
     }
 }
 
