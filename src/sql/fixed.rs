@@ -80,5 +80,8 @@ pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 2] =
-    [include_str!("schema/001_control_schema.sql"), include_str!("schema/002_assert_complete.sql")];
+pub const SCHEMA_STEPS: [&str; 3] = [
+    include_str!("schema/001_control_schema.sql"),
+    include_str!("schema/002_assert_complete.sql"),
+    include_str!("schema/003_done_has_cursor.sql"),
+];
