@@ -5,4 +5,5 @@ mod demo;
 mod engine;
 mod harness;
 mod house;
+mod statements;
 mod support;
