@@ -218,11 +218,17 @@ async fn memory(server: &Server, rows: i64) -> Anything<()> {
         .spawn()?;
     let status = format!("/proc/{}/status", child.id());
     let mut peak_kb = 0;
-    while child.try_wait()?.is_none() {
+    let ended = loop {
+        if let Some(ended) = child.try_wait()? {
+            break ended;
+        }
         let text = std::fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         peak_kb = line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(peak_kb);
         tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    if !ended.success() {
+        return Err(format!("pgbackfill run ended with {ended}").into());
     }
     println!("memory: {rows} rows, peak {:.1} MB (at most 40)", f64::from(peak_kb) / 1024.0);
     Ok(())

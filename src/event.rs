@@ -45,6 +45,10 @@ pub enum Event {
         range: RangeNo,
         /// The leaf table it belongs to.
         table: String,
+        /// Its stripes: 1 is key order.
+        stripes: u32,
+        /// Why so many.
+        why: String,
     },
     /// One batch was committed together with its checkpoint.
     BatchCommitted {
@@ -58,7 +62,7 @@ pub enum Event {
         rows_passed: u64,
         /// From BEGIN to the answer to COMMIT, in microseconds.
         micros: u64,
-        /// Bytes of WAL that the UPDATE wrote; known only while a WAL ceiling is set.
+        /// Bytes by which the batch made the WAL grow; known only while a WAL ceiling is set.
         wal_bytes: Option<u64>,
     },
     /// The last batch of a range was committed.

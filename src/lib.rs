@@ -74,3 +74,4 @@ pub mod run;
 pub mod sandbox;
 pub mod sql;
 pub mod store;
+pub mod stripe;

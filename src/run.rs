@@ -157,22 +157,6 @@ pub struct Knobs {
     pub max_wal_bytes_per_s: Option<NonZeroU64>,
 }
 
-impl Knobs {
-    /// What differs in `after`, a knob each: `workers 2 → 4`.
-    #[must_use]
-    pub fn changes(&self, after: &Self) -> Vec<String> {
-        // Plain numbers always have a JSON form.
-        let [before, after] = [self, after].map(|knobs| serde_json::to_value(knobs).unwrap_or_default());
-        let shown =
-            |value: &serde_json::Value| if value.is_null() { "none".to_owned() } else { value.to_string() };
-        let fields = before.as_object().into_iter().flatten();
-        fields
-            .filter(|(name, was)| after.get(name.as_str()) != Some(was))
-            .map(|(name, was)| format!("{name} {} → {}", shown(was), shown(&after[name])))
-            .collect()
-    }
-}
-
 impl Default for Knobs {
     fn default() -> Self {
         const fn n(value: u32) -> NonZeroU32 {
@@ -227,18 +211,6 @@ mod tests {
         assert_eq!(RunState::Paused.sentence(Some("paused by ada@db1")), "paused by ada@db1");
         assert_eq!(RunState::Blocked.sentence(Some("disk full")), "blocked: disk full");
         assert_eq!(RunState::Running.sentence(None), "running");
-    }
-
-    #[test]
-    fn what_changed_is_told_from_and_to() {
-        let before = Knobs::default();
-        let after = Knobs {
-            workers: NonZeroU32::new(4).unwrap(),
-            max_rows_per_s: NonZeroU64::new(1000),
-            ..before.clone()
-        };
-        assert_eq!(before.changes(&after), ["max_rows_per_s none → 1000", "workers 2 → 4"]);
-        assert!(before.changes(&before).is_empty());
     }
 
     #[test]

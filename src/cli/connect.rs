@@ -4,11 +4,11 @@
 
 use std::env;
 
-use pgbackfill::db::{ConnectParams, Error, Pool, Session};
-use pgbackfill::store::{self, SchemaError};
+use pgbackfill::db::{ConnectParams, Pool, Session};
+use pgbackfill::store;
 
-use super::Globals;
-use super::exit::{Exit, Failure};
+use super::exit::Failure;
+use super::{Globals, out};
 
 /// Parameters: flag, else `DATABASE_URL`, else `PG*`.
 pub(crate) fn params(globals: &Globals, application: &str) -> Result<ConnectParams, Failure> {
@@ -17,8 +17,8 @@ pub(crate) fn params(globals: &Globals, application: &str) -> Result<ConnectPara
     let mut params =
         ConnectParams::resolve(&text, &lookup).map_err(|error| Failure::usage(error.to_string()))?;
     if globals.database.as_deref().is_some_and(holds_password) {
-        eprintln!(
-            "warning: a password on the command line can be seen by everybody on this host\nhint: use PGPASSWORD or ~/.pgpass"
+        out::aside(
+            "warning: a password on the command line can be seen by everybody on this host\nhint: use PGPASSWORD or ~/.pgpass",
         );
     }
     params.application_name(application);
@@ -37,27 +37,27 @@ pub(crate) fn pool(params: &ConnectParams, size: usize) -> Result<Pool, Failure>
     Pool::new(params, size).map_err(|error| Failure::error(error.to_string()))
 }
 
-/// One session on a database in which something was run.
-pub(crate) async fn session(globals: &Globals) -> anyhow::Result<Session> {
-    let pool = pool(&params(globals, "pgbackfill")?, 1)?;
-    let session = pool.session().await.map_err(|error| no_database(&error))?;
-    match store::installed(&session).await {
-        Ok(true) => Ok(session),
-        Ok(false) => {
-            let hint = "hint: is it the right database? pgbackfill run starts a job";
-            Err(Failure::error(format!(
-                "nothing has been run in this database yet ({})\n{hint}",
-                pool.address()
-            ))
-            .into())
-        }
-        Err(SchemaError::Database(error)) => Err(no_database(&error).into()),
-        Err(error) => Err(error.into()),
-    }
+/// A pool for looking and asking: one connection.
+pub(crate) fn single(globals: &Globals) -> Result<Pool, Failure> {
+    pool(&params(globals, "pgbackfill")?, 1)
 }
 
-fn no_database(error: &Error) -> Failure {
-    Failure { exit: Exit::NoDatabase, message: error.to_string() }
+/// One session on a database in which something was run.
+pub(crate) async fn session(globals: &Globals) -> anyhow::Result<Session> {
+    session_of(&single(globals)?).await
+}
+
+/// The same from a pool, for those who come again.
+pub(crate) async fn session_of(pool: &Pool) -> anyhow::Result<Session> {
+    let session = pool.session().await?;
+    if store::installed(&session).await? {
+        return Ok(session);
+    }
+    Err(Failure::error(format!(
+        "nothing has been run in this database yet ({})\nhint: is it the right database? pgbackfill run starts a job",
+        pool.address()
+    ))
+    .into())
 }
 
 #[cfg(test)]

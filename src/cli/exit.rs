@@ -4,8 +4,10 @@
 
 use std::process::ExitCode;
 
+use pgbackfill::db::{self, NextAct};
 use pgbackfill::engine::EngineError;
 use pgbackfill::event::Outcome;
+use pgbackfill::store::{SchemaError, StoreError};
 
 /// For `--help` and the README.
 pub(crate) const TABLE: &str = "\
@@ -53,11 +55,53 @@ impl From<&EngineError> for Exit {
             EngineError::Job(_) => Self::Usage,
             EngineError::InTheWay(_) => Self::InTheWay,
             EngineError::Unreachable(_) => Self::NoDatabase,
-            EngineError::Schema(_)
-            | EngineError::Standby { .. }
-            | EngineError::Store(_)
-            | EngineError::Panic(_) => Self::Error,
+            EngineError::Schema(error) => error.into(),
+            EngineError::Store(error) => error.into(),
+            EngineError::Standby { .. } | EngineError::Panic(_) => Self::Error,
         }
+    }
+}
+
+impl From<&StoreError> for Exit {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Database(error) => error.into(),
+            StoreError::Illegal(_) | StoreError::NoRun(_) | StoreError::Unreadable { .. } => Self::Error,
+        }
+    }
+}
+
+impl From<&SchemaError> for Exit {
+    fn from(error: &SchemaError) -> Self {
+        match error {
+            SchemaError::Database(error) => error.into(),
+            SchemaError::Newer { .. } | SchemaError::NotAllowed { .. } | SchemaError::Foreign(_) => {
+                Self::Error
+            }
+        }
+    }
+}
+
+impl From<&db::Error> for Exit {
+    fn from(error: &db::Error) -> Self {
+        let never_came_in = error.sqlstate().is_some_and(|code| code == "3D000" || code.starts_with("28"));
+        match error.next_act() {
+            NextAct::Reconnect => Self::NoDatabase,
+            // No such database, or it does not let us in.
+            _ if never_came_in => Self::NoDatabase,
+            _ => Self::Error,
+        }
+    }
+}
+
+impl From<&anyhow::Error> for Exit {
+    fn from(error: &anyhow::Error) -> Self {
+        let chosen = error.downcast_ref::<Failure>().map(|failure| failure.exit);
+        chosen
+            .or_else(|| error.downcast_ref::<StoreError>().map(Self::from))
+            .or_else(|| error.downcast_ref::<SchemaError>().map(Self::from))
+            .or_else(|| error.downcast_ref::<db::Error>().map(Self::from))
+            .unwrap_or(Self::Error)
     }
 }
 
@@ -96,6 +140,36 @@ mod tests {
             let start = format!("  {} ", exit as u8);
             assert!(TABLE.lines().any(|line| line.starts_with(&start)), "{exit:?}");
         }
+    }
+
+    #[test]
+    fn a_lost_connection_is_no_database_however_deep_it_is() {
+        let lost = || db::Error::Connection("connection closed".into());
+        for error in [
+            anyhow::Error::from(lost()),
+            StoreError::from(lost()).into(),
+            SchemaError::from(lost()).into(),
+            Failure::from(EngineError::from(StoreError::from(lost()))).into(),
+        ] {
+            assert_eq!(Exit::from(&error), Exit::NoDatabase, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_refuses_a_statement_is_still_a_database() {
+        let refused = |sqlstate: &str| {
+            db::Error::Server(Box::new(db::ServerError {
+                sqlstate: sqlstate.into(),
+                message: "refused".into(),
+                detail: None,
+                hint: None,
+                position: None,
+                context: None,
+            }))
+        };
+        assert_eq!(Exit::from(&refused("42501")), Exit::Error);
+        assert_eq!(Exit::from(&refused("3D000")), Exit::NoDatabase);
+        assert_eq!(Exit::from(&refused("28P01")), Exit::NoDatabase);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use exit::{Exit, Failure};
+use exit::Exit;
 
 /// Batched backfills for PostgreSQL: every row changed exactly once, whatever is killed.
 #[derive(Debug, Parser)]
@@ -34,6 +34,7 @@ struct Cli {
 
 /// What every subcommand takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub(crate) struct Globals {
     /// Which database; like every libpq tool
     #[arg(
@@ -147,8 +148,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     }
     let text = format!("{error:#}");
     // Job errors come with their own heading.
-    eprintln!("{}{text}", if text.starts_with("error:") { "" } else { "error: " });
-    error.downcast_ref::<Failure>().map_or(Exit::Error, |failure| failure.exit).into()
+    out::aside(&format!("{}{text}", if text.starts_with("error:") { "" } else { "error: " }));
+    Exit::from(error).into()
 }
 
 #[cfg(test)]

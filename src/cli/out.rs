@@ -10,13 +10,43 @@ use serde::Serialize;
 /// One block of text and a line break.
 pub(crate) fn text(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()
+    // The cause alone ("no space left on device") would be taken for the database's.
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot write to stdout: {error}")))
 }
 
 /// One JSON value on a line.
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(text(&serde_json::to_string(value)?)?)
+}
+
+/// The last word of a command whose exit code is its result: whoever closed the pipe changes nothing about that.
+pub(crate) fn verdict(line: &str) -> io::Result<()> {
+    match text(line) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// One block of text on stderr. Unlike `eprintln!` it does not panic when nobody reads there any more.
+pub(crate) fn aside(text: &str) {
+    let _ = writeln!(Stderr, "{text}");
+}
+
+/// Stderr for those who panic or complain when they cannot write: what nobody reads is dropped.
+pub(crate) struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // One write for what is written at once, so that lines of several processes do not mix.
+        let _ = io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether this error says that nobody reads any more.

@@ -6,13 +6,17 @@ use std::io;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
-use pgbackfill::engine::{self, Options, Stop, Which};
-use pgbackfill::job::{Job, JobErrors, JobName, JobParts, Limits, Pace, did_you_mean, turn_knob, turn_limit};
+use pgbackfill::engine::{self, Events, Options, Stop, Which};
+use pgbackfill::event::Event;
+use pgbackfill::job::units::parse_positive;
+use pgbackfill::job::{
+    Job, JobErrors, JobName, JobParts, Limits, Pace, WORKERS, did_you_mean, turn_knobs, turn_limit,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::exit::{Exit, Failure};
-use super::{Globals, Output, connect, show, steer};
+use super::{Globals, Output, connect, out, show, steer};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,14 +31,10 @@ Running it again after a stop or a crash goes on from its checkpoint.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RunArgs {
     /// The job file; its name without .toml is the job's name
-    #[arg(value_name = "JOB.toml", required_unless_present = "table")]
+    #[arg(value_name = "JOB.toml")]
     file: Option<PathBuf>,
-    #[command(flatten)]
-    parts: PartArgs,
-    #[command(flatten)]
-    pace: PaceArgs,
-    /// Workers of this process
-    #[arg(long, value_name = "N")]
+    /// Workers of this process alone [default: what the job says]
+    #[arg(long, value_name = "N", value_parser = workers)]
     workers: Option<NonZeroU32>,
     /// Stop after about this many changed rows; the run can be resumed
     #[arg(long, value_name = "N")]
@@ -48,6 +48,15 @@ pub(crate) struct RunArgs {
     /// How progress and result are written
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+    // Last, because their headings hold for whatever follows.
+    #[command(flatten)]
+    parts: PartArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+}
+
+fn workers(text: &str) -> Result<NonZeroU32, String> {
+    parse_positive(text, &WORKERS)
 }
 
 /// A job without a file.
@@ -119,12 +128,8 @@ impl PaceArgs {
             ("max-rows-per-second", &self.max_rows_per_second),
             ("max-wal-per-second", &self.max_wal_per_second),
         ];
-        let usage = |name: &str, error: String| Failure::usage(format!("--{name}: {error}"));
-        for (name, value) in knobs {
-            if let Some(value) = value {
-                turn_knob(&mut pace.knobs, name, value).map_err(|error| usage(name, error))?;
-            }
-        }
+        let given = knobs.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        turn_knobs(&mut pace.knobs, given).map_err(Failure::usage)?;
         let all = [
             ("lock-timeout", &self.lock_timeout),
             ("statement-timeout", &self.statement_timeout),
@@ -133,7 +138,7 @@ impl PaceArgs {
         ];
         for (name, value) in all {
             if let Some(value) = value {
-                turn_limit(limits, name, value).map_err(|error| usage(name, error))?;
+                turn_limit(limits, name, value).map_err(Failure::usage)?;
             }
         }
         Ok(())
@@ -153,9 +158,10 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
         by: steer::by(),
     };
     let (events, received) = mpsc::unbounded_channel();
-    let watching = tokio::spawn(show::events(show::observer(globals, args.output), received));
+    let observer = show::observer(globals, args.output);
+    let watching = tokio::task::spawn_blocking(move || show::events(observer, received));
     let (stopper, stop) = watch::channel(Stop::NotYet);
-    let signals = tokio::spawn(obey_signals(stopper, globals.quiet));
+    let signals = tokio::spawn(obey_signals(stopper, events.clone()));
     let left = engine::run(&pool, &job, &options, &events, stop).await;
     signals.abort();
     // The last sender: with it the observer ends, after it has shown everything.
@@ -167,29 +173,35 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
 }
 
 /// The first signal asks to finish the batch in hand, the second one ends the process; the server then rolls back.
-async fn obey_signals(stopper: watch::Sender<Stop>, quiet: bool) -> std::io::Result<()> {
+async fn obey_signals(stopper: watch::Sender<Stop>, events: Events) -> std::io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    for stop in [Stop::Drain, Stop::NotYet] {
+    let mut asked = async || {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        if stop == Stop::NotYet {
-            std::process::exit(Exit::Stopped as i32);
-        }
-        if !quiet {
-            eprintln!("\nfinishing the batch in hand; once more to stop at once");
-        }
-        // The engine holds a receiver for as long as it runs.
-        let _ = stopper.send(stop);
-    }
-    Ok(())
+    };
+    asked().await;
+    // As an event it stands above the bar, and in the JSON of whoever reads that. Both receivers live as long as the run.
+    let message = "finishing the batch in hand; once more to stop at once".to_owned();
+    let _ = events.send(Event::Notice { message });
+    let _ = stopper.send(Stop::Drain);
+    asked().await;
+    out::aside("\nstopped at once; the server rolls the batch in hand back");
+    std::process::exit(Exit::Stopped as i32)
 }
 
 fn job(args: &RunArgs) -> Result<Job, Failure> {
     let mut job = match &args.file {
         Some(file) => from_file(file)?,
-        None => from_flags(&args.parts)?,
+        None if args.parts.table.is_some() => from_flags(&args.parts)?,
+        None => {
+            let hint =
+                "hint: pgbackfill run JOB.toml, or pgbackfill run --table T --set \"column = expression\"";
+            return Err(Failure::usage(format!(
+                "there is no job to run: neither a file nor --table\n{hint}"
+            )));
+        }
     };
     args.pace.apply(&mut job.pace, &mut job.limits)?;
     Ok(job)

@@ -26,18 +26,23 @@ pub(crate) fn observer(globals: &Globals, output: Output) -> Box<dyn Observer + 
     }
 }
 
-/// Shows events until the engine has left.
-pub(crate) async fn events(mut observer: Box<dyn Observer + Send>, mut events: UnboundedReceiver<Event>) {
-    while let Some(event) = events.recv().await {
+/// Shows events until the engine has left. Blocks: a terminal that was stopped with Ctrl-S makes its writer wait, and
+/// no worker may wait with it, so this belongs on a thread of its own.
+pub(crate) fn events(mut observer: Box<dyn Observer + Send>, mut events: UnboundedReceiver<Event>) {
+    while let Some(event) = events.blocking_recv() {
         if let Err(error) = observer.on(&event, Now::read()) {
-            // The run is not concerned by who watches it; draining keeps the channel from growing.
             tracing::warn!(%error, "nobody reads the progress any more");
-            while events.recv().await.is_some() {}
+            break;
+        }
+        if matches!(event, Event::Left(_)) {
+            break;
         }
     }
+    // The run is not concerned by who watches it; draining keeps the channel from growing.
+    while events.blocking_recv().is_some() {}
 }
 
 /// The last word, for a person.
 pub(crate) fn last_word(globals: &Globals, output: Output, last: &Summary) -> io::Result<()> {
-    if output == Output::Json || globals.quiet { Ok(()) } else { out::text(&summary::text(last)) }
+    if output == Output::Json || globals.quiet { Ok(()) } else { out::verdict(&summary::text(last)) }
 }

@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use pgbackfill::db::Session;
+use pgbackfill::job::units::format_bytes;
 use pgbackfill::observe::human;
 use pgbackfill::run::{Knobs, RunId, RunState};
 use pgbackfill::store::{self, BadRow, Listed, Process, Totals};
@@ -143,7 +144,7 @@ fn text(view: &View) -> String {
         }
     }
     for bad in &view.bad_rows {
-        rows.push(("bad row", format!("{}: {}", bad.key, human::one_line(&bad.message))));
+        rows.push(("bad row", format!("{}: {} {}", bad.key, bad.sqlstate, human::one_line(&bad.message))));
     }
     rows.iter().map(|(label, value)| format!("{label:<9} {value}")).collect::<Vec<_>>().join("\n")
 }
@@ -178,9 +179,7 @@ fn rate(view: &View) -> String {
 
 fn pace(knobs: &Knobs) -> String {
     let rows = knobs.max_rows_per_s.map(|rows| format!(", at most {} rows/s", human::count(rows.get())));
-    let wal = knobs
-        .max_wal_bytes_per_s
-        .map(|bytes| format!(", at most {} bytes of WAL/s", human::count(bytes.get())));
+    let wal = knobs.max_wal_bytes_per_s.map(|bytes| format!(", at most {} of WAL/s", format_bytes(bytes)));
     format!(
         "{} a process, batches of {} ms{}{}",
         human::counted(knobs.workers.get().into(), "worker", "workers"),
@@ -193,9 +192,10 @@ fn pace(knobs: &Knobs) -> String {
 fn process(process: &Process) -> String {
     let waiting = process.waiting.as_ref().map(|why| format!(", waiting: {}", human::one_line(why)));
     format!(
-        "{} on {}, {}, {}{}",
+        "{} on {}, version {}, {}, {}{}",
         process.pid,
         process.host,
+        process.version,
         human::counted(u64::try_from(process.workers).unwrap_or(0), "worker", "workers"),
         human::rate(process.rows_per_s),
         waiting.unwrap_or_default()
@@ -254,7 +254,7 @@ mod tests {
         progress  50 %, 500,000 of about 1,000,000 rows passed, 250,000 changed; ranges: 9 done, 2 open
         rate      1.0 k rows/s, about 8 min 20 s left
         pace      2 workers a process, batches of 100 ms
-        process   7 on db1, 2 workers, 1.0 k rows/s
+        process   7 on db1, version 0.1.0, 2 workers, 1.0 k rows/s
                   last error: canceling statement due to lock timeout hint: x
         "#);
     }

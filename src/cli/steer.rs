@@ -3,7 +3,7 @@
 //! Must not know: which processes will hear it.
 
 use pgbackfill::db::Session;
-use pgbackfill::job::turn_knob;
+use pgbackfill::job::{knob_changes, turn_knobs};
 use pgbackfill::run::{Move, RunState};
 use pgbackfill::store::{self, Run, StoreError, Turn};
 
@@ -74,7 +74,7 @@ async fn change(job: &str, globals: &Globals, asked: Move, reason: Option<String
         (Move::Resume, 0) => "\nhint: no process is at work on it: run the job to go on",
         _ => "",
     };
-    out::text(&format!("run {} of job \"{}\" is {next}{hint}", run.id, run.job))?;
+    out::verdict(&format!("run {} of job \"{}\" is {next}{hint}", run.id, run.job))?;
     Ok(Exit::Complete)
 }
 
@@ -104,22 +104,23 @@ pub(crate) async fn set(args: &SetArgs, globals: &Globals) -> anyhow::Result<Exi
         return Err(Failure::error(format!("{what}; there is nothing left to pace")).into());
     }
     let mut knobs = run.knobs.clone();
-    for pair in &args.knobs {
-        let Some((knob, value)) = pair.split_once('=') else {
-            return Err(
-                Failure::usage(format!("\"{pair}\" has no value\nhint: write it as workers=4")).into()
-            );
-        };
-        turn_knob(&mut knobs, knob.trim(), value.trim())
-            .map_err(|error| Failure::usage(format!("{knob}: {error}")))?;
-    }
-    let changed = run.knobs.changes(&knobs);
+    let turns = args.knobs.iter().map(|pair| turn(pair)).collect::<Result<Vec<_>, _>>()?;
+    turn_knobs(&mut knobs, turns).map_err(Failure::usage)?;
+    let changed = knob_changes(&run.knobs, &knobs);
     if changed.is_empty() {
-        out::text("nothing changed: the knobs are so already")?;
+        out::verdict("nothing changed: the knobs are so already")?;
         return Ok(Exit::Complete);
     }
     let detail = changed.join(", ");
     ask(&mut session, &run, &Turn::Knobs(knobs, detail.clone()), None).await?;
-    out::text(&format!("run {} of job \"{}\": {detail}", run.id, run.job))?;
+    out::verdict(&format!("run {} of job \"{}\": {detail}", run.id, run.job))?;
     Ok(Exit::Complete)
+}
+
+/// `workers=4` as a name and a value.
+fn turn(pair: &str) -> Result<(&str, &str), Failure> {
+    let (knob, value) = pair
+        .split_once('=')
+        .ok_or_else(|| Failure::usage(format!("\"{pair}\" has no value\nhint: write it as workers=4")))?;
+    Ok((knob.trim(), value.trim()))
 }

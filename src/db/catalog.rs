@@ -80,6 +80,17 @@ pub struct KeyIndex {
     pub collations: Vec<Option<(String, String)>>,
 }
 
+/// What the catalog says about the order in which rows are best changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OrderFacts {
+    /// An index that uses a SET column.
+    pub set_index: Option<String>,
+    /// The table's fillfactor, in percent.
+    pub fillfactor: i32,
+    /// From the statistics; none if there are none.
+    pub rows_per_page: Option<f64>,
+}
+
 /// A table that holds rows itself.
 #[derive(Clone, Debug)]
 pub struct Leaf {
@@ -168,6 +179,23 @@ fn key_index(row: &Row) -> KeyIndex {
         columns: row.get("columns"),
         collations: schemas.into_iter().zip(names).map(|(schema, name)| schema.zip(name)).collect(),
     }
+}
+
+/// What decides the order, and the columns that can be assigned their own value.
+pub async fn order(
+    session: &Session,
+    relation: u32,
+    set: &[String],
+    key: &[String],
+) -> Result<(OrderFacts, Vec<String>), Error> {
+    let params = [(&relation as _, Type::OID), (&set as _, Type::TEXT_ARRAY), (&key as _, Type::TEXT_ARRAY)];
+    let row = session.query_one(fixed::ORDER_FACTS, &params).await?;
+    let facts = OrderFacts {
+        set_index: row.get("set_index"),
+        fillfactor: row.get("fillfactor"),
+        rows_per_page: row.get("rows_per_page"),
+    };
+    Ok((facts, row.get("quiet")))
 }
 
 /// The leaves below a table as they are now.

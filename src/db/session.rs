@@ -143,19 +143,21 @@ impl Session {
         Ok(())
     }
 
-    /// One last statement that must affect exactly one row, and COMMIT, in one round trip.
+    /// One last statement that must give exactly one row, and COMMIT, in one round trip.
     ///
     /// tokio-postgres hides the command tag, so a COMMIT that answers ROLLBACK cannot be seen in itself. It can only answer
     /// so after a statement of the transaction failed, and every statement's answer is looked at, the last one's here.
-    pub async fn execute_and_commit(&mut self, sql: &str, params: &[Param<'_>]) -> Result<(), Error> {
-        let (changed, committed) = join(self.execute(sql, params), self.batch("COMMIT")).await;
-        let changed = changed?;
+    pub async fn query_and_commit(&mut self, sql: &str, params: &[Param<'_>]) -> Result<Row, Error> {
+        let (rows, committed) = join(self.query(sql, params), self.batch("COMMIT")).await;
+        let mut rows = rows?;
         committed?;
         self.phase = Phase::Idle;
-        if changed == 1 {
-            return Ok(());
+        match (rows.pop(), rows.len()) {
+            (Some(row), 0) => Ok(row),
+            (_, others) => {
+                Err(Error::Protocol(format!("a checkpoint met {others} other rows instead of its own")))
+            }
         }
-        Err(Error::Protocol(format!("a checkpoint changed {changed} rows instead of 1")))
     }
 
     /// ROLLBACK.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use super::control::{BEAT, Control};
@@ -16,6 +17,7 @@ use super::{EngineError, Stop};
 use crate::db::Session;
 use crate::event::Outcome;
 use crate::run::RunState;
+use crate::store::Orders;
 
 /// After a wish to stop, batches have this long to end by themselves before they are cancelled.
 const GRACE: Duration = Duration::from_secs(1);
@@ -48,6 +50,8 @@ struct Crew {
     shared: Arc<Shared>,
     tasks: JoinSet<(u32, End)>,
     live: BTreeSet<u32>,
+    /// Kept from the start, so that no change between two looks is missed.
+    orders: watch::Receiver<Orders>,
     /// The reason for all to leave, once there is one.
     ended: Option<End>,
     unreachable: Option<String>,
@@ -63,7 +67,8 @@ enum Fact {
 
 impl Crew {
     fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, tasks: JoinSet::new(), live: BTreeSet::new(), ended: None, unreachable: None }
+        let orders = shared.orders.subscribe();
+        Self { shared, tasks: JoinSet::new(), live: BTreeSet::new(), orders, ended: None, unreachable: None }
     }
 
     async fn work(mut self) -> Result<Verdict, EngineError> {
@@ -91,12 +96,11 @@ impl Crew {
     }
 
     async fn next_fact(&mut self) -> Fact {
-        let mut orders = self.shared.orders.subscribe();
         let mut stop = self.shared.stop.clone();
         let stopping = *stop.borrow_and_update() == Stop::Drain;
         tokio::select! {
             Some(ended) = self.tasks.join_next() => Fact::Ended(ended),
-            _ = orders.changed() => Fact::Orders,
+            _ = self.orders.changed() => Fact::Orders,
             () = changed(&mut stop) => Fact::Stopping,
             () = tokio::time::sleep(GRACE), if stopping => Fact::GraceOver,
         }

@@ -7,7 +7,7 @@ use similar::TextDiff;
 use super::{EngineError, Options, Which};
 use crate::db::{NextAct, Session, catalog::Server};
 use crate::event::Entry;
-use crate::job::Job;
+use crate::job::{Job, knob_changes};
 use crate::plan::{self, PLANNING, Plan};
 use crate::run::{Knobs, Move, RunId, RunState};
 use crate::store::{self, NewRun, Orders, Run, StoreError};
@@ -238,13 +238,13 @@ async fn go_on_in_txn(
     // What a person has set on the live run outlives restarts; only a job whose own pace was rewritten since goes before it.
     let rewritten = pace_of(&run.job_text, job).is_none_or(|before| before != *wanted);
     if run.knobs != *wanted && rewritten && live == 0 {
-        let detail = format!("the job's pace was rewritten: {}", run.knobs.changes(wanted).join(", "));
+        let detail = format!("the job's pace was rewritten: {}", knob_changes(&run.knobs, wanted).join(", "));
         store::adopt_pace_in_txn(session, run.id, wanted, &job.text(), &detail, &options.by).await?;
         run.knobs.clone_from(wanted);
     } else if run.knobs != *wanted {
         notices.push(format!(
             "the pace of this run was set from elsewhere and stays in force (against the job: {}); pgbackfill set {} changes it",
-            wanted.changes(&run.knobs).join(", "),
+            knob_changes(wanted, &run.knobs).join(", "),
             run.job
         ));
     }

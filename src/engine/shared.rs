@@ -16,9 +16,10 @@ use crate::db::{Canceller, Pool, catalog};
 use crate::event::{Event, Progress};
 use crate::job::{Job, Limits};
 use crate::pace::{Ceilings, Share};
-use crate::plan::Plan;
+use crate::plan::{Order, Plan, Told};
 use crate::sql::settings;
-use crate::store::{Hint, Orders, Run};
+use crate::store::{Claim, Counters, Hint, Orders, Run};
+use crate::stripe::Striping;
 
 /// What a worker or the process waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +111,7 @@ pub(super) struct Shared {
     cancellers: Mutex<BTreeMap<u32, Canceller>>,
     last_error: Mutex<Option<String>>,
     progress: Mutex<Progress>,
+    order: Mutex<Order>,
 }
 
 /// A panicking task must not take the others along: what these locks guard is valid at every moment.
@@ -130,6 +132,7 @@ impl Shared {
         stop: watch::Receiver<Stop>,
     ) -> Self {
         let pid = std::process::id();
+        let order = Order::new(&plan.order, job.order.stripes);
         let micros = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros();
         Self {
             pool: pool.clone(),
@@ -152,10 +155,18 @@ impl Shared {
             cancellers: Mutex::default(),
             last_error: Mutex::default(),
             progress: Mutex::default(),
+            order: Mutex::new(order),
         }
     }
 
     pub(super) fn emit(&self, event: Event) {
+        match &event {
+            Event::Progress(_) => tracing::trace!(?event, "progress"),
+            Event::BatchCommitted { worker, range, rows_changed, micros, .. } => {
+                tracing::debug!(worker, %range, rows_changed, micros, "batch committed");
+            }
+            other => tracing::info!(event = ?other, "run {}", self.run.id),
+        }
         let _ = self.events.send(event);
     }
 
@@ -215,6 +226,25 @@ impl Shared {
         let everyone = waits.len() as u32 >= self.live.load(Ordering::Relaxed).max(1);
         let paced = waits.values().find(|wait| wait.kind == WaitKind::Paced);
         if everyone { paced.or(waits.values().next()).cloned() } else { None }
+    }
+
+    /// How the next range is striped.
+    pub(super) fn striping(&self) -> Striping {
+        let stripes = lock(&self.order).choice().stripes.get();
+        Striping::new(stripes, self.plan.stripe_by).unwrap_or(Striping::WHOLE)
+    }
+
+    /// A range is done: what its updates were decides about the next ones.
+    pub(super) fn learn(&self, striping: Striping, counters: Counters) {
+        let stripes = striping.stripes().get();
+        let told = Told { stripes, rows_changed: counters.rows_changed, rows_hot: counters.rows_hot };
+        lock(&self.order).learn(told);
+    }
+
+    pub(super) fn planned(&self, claim: &Claim) {
+        let why = lock(&self.order).choice().why;
+        let (range, table) = (claim.number, claim.table.to_string());
+        self.emit(Event::RangePlanned { range, table, stripes: claim.striping.stripes().get(), why });
     }
 
     pub(super) fn failed(&self, message: &str) {

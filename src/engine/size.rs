@@ -6,8 +6,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::pace::Share;
-use crate::plan::Slice;
+use crate::plan::{SLICES, Slice};
 use crate::run::Knobs;
+use crate::stripe::Striping;
 
 /// The first batch: short on any machine, so that the first checkpoint comes at once.
 const FIRST_ROWS: f64 = 256.0;
@@ -17,9 +18,10 @@ const GROWTH_MAX: f64 = 1.5;
 const LATEST: f64 = 0.4;
 /// Under a ceiling a batch takes at most this part of a second's worth, so that the pace is even.
 const PACED_S: f64 = 0.1;
-/// A range is about this many batches; a cell is a part of a batch, so that the next can be a little larger or smaller.
+/// Batches of a range in key order.
 const BATCHES_PER_RANGE: u32 = 16;
-const CELLS_PER_BATCH: u32 = 8;
+/// A cell is a part of a batch, so that the next can be a little larger or smaller.
+const CELLS_PER_RANGE: u32 = 128;
 
 /// The size of a worker's batches.
 #[derive(Clone, Debug)]
@@ -53,9 +55,21 @@ impl Size {
     }
 
     /// How the next range is cut.
-    pub(super) fn slice(&self, knobs: &Knobs, share: Share) -> Slice {
+    pub(super) fn slice(&self, knobs: &Knobs, share: Share, striping: Striping) -> Slice {
         let rows = self.next(knobs, share).get();
-        Slice { step: (rows / CELLS_PER_BATCH).max(1), cells: BATCHES_PER_RANGE * CELLS_PER_BATCH }
+        let stripes = striping.stripes().get();
+        // In stripes a range is read slice by slice; in order it is long enough for its bookkeeping not to count.
+        let batches = if stripes > 1 { stripes * SLICES } else { BATCHES_PER_RANGE };
+        Slice {
+            step: (rows.saturating_mul(batches) / CELLS_PER_RANGE).max(1),
+            cells: CELLS_PER_RANGE,
+            striping,
+        }
+    }
+
+    /// Whether a single row is looked for.
+    pub(super) fn isolates(&self) -> bool {
+        self.shrunk && self.rows < 2.0
     }
 
     /// Learns from a batch that passed `rows` keys in `took`.

@@ -164,9 +164,8 @@ impl Worker {
             self.take(session).await?;
         }
         let Some(mut held) = self.held.take() else { return Err(Trouble::Idle) };
-        let rows = self.rows();
-        self.refine(session, &mut held, rows).await?;
-        let piece = held.piece(rows);
+        let piece = self.next_piece(session, &mut held).await?;
+        let rows = piece.stripe_rows;
         self.piece = Some(piece.clone());
         let gauge =
             if self.shared.share().wal_bytes_per_s.is_some() { Gauge::RowsAndWal } else { Gauge::Rows };
@@ -192,6 +191,17 @@ impl Worker {
         Ok(session)
     }
 
+    /// The next batch; a cell that is too large for it is read again in finer steps.
+    async fn next_piece(&self, session: &mut Session, held: &mut Held) -> Result<Piece, Error> {
+        let rows = self.rows();
+        if self.size.isolates() {
+            self.refine(session, held, 1).await?;
+            return Ok(held.smallest());
+        }
+        self.refine(session, held, rows.saturating_mul(held.claim.striping.stripes().get())).await?;
+        Ok(held.piece(rows))
+    }
+
     /// Rows for the next batch.
     fn rows(&self) -> u32 {
         let rows = self.size.next(&self.shared.orders.borrow().knobs, self.shared.share()).get();
@@ -203,7 +213,7 @@ impl Worker {
     async fn take(&mut self, session: &mut Session) -> Result<(), Trouble> {
         let run = self.shared.run.id;
         let knobs = self.shared.orders.borrow().knobs.clone();
-        let slice = self.size.slice(&knobs, self.shared.share());
+        let slice = self.size.slice(&knobs, self.shared.share(), self.shared.striping());
         let hint = self.shared.hint(self.index, self.rows());
         if let Some(claim) = store::claim(session, run, &hint).await? {
             let cells = self.cells_ahead(session, &claim, slice).await?;
@@ -211,8 +221,7 @@ impl Worker {
             return Ok(());
         }
         if let Some(planned) = plan::next_range(session, run, &self.shared.plan, slice, &hint).await? {
-            let (range, table) = (planned.claim.number, planned.claim.table.to_string());
-            self.shared.emit(Event::RangePlanned { range, table });
+            self.shared.planned(&planned.claim);
             self.held = Held::new(planned.claim, planned.cells);
             return Ok(());
         }
@@ -246,10 +255,10 @@ impl Worker {
     }
 
     /// Makes the first cell finer if a batch must be smaller than it.
-    async fn refine(&self, session: &mut Session, held: &mut Held, rows: u32) -> Result<(), Error> {
-        if let Some(keys) = held.too_coarse(rows) {
+    async fn refine(&self, session: &mut Session, held: &mut Held, keys_max: u32) -> Result<(), Error> {
+        if let Some(keys) = held.too_coarse(keys_max) {
             let target = self.shared.plan.target(held.claim.table.clone());
-            held.refine(plan::read_cells(session, &target, &keys, rows, plan::CELLS_MAX).await?);
+            held.refine(plan::read_cells(session, &target, &keys, keys_max, plan::CELLS_MAX).await?);
         }
         Ok(())
     }
@@ -260,9 +269,9 @@ impl Worker {
         self.failures = 0;
         self.back_off = retry::back_off();
         self.shared.tally.committed(done.rows_changed);
-        if piece.rows > 0 {
+        if piece.stripe_rows > 0 {
             let target = Duration::from_millis(self.shared.orders.borrow().knobs.batch_time_ms.get().into());
-            self.size.succeeded(piece.rows, done.took, target);
+            self.size.succeeded(piece.stripe_rows, done.took, target);
         }
         self.size
             .wrote(done.wal_bytes.unwrap_or(0), if done.wal_bytes.is_some() { done.rows_changed } else { 0 });
@@ -272,12 +281,12 @@ impl Worker {
             worker: self.index,
             range,
             rows_changed: done.rows_changed,
-            rows_passed: piece.rows.into(),
+            rows_passed: piece.stripe_rows.into(),
             micros: done.took.as_micros() as u64,
             wal_bytes: done.wal_bytes,
         });
-        tracing::debug!(worker = self.index, %range, rows = done.rows_changed, us = done.took.as_micros() as u64, "batch committed");
         if held.position_after(piece).1 == RangeState::Done {
+            self.shared.learn(held.claim.striping, done.counters);
             self.shared.emit(Event::RangeDone { range });
         }
         self.held = held.advance(piece);
@@ -286,11 +295,12 @@ impl Worker {
     /// Pays for what was done, at the price of the moment.
     async fn settle(&mut self) {
         while !self.debt.is_settled() && !self.shared.is_stopping() {
+            // Before the price is read: a change after it is seen.
+            let mut orders = self.shared.orders.subscribe();
             let share = self.shared.share();
             if !share.is_unlimited() {
                 self.shared.waits(self.index, Wait::paced(ceiling(&self.shared)));
             }
-            let mut orders = self.shared.orders.subscribe();
             let mut stop = self.shared.stop.clone();
             tokio::select! {
                 () = self.shared.ceilings.settle(&mut self.debt, share) => {}

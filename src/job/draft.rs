@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::diagnostic::Faults;
 use super::name::JobName;
+use super::order::Order;
 use super::pace::{Limits, Pace, check_knobs};
 use super::source::{Source, Spot};
 use super::table::TableName;
@@ -45,6 +46,7 @@ pub(super) struct Draft {
     pub(super) on: Option<Written>,
     pub(super) pace: Pace,
     pub(super) limits: Limits,
+    pub(super) order: Order,
     /// Where each setting of the pace and the limits was written.
     pub(super) settings_at: BTreeMap<&'static str, Spot>,
 }
@@ -95,6 +97,7 @@ impl Draft {
             on: None,
             pace: Pace::default(),
             limits: Limits::default(),
+            order: Order::default(),
             settings_at: BTreeMap::new(),
         }
     }
@@ -208,6 +211,7 @@ impl Draft {
             lookup: text(self.from).zip(text(self.on)).map(|(from, on)| Lookup { from, on }),
             pace: self.pace,
             limits: self.limits,
+            order: self.order,
             marks,
         }
     }

@@ -10,11 +10,13 @@ use toml::de::{DeInteger, DeTable, DeValue, Error};
 
 use super::diagnostic::Faults;
 use super::draft::{Draft, Home, Written};
+use super::order::Order;
 use super::pace::{Kind, Limits, Pace, Settings};
 use super::source::{Source, Spot};
 use super::suggest::did_you_mean;
 
-const KEYS: [&str; 9] = ["description", "table", "key", "where", "from", "on", "set", "pace", "limits"];
+const KEYS: [&str; 10] =
+    ["description", "table", "key", "where", "from", "on", "set", "pace", "limits", "order"];
 
 type Entry<'a> = (&'a str, Range<usize>, &'a Spanned<DeValue<'a>>);
 
@@ -82,6 +84,7 @@ impl Reader<'_> {
             "set" => self.set(draft, &span, value),
             "pace" => self.settings(draft, |draft| &mut draft.pace, key, value),
             "limits" => self.settings(draft, |draft| &mut draft.limits, key, value),
+            "order" => self.settings(draft, |draft| &mut draft.order, key, value),
             unknown => self.unknown_key(unknown, &span, "", KEYS.into_iter()),
         }
     }
@@ -173,6 +176,7 @@ impl Reader<'_> {
                 return Some(text.to_string());
             }
             (Kind::Count | Kind::Bytes, DeValue::Integer(number)) => return Some(decimal(number)),
+            (Kind::Flag, DeValue::Boolean(truth)) => return Some(truth.to_string()),
             _ => {}
         }
         let wanted = match kind {
@@ -180,6 +184,7 @@ impl Reader<'_> {
             Kind::Count => "a whole number without quotes",
             Kind::Duration => "a duration such as \"200ms\"",
             Kind::Bytes => "an amount of bytes such as \"16MiB\"",
+            Kind::Flag => "true or false without quotes",
         };
         self.wrong_type(&format!("`{setting}`"), wanted, value);
         None
@@ -213,6 +218,7 @@ fn elsewhere(key: &str, section: &str) -> Option<&'static str> {
     match key {
         key if Pace::kind(key).is_some() => Some("under [pace]"),
         key if Limits::kind(key).is_some() => Some("under [limits]"),
+        key if Order::kind(key).is_some() => Some("under [order]"),
         key if !section.is_empty() && KEYS.contains(&key) => Some("above the first [section]"),
         _ => None,
     }

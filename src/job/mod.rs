@@ -7,6 +7,7 @@ mod diagnostic;
 mod draft;
 mod file;
 mod name;
+mod order;
 mod pace;
 mod parts;
 mod source;
@@ -17,7 +18,8 @@ pub mod units;
 
 pub use diagnostic::{Diagnostic, JobErrors, NoErrors};
 pub use name::{JobName, JobNameError};
-pub use pace::{Limits, Mode, Pace, turn_knob, turn_limit};
+pub use order::Order;
+pub use pace::{Limits, Mode, Pace, WORKERS, knob_changes, turn_knobs, turn_limit, written_knobs};
 pub use parts::JobParts;
 pub use source::Place;
 pub use suggest::did_you_mean;
@@ -67,6 +69,8 @@ pub struct Job {
     pub pace: Pace,
     /// How patient.
     pub limits: Limits,
+    /// In which order.
+    pub order: Order,
     marks: Marks,
 }
 
@@ -159,10 +163,10 @@ impl Job {
 impl PartialEq for Job {
     fn eq(&self, other: &Self) -> bool {
         // Spelled out without `..`, so that a new field cannot be forgotten here.
-        let Self { name, description, table, key, set, filter, lookup, pace, limits, marks: _ } = self;
+        let Self { name, description, table, key, set, filter, lookup, pace, limits, order, marks: _ } = self;
         (name, description, table, key) == (&other.name, &other.description, &other.table, &other.key)
             && (set, filter, lookup) == (&other.set, &other.filter, &other.lookup)
-            && (pace, limits) == (&other.pace, &other.limits)
+            && (pace, limits, order) == (&other.pace, &other.limits, &other.order)
     }
 }
 

@@ -11,7 +11,8 @@ use super::units::{
 };
 use crate::run::Knobs;
 
-const WORKERS: RangeInclusive<u32> = 1..=64;
+/// Workers that one process may have: each holds a connection.
+pub const WORKERS: RangeInclusive<u32> = 1..=64;
 const BATCH_TIME_MS: RangeInclusive<u32> = 1..=10_000;
 const ROWS_PER_BATCH: RangeInclusive<u32> = 1..=1_000_000;
 const TIMEOUT_MS: RangeInclusive<u32> = 1..=3_600_000;
@@ -84,6 +85,7 @@ pub(super) enum Kind {
     Count,
     Duration,
     Bytes,
+    Flag,
 }
 
 /// A group of settings that can be written, read by name and checked.
@@ -125,16 +127,8 @@ impl Settings for Pace {
     }
 
     fn written(&self) -> Vec<(&'static str, String)> {
-        let knobs = &self.knobs;
-        let mut all = vec![
-            ("mode", self.mode.as_str().to_owned()),
-            ("workers", knobs.workers.to_string()),
-            ("batch_time", format_duration_ms(knobs.batch_time_ms)),
-            ("min_rows_per_batch", knobs.min_rows_per_batch.to_string()),
-            ("max_rows_per_batch", knobs.max_rows_per_batch.to_string()),
-        ];
-        all.extend(knobs.max_rows_per_s.map(|rows| ("max_rows_per_second", rows.to_string())));
-        all.extend(knobs.max_wal_bytes_per_s.map(|bytes| ("max_wal_per_second", format_bytes(bytes))));
+        let mut all = vec![("mode", self.mode.as_str().to_owned())];
+        all.extend(written_knobs(&self.knobs).into_iter().filter(|(_, value)| value != NO_CEILING));
         all
     }
 }
@@ -169,17 +163,55 @@ impl Settings for Limits {
 
 /// Sets one of the limits by its name in a job file, `-` for `_` allowed. On an error the limits stay as they were.
 pub fn turn_limit(limits: &mut Limits, limit: &str, value: &str) -> Result<(), String> {
-    limits.set(&limit.replace('-', "_"), value)
+    let limit = limit.replace('-', "_");
+    limits.set(&limit, value).map_err(|why| format!("`{limit}`: {why}"))
 }
 
-/// Turns one knob of a live run: `batch-time` or `batch_time` to `200ms`, a ceiling to a number or `none`. On an error
-/// the knobs stay as they were; the error names the value and an example.
-pub fn turn_knob(knobs: &mut Knobs, knob: &str, value: &str) -> Result<(), String> {
+/// Turns knobs of a live run, each a name and a value: `batch-time` or `batch_time` to `200ms`, a ceiling to a number or
+/// `none`. On an error the knobs stay as they were; the error names the knob, the value and an example.
+pub fn turn_knobs<'a>(
+    knobs: &mut Knobs,
+    turns: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<(), String> {
     let mut turned = knobs.clone();
-    turn_one(&mut turned, &knob.replace('-', "_"), value)?;
+    for (knob, value) in turns {
+        let knob = knob.replace('-', "_");
+        turn_one(&mut turned, &knob, value).map_err(|why| match Pace::kind(&knob) {
+            Some(_) => format!("`{knob}`: {why}"),
+            None => why,
+        })?;
+    }
+    // Only at the end: on the way from one pair of bounds to another they may contradict each other.
     check_knobs(&turned)?;
     *knobs = turned;
     Ok(())
+}
+
+/// Every knob as a person writes it, in the order of a job file; a ceiling that is not set is `none`.
+#[must_use]
+pub fn written_knobs(knobs: &Knobs) -> [(&'static str, String); 6] {
+    let ceiling = |value: Option<NonZeroU64>, format: fn(NonZeroU64) -> String| {
+        value.map_or_else(|| NO_CEILING.to_owned(), format)
+    };
+    [
+        ("workers", knobs.workers.to_string()),
+        ("batch_time", format_duration_ms(knobs.batch_time_ms)),
+        ("min_rows_per_batch", knobs.min_rows_per_batch.to_string()),
+        ("max_rows_per_batch", knobs.max_rows_per_batch.to_string()),
+        ("max_rows_per_second", ceiling(knobs.max_rows_per_s, |rows| rows.to_string())),
+        ("max_wal_per_second", ceiling(knobs.max_wal_bytes_per_s, format_bytes)),
+    ]
+}
+
+/// What differs in `after`, a knob each, as a person writes it: `workers 2 → 4`.
+#[must_use]
+pub fn knob_changes(before: &Knobs, after: &Knobs) -> Vec<String> {
+    written_knobs(before)
+        .into_iter()
+        .zip(written_knobs(after))
+        .filter(|((_, was), (_, is))| was != is)
+        .map(|((knob, was), (_, is))| format!("{knob} {was} → {is}"))
+        .collect()
 }
 
 /// What no single knob can say: that two of them contradict each other.
@@ -220,7 +252,7 @@ fn parse_rows_per_s(text: &str) -> Result<NonZeroU64, String> {
     NonZeroU64::new(rows).ok_or_else(|| format!("`{text}` is not at least 1"))
 }
 
-fn unknown_setting<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn unknown_setting<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.collect();
     let seen = unknown.escape_debug();
     match did_you_mean(unknown, known.iter().copied()) {
@@ -236,24 +268,47 @@ mod tests {
     #[test]
     fn a_knob_is_turned_by_either_spelling() {
         let mut knobs = Knobs::default();
-        turn_knob(&mut knobs, "batch-time", "200ms").unwrap();
-        turn_knob(&mut knobs, "max_rows_per_second", "1000").unwrap();
+        turn_knobs(&mut knobs, [("batch-time", "200ms"), ("max_rows_per_second", "1000")]).unwrap();
         assert_eq!(knobs.batch_time_ms.get(), 200);
-        turn_knob(&mut knobs, "max-rows-per-second", "none").unwrap();
+        turn_knobs(&mut knobs, [("max-rows-per-second", "none")]).unwrap();
         assert_eq!(knobs.max_rows_per_s, None);
     }
 
     #[test]
     fn a_refused_turn_leaves_the_knobs_as_they_were() {
         let mut knobs = Knobs::default();
-        let why = turn_knob(&mut knobs, "min-rows-per-batch", "60000").unwrap_err();
+        let why = turn_knobs(&mut knobs, [("workers", "9"), ("min-rows-per-batch", "60000")]).unwrap_err();
         insta::assert_snapshot!(why, @"min_rows_per_batch is 60000, more than max_rows_per_batch, which is 50000");
         assert_eq!(knobs, Knobs::default());
     }
 
     #[test]
+    fn bounds_that_pass_each_other_on_the_way_are_no_contradiction() {
+        let mut knobs = Knobs::default();
+        turn_knobs(&mut knobs, [("min-rows-per-batch", "60000"), ("max-rows-per-batch", "100000")]).unwrap();
+        assert_eq!((knobs.min_rows_per_batch.get(), knobs.max_rows_per_batch.get()), (60_000, 100_000));
+    }
+
+    #[test]
+    fn a_value_that_is_none_names_its_knob() {
+        let why = turn_knobs(&mut Knobs::default(), [("batch-time", "100")]).unwrap_err();
+        insta::assert_snapshot!(why, @"`batch_time`: `100` is not a duration such as `200ms` or `5s`");
+    }
+
+    #[test]
+    fn what_changed_is_told_as_it_would_be_written() {
+        let before = Knobs::default();
+        let mut after = before.clone();
+        let turns = [("batch-time", "1s"), ("max-wal-per-second", "16MiB"), ("workers", "4")];
+        turn_knobs(&mut after, turns).unwrap();
+        let told = knob_changes(&before, &after).join(", ");
+        insta::assert_snapshot!(told, @"workers 2 → 4, batch_time 100ms → 1s, max_wal_per_second none → 16MiB");
+        assert!(knob_changes(&before, &before).is_empty());
+    }
+
+    #[test]
     fn an_unknown_knob_names_the_nearest() {
-        let why = turn_knob(&mut Knobs::default(), "wokers", "2").unwrap_err();
+        let why = turn_knobs(&mut Knobs::default(), [("wokers", "2")]).unwrap_err();
         insta::assert_snapshot!(why, @"unknown setting `wokers`, did you mean `workers`?");
     }
 

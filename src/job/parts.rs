@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::diagnostic::Faults;
 use super::draft::{Draft, Home, Written};
 use super::name::JobName;
+use super::order::Order;
 use super::pace::{Limits, Pace, Settings};
 use super::source::Spot;
 
@@ -33,6 +34,8 @@ pub struct JobParts {
     pub pace: Pace,
     /// How patient.
     pub limits: Limits,
+    /// In which order.
+    pub order: Order,
 }
 
 /// The draft of a job, with the faults found on the way.
@@ -51,6 +54,7 @@ pub(super) fn read(parts: JobParts) -> (Draft, Faults) {
     draft.set_at = parts.set.first().map(|value| Spot::flag("--set", value));
     draft.pace = settings(&parts.pace, &mut draft.settings_at, &mut faults);
     draft.limits = settings(&parts.limits, &mut draft.settings_at, &mut faults);
+    draft.order = settings(&parts.order, &mut draft.settings_at, &mut faults);
     draft.name = parts.name;
     (draft, faults)
 }

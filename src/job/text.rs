@@ -21,6 +21,7 @@ pub(super) fn whole(job: &Job) -> String {
     out.push_str(&definition(job));
     section(&mut out, "pace", &job.pace);
     section(&mut out, "limits", &job.limits);
+    section(&mut out, "order", &job.order);
     out
 }
 
@@ -92,7 +93,7 @@ fn section<S: Settings>(out: &mut String, name: &str, settings: &S) {
     let _ = writeln!(out, "\n[{name}]");
     for (setting, value) in settings.written() {
         let value = match S::kind(setting) {
-            Some(Kind::Count) => value,
+            Some(Kind::Count | Kind::Flag) => value,
             _ => basic(&value),
         };
         let _ = writeln!(out, "{setting} = {value}");

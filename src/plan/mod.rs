@@ -5,18 +5,21 @@
 mod check;
 mod grid;
 mod next;
+mod order;
 mod preflight;
 mod table;
 
 pub use check::check;
 pub use grid::{CELLS_MAX, Cell, PLANNING, last_key, read_cells};
 pub use next::{Planned, Slice, next_range};
+pub use order::{Choice, Order, SLICES, Told};
 pub use preflight::{Refusal, preflight};
 
 use crate::db::catalog;
 use crate::job::Job;
 use crate::key::KeyColumn;
 use crate::sql::{Change, Ident, Qualified, Target};
+use crate::stripe::StripeBy;
 
 /// A job that fits its table: everything that statements are made of.
 #[derive(Clone, Debug)]
@@ -27,6 +30,10 @@ pub struct Plan {
     pub key: Vec<KeyColumn>,
     /// What is set, where.
     pub change: Change,
+    /// What decides the order.
+    pub order: catalog::OrderFacts,
+    /// What tells the stripe of a key.
+    pub stripe_by: StripeBy,
     /// The tables that hold the rows, at the moment of the plan.
     pub leaves: Vec<catalog::Leaf>,
     alias: Ident,
@@ -47,9 +54,10 @@ impl Plan {
 }
 
 /// The SQL of a job.
-fn change(job: &Job) -> Change {
+fn change(job: &Job, quiet: Vec<String>) -> Change {
     Change {
         set: job.set.iter().map(|a| (Ident(a.column.clone()), a.expression.clone())).collect(),
+        quiet: quiet.into_iter().map(Ident).collect(),
         filter: job.filter.clone(),
         lookup: job.lookup.as_ref().map(|lookup| (lookup.from.clone(), lookup.on.clone())),
     }

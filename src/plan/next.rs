@@ -11,6 +11,7 @@ use crate::db::{Error, Session};
 use crate::key::KeyRange;
 use crate::run::RunId;
 use crate::store::{self, Claim, Hint, NewRange, Position};
+use crate::stripe::Striping;
 
 /// How a range is cut: `cells` cells of `step` keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Slice {
     pub step: u32,
     /// Cells in a range.
     pub cells: u32,
+    /// How the range is striped.
+    pub striping: Striping,
 }
 
 /// A range that was planned and is the worker's at once.
@@ -69,10 +72,12 @@ async fn next_range_in_txn(
     let through = cells.last().map_or_else(|| rest.through.clone(), |cell| cell.through.clone());
     let keys = KeyRange { after: rest.after, through };
     let rows_planned = cells.iter().map(|cell| i64::from(cell.rows)).sum();
-    let new = NewRange { leaf: leaf.number, keys: &keys, rows_planned };
+    let striping = slice.striping;
+    let new = NewRange { leaf: leaf.number, keys: &keys, striping, rows_planned };
     let number = store::add_range_in_txn(session, run, &new, hint).await?;
     store::move_frontier_in_txn(session, run, leaf.number, &keys.through).await?;
     let position = Position { stripe: 0, cursor: None };
-    let claim = Claim { number, leaf: leaf.number, table: leaf.table, keys, position };
+    let (leaf, relation, table) = (leaf.number, leaf.relation, leaf.table);
+    let claim = Claim { number, leaf, relation, table, keys, striping, position };
     Ok(Some(Planned { claim, cells }))
 }

@@ -5,7 +5,12 @@
 use super::{Plan, change, check, table};
 use crate::db::{Error, Session, catalog};
 use crate::job::{Diagnostic, Job, JobErrors, Part, did_you_mean};
-use crate::sql::Ident;
+use crate::key::{KeyColumn, KeyType};
+use crate::sql::{self, Ident};
+use crate::stripe::{self, STRIPES_MAX, StripeBy};
+
+/// Keys that are looked at to see which of their bits change.
+const SAMPLE_ROWS: f64 = 2000.0;
 
 /// Why a job cannot run here.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +47,39 @@ pub async fn preflight(session: &Session, job: &Job, user: &str) -> Result<Plan,
     let leaves = catalog::leaves(session, facts.table.relation, &names).await?;
     table::fit_leaves(job, &facts, &leaves)?;
     let alias = Ident(job.table.name.clone());
-    let plan = Plan { table: facts.table, key, change: change(job), leaves, alias };
+    let (order, quiet) = catalog::order(session, facts.table.relation, &columns(job), &names).await?;
+    let quiet = if job.order.quiet { quiet } else { vec![] };
+    let mut plan = Plan {
+        table: facts.table,
+        key,
+        change: change(job, quiet),
+        order,
+        stripe_by: StripeBy::Hash,
+        leaves,
+        alias,
+    };
     check(session, job, &plan).await?;
+    plan.stripe_by = stripe_by(session, &plan).await?;
     Ok(plan)
+}
+
+fn columns(job: &Job) -> Vec<String> {
+    job.set.iter().map(|assignment| assignment.column.clone()).collect()
+}
+
+/// The bits of an integer key that a sample finds balanced, in the leaf with the most rows; a hash for every other key.
+async fn stripe_by(session: &Session, plan: &Plan) -> Result<StripeBy, Error> {
+    let largest = plan.leaves.iter().max_by_key(|leaf| leaf.rows_estimated);
+    let (Some(leaf), [KeyColumn { ty: KeyType::SmallInt | KeyType::Integer | KeyType::BigInt, .. }]) =
+        (largest, plan.key.as_slice())
+    else {
+        return Ok(StripeBy::Hash);
+    };
+    let percent = (SAMPLE_ROWS * 100.0 / leaf.rows_estimated.max(1) as f64).clamp(0.001, 100.0);
+    let sample = sql::sample(&plan.target(leaf.name.clone()), percent, SAMPLE_ROWS as u32);
+    let rows = session.query(&sample, &[]).await?;
+    let keys: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(stripe::choose(&keys, STRIPES_MAX))
 }
 
 /// The name as the server reads it: quoted, so that nothing is folded twice.

@@ -5,7 +5,11 @@
 //!
 //! Must not know: how an error is shown.
 
-use super::{Bounds, Change, Target, update};
+use super::{Bounds, Change, Stripe, Target, update};
+use crate::stripe::Striping;
+
+/// Planning needs no stripe.
+const WHOLE: Stripe = Stripe { striping: Striping::WHOLE, number: 0 };
 
 /// Which text of the job a check is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +63,7 @@ pub fn checks<'a>(target: &Target, change: &'a Change) -> Vec<Check<'a>> {
     if let Some(filter) = &change.filter {
         all.extend(condition(Clause::Where, &from, filter));
     }
-    let whole = format!("EXPLAIN {}", update(target, change, Bounds::Through));
+    let whole = format!("EXPLAIN {}", update(target, change, Bounds::Through, WHOLE));
     all.push(Check { sql: whole, clause: Clause::Whole, offset: 0 });
     all
 }
@@ -91,8 +95,12 @@ mod tests {
             alias: Ident("größe".into()),
             key: Vec::new(),
         };
-        let change =
-            Change { set: vec![(Ident("a".into()), "b + 1".into())], filter: Some("c".into()), lookup: None };
+        let change = Change {
+            set: vec![(Ident("a".into()), "b + 1".into())],
+            quiet: vec![],
+            filter: Some("c".into()),
+            lookup: None,
+        };
         for check in checks(&target, &change).iter().filter(|check| check.clause != Clause::Whole) {
             let text: String = check.sql.chars().skip(check.offset).collect();
             assert!(text.starts_with("b + 1") || text.starts_with('c'), "{text}");

@@ -22,6 +22,8 @@ pub const LEAF_INSERT: &str = include_str!("leaf_insert.sql");
 pub const LEAF_NEXT: &str = include_str!("leaf_next.sql");
 /// `leaves.sql`
 pub const LEAVES: &str = include_str!("leaves.sql");
+/// `order_facts.sql`
+pub const ORDER_FACTS: &str = include_str!("order_facts.sql");
 /// `process_beat.sql`
 pub const PROCESS_BEAT: &str = include_str!("process_beat.sql");
 /// `process_leave.sql`
@@ -80,8 +82,9 @@ pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 3] = [
+pub const SCHEMA_STEPS: [&str; 4] = [
     include_str!("schema/001_control_schema.sql"),
     include_str!("schema/002_assert_complete.sql"),
-    include_str!("schema/003_done_has_cursor.sql"),
+    include_str!("schema/003_stripes.sql"),
+    include_str!("schema/004_done_has_cursor.sql"),
 ];

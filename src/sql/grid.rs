@@ -51,6 +51,16 @@ pub fn count(target: &Target, bounds: Bounds) -> String {
     format!("SELECT count(*)\nFROM {}\nWHERE {}", target.source(), target.between(bounds))
 }
 
+/// About `percent` of the keys of a leaf, whole pages at a time, at most `limit`; only for a key of one integer.
+#[must_use]
+pub fn sample(target: &Target, percent: f64, limit: u32) -> String {
+    let columns = target.columns().join(", ");
+    format!(
+        "SELECT {columns}::bigint\nFROM ONLY {} AS {} TABLESAMPLE SYSTEM ({percent})\nLIMIT {limit}",
+        target.table, target.alias
+    )
+}
+
 /// The last key of the leaf as one `text[]`, no row if the leaf is empty.
 #[must_use]
 pub fn max_key(target: &Target) -> String {

@@ -8,12 +8,14 @@ pub mod fixed;
 mod grid;
 mod name;
 mod settings;
+mod stripe;
 mod target;
 
 pub use check::{Check, Clause, checks};
-pub use grid::{count, grid, max_key};
+pub use grid::{count, grid, max_key, sample};
 pub use name::{Ident, Qualified};
 pub use settings::settings;
+pub use stripe::Stripe;
 pub use target::{Change, Target, lock, measured, update};
 
 /// Which bounds of `(after, through]` a statement has parameters for.

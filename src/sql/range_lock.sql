@@ -3,6 +3,8 @@ SELECT r.stripe,
        r.cursor,
        r.state,
        run.state AS run_state,
+       -- The counter runs on over transactions until it is flushed, so what this one adds is a difference.
+       pg_stat_get_xact_tuples_hot_updated(l.relation) AS hot_before,
        l.relation = to_regclass($3)::oid AS same_relation,
        l.relation = run.target
            OR run.target IN (SELECT relid FROM pg_partition_ancestors(l.relation::regclass)) AS attached,

@@ -1,7 +1,7 @@
 -- IF NOT EXISTS asks for the right to create even where nothing is to be created; a schema that a DBA has prepared must do.
 DO $$
 BEGIN
-    IF to_regnamespace('pgbackfill') IS NULL THEN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'pgbackfill') THEN
         CREATE SCHEMA pgbackfill;
     END IF;
 END

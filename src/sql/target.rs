@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use super::stripe::{self, Stripe};
 use super::{Bounds, Ident, Qualified};
 use crate::key::KeyColumn;
 
@@ -24,6 +25,9 @@ pub struct Target {
 pub struct Change {
     /// Column and expression.
     pub set: Vec<(Ident, String)>,
+    /// Columns of other indexes that are assigned their own value: the update is as HOT as before, but the server then does not
+    /// search full index pages for copies of the row, in vain.
+    pub quiet: Vec<Ident>,
     /// The predicate.
     pub filter: Option<String>,
     /// The lookup's FROM item and its join condition.
@@ -87,16 +91,21 @@ fn enclosed(expression: &str) -> String {
     format!("(\n{expression}\n)")
 }
 
-/// The UPDATE of one batch: the rows of `(after, through]` that the predicate selects.
+/// The UPDATE of one batch: the rows of one stripe of `(after, through]` that the predicate selects.
 #[must_use]
-pub fn update(target: &Target, change: &Change, bounds: Bounds) -> String {
-    let set: Vec<_> = change.set.iter().map(|(column, e)| format!("{column} = {}", enclosed(e))).collect();
+pub fn update(target: &Target, change: &Change, bounds: Bounds, stripe: Stripe) -> String {
+    let quiet = change.quiet.iter().map(|column| format!("{column} = {}.{column}", target.alias));
+    let set = change.set.iter().map(|(column, e)| format!("{column} = {}", enclosed(e)));
+    let set: Vec<_> = set.chain(quiet).collect();
     let mut sql = format!("UPDATE {}\nSET {}", target.source(), set.join(",\n    "));
     // Writing to a String cannot fail.
     if let Some((from, _)) = &change.lookup {
         let _ = write!(sql, "\nFROM {from}");
     }
     let _ = write!(sql, "\nWHERE {}", target.between(bounds));
+    if let Some(condition) = stripe::condition(target, stripe) {
+        let _ = write!(sql, "\nAND {condition}");
+    }
     let conditions = change.lookup.iter().map(|(_, on)| on).chain(&change.filter);
     for condition in conditions {
         let _ = write!(sql, "\nAND {}", enclosed(condition));
@@ -133,6 +142,9 @@ pub fn lock(target: &Target) -> String {
 mod tests {
     use super::*;
     use crate::key::KeyType;
+    use crate::stripe::{StripeBy, Striping};
+
+    const WHOLE: Stripe = Stripe { striping: Striping::WHOLE, number: 0 };
 
     fn orders() -> Target {
         Target {
@@ -145,6 +157,7 @@ mod tests {
     fn change() -> Change {
         Change {
             set: vec![(Ident("status_v2".into()), "upper(status) -- the new one".into())],
+            quiet: vec![],
             filter: Some("status_v2 IS NULL".into()),
             lookup: None,
         }
@@ -152,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_a_closed_key_range_of_one_leaf() {
-        insta::assert_snapshot!(update(&orders(), &change(), Bounds::AfterAndThrough), @r#"
+        insta::assert_snapshot!(update(&orders(), &change(), Bounds::AfterAndThrough, WHOLE), @r#"
         UPDATE ONLY "public"."orders_2024" AS "orders"
         SET "status_v2" = (
         upper(status) -- the new one
@@ -175,7 +188,7 @@ mod tests {
         });
         let mut change = change();
         change.lookup = Some(("users AS u".into(), "u.id = orders.user_id".into()));
-        insta::assert_snapshot!(update(&target, &change, Bounds::Through), @r#"
+        insta::assert_snapshot!(update(&target, &change, Bounds::Through, WHOLE), @r#"
         UPDATE ONLY "public"."orders_2024" AS "orders"
         SET "status_v2" = (
         upper(status) -- the new one
@@ -192,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn a_stripe_is_one_more_condition_and_a_quiet_column_one_more_assignment() {
+        let change = Change { quiet: vec![Ident("customer_id".into())], ..change() };
+        let striping = Striping::new(8, StripeBy::Bits { shift: 1 }).unwrap();
+        let sql = update(&orders(), &change, Bounds::AfterAndThrough, Stripe { striping, number: 3 });
+        assert!(sql.contains("\n    \"customer_id\" = \"orders\".\"customer_id\"\n"), "{sql}");
+        assert!(sql.contains("\nAND ((\"orders\".\"id\" >> 1) & 7) = 3\n"), "{sql}");
+    }
+
+    #[test]
     fn the_lock_holds_the_range_and_the_shape_of_its_table() {
         insta::assert_snapshot!(lock(&orders()), @r#"
         -- The row lock is the lease; what it finds decides, not what the worker remembers.
@@ -199,6 +221,8 @@ mod tests {
                r.cursor,
                r.state,
                run.state AS run_state,
+               -- The counter runs on over transactions until it is flushed, so what this one adds is a difference.
+               pg_stat_get_xact_tuples_hot_updated(l.relation) AS hot_before,
                l.relation = to_regclass($3)::oid AS same_relation,
                l.relation = run.target
                    OR run.target IN (SELECT relid FROM pg_partition_ancestors(l.relation::regclass)) AS attached,

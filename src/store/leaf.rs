@@ -20,6 +20,8 @@ pub struct LeafNo(pub i32);
 pub struct OpenLeaf {
     /// Its number.
     pub number: LeafNo,
+    /// Its object id.
+    pub relation: u32,
     /// Its name.
     pub table: Qualified,
     /// The last key.
@@ -81,6 +83,7 @@ pub async fn next_leaf_in_txn(session: &Session, run: RunId) -> Result<Option<Op
     let row = session.query_opt(fixed::LEAF_NEXT, &[(&run.0, Type::INT8)]).await?;
     Ok(row.map(|row| OpenLeaf {
         number: LeafNo(row.get("number")),
+        relation: row.get("relation"),
         table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
         bound: Key(row.get("bound")),
         frontier: row.get::<_, Option<Vec<String>>>("frontier").map(Key),

@@ -17,7 +17,7 @@ pub use leaf::{
 };
 pub use process::{Beat, Orders, Process, beat, leave, live};
 pub use range::{
-    Checkpoint, Claim, Fence, Hint, NewRange, Position, RangeState, add_range_in_txn, claim, fence,
+    Checkpoint, Claim, Counters, Fence, Hint, NewRange, Position, RangeState, add_range_in_txn, claim, fence,
     open_work, release,
 };
 pub use run::{

@@ -10,6 +10,7 @@ use crate::db::{Error, Session};
 use crate::key::{Key, KeyRange};
 use crate::run::{RangeNo, RunId, RunState};
 use crate::sql::{Qualified, fixed};
+use crate::stripe::{StripeBy, Striping};
 
 /// Who would like to keep a range, and for how long. Only a courtesy: correctness never reads it.
 #[derive(Clone, Debug)]
@@ -54,10 +55,14 @@ pub struct Claim {
     pub number: RangeNo,
     /// Its leaf.
     pub leaf: LeafNo,
+    /// The leaf's object id.
+    pub relation: u32,
     /// The leaf's name.
     pub table: Qualified,
     /// Its keys.
     pub keys: KeyRange,
+    /// How it is striped.
+    pub striping: Striping,
     /// Where it stands.
     pub position: Position,
 }
@@ -69,7 +74,9 @@ pub struct NewRange<'a> {
     pub leaf: LeafNo,
     /// Its keys.
     pub keys: &'a KeyRange,
-    /// How many there are.
+    /// How it is striped.
+    pub striping: Striping,
+    /// How many keys there are.
     pub rows_planned: i64,
 }
 
@@ -80,6 +87,8 @@ pub struct Fence {
     pub position: Position,
     /// Done by somebody else.
     pub done: bool,
+    /// The counter of HOT updates before the batch.
+    pub hot_before: i64,
     /// The run's state at this moment.
     pub run_state: RunState,
     /// Why the table is not the one that was planned, if it is not.
@@ -97,6 +106,17 @@ pub struct Checkpoint {
     pub rows_passed: i64,
     /// Rows changed by this batch.
     pub rows_changed: i64,
+    /// The counter of HOT updates before it, as the lock found it.
+    pub hot_before: i64,
+}
+
+/// The counters of a range after a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Rows changed so far.
+    pub rows_changed: u64,
+    /// Of them, HOT.
+    pub rows_hot: u64,
 }
 
 fn key(row: &Row, column: &str) -> Option<Key> {
@@ -108,13 +128,28 @@ pub async fn claim(session: &Session, run: RunId, hint: &Hint) -> Result<Option<
     let params =
         [(&run.0 as _, Type::INT8), (&hint.worker as _, Type::TEXT), (&hint.for_s as _, Type::FLOAT8)];
     let row = session.query_opt(fixed::RANGE_CLAIM, &params).await?;
-    Ok(row.map(|row| Claim {
+    row.map(|row| read_claim(&row)).transpose()
+}
+
+fn read_claim(row: &Row) -> Result<Claim, Error> {
+    Ok(Claim {
         number: RangeNo(row.get("number")),
         leaf: LeafNo(row.get("leaf")),
+        relation: row.get("relation"),
+        striping: striping(row)?,
         table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
-        keys: KeyRange { after: key(&row, "lo"), through: Key(row.get("hi")) },
-        position: Position { stripe: row.get("stripe"), cursor: key(&row, "cursor") },
-    }))
+        keys: KeyRange { after: key(row, "lo"), through: Key(row.get("hi")) },
+        position: Position { stripe: row.get("stripe"), cursor: key(row, "cursor") },
+    })
+}
+
+fn striping(row: &Row) -> Result<Striping, Error> {
+    let by = row
+        .get::<_, Option<i32>>("stripe_shift")
+        .map_or(StripeBy::Hash, |shift| StripeBy::Bits { shift: shift as u32 });
+    let stripes: i32 = row.get("stripes");
+    // The CHECK of the column knows the same numbers.
+    Striping::new(stripes as u32, by).ok_or_else(|| Error::Protocol(format!("a range of {stripes} stripes")))
 }
 
 /// Adds a range that follows the frontier.
@@ -125,12 +160,19 @@ pub async fn add_range_in_txn(
     hint: &Hint,
 ) -> Result<RangeNo, Error> {
     let lo = new.keys.after.as_ref().map(|key| &key.0);
+    let stripes = new.striping.stripes().get() as i32;
+    let shift = match new.striping.by() {
+        StripeBy::Bits { shift } => Some(shift as i32),
+        StripeBy::Hash => None,
+    };
     let params = [
         (&run.0 as _, Type::INT8),
         (&new.leaf.0 as _, Type::INT4),
         (&lo as _, Type::TEXT_ARRAY),
         (&new.keys.through.0 as _, Type::TEXT_ARRAY),
         (&new.rows_planned as _, Type::INT8),
+        (&stripes as _, Type::INT4),
+        (&shift as _, Type::INT4),
         (&hint.worker as _, Type::TEXT),
         (&hint.for_s as _, Type::FLOAT8),
     ];
@@ -144,6 +186,7 @@ pub fn fence(rows: &[Row]) -> Option<Fence> {
     let state: &str = row.get("run_state");
     Some(Fence {
         position: Position { stripe: row.get("stripe"), cursor: key(row, "cursor") },
+        hot_before: row.get("hot_before"),
         done: row.get::<_, &str>("state") == RangeState::Done.as_str(),
         // An unknown state is a later program's: not ours to run in.
         run_state: RunState::parse(state).unwrap_or(RunState::Blocked),
@@ -174,23 +217,27 @@ impl Checkpoint {
         &self,
         session: &mut Session,
         run: RunId,
-        range: RangeNo,
+        claim: &Claim,
         hint: &Hint,
-    ) -> Result<(), Error> {
+    ) -> Result<Counters, Error> {
         let cursor = self.position.cursor.as_ref().map(|key| &key.0);
         let state = self.state.as_str();
         let params = [
             (&run.0 as _, Type::INT8),
-            (&range.0 as _, Type::INT8),
+            (&claim.number.0 as _, Type::INT8),
             (&self.position.stripe as _, Type::INT4),
             (&cursor as _, Type::TEXT_ARRAY),
             (&state as _, Type::TEXT),
             (&self.rows_passed as _, Type::INT8),
             (&self.rows_changed as _, Type::INT8),
+            (&claim.relation as _, Type::OID),
             (&hint.worker as _, Type::TEXT),
             (&hint.for_s as _, Type::FLOAT8),
+            (&self.hot_before as _, Type::INT8),
         ];
-        session.execute_and_commit(fixed::RANGE_CHECKPOINT, &params).await
+        let row = session.query_and_commit(fixed::RANGE_CHECKPOINT, &params).await?;
+        let count = |column: &str| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
+        Ok(Counters { rows_changed: count("rows_changed"), rows_hot: count("rows_hot") })
     }
 }
 

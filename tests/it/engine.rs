@@ -323,3 +323,18 @@ async fn the_same_job_from_flags_is_the_same_run() {
     assert_eq!(ran.summary.outcome, Outcome::AlreadyComplete);
     assert!(matches!(ran.events.last(), Some(Event::Left(_))));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_come_first_at_the_same_moment_install_the_control_schema_once() {
+    for _ in 0..5 {
+        let db = database().await;
+        table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 10) AS i").await;
+        let (job, options) = (job(COUNT_UP), options());
+        let come = || run_with(&db, &job, &options);
+        let (first, second, third, fourth) = tokio::join!(come(), come(), come(), come());
+        for ran in [first, second, third, fourth] {
+            ran.unwrap_or_else(|error| panic!("{error}"));
+        }
+        assert_once(&db.client().await, "t", 10).await;
+    }
+}

@@ -5,12 +5,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use pgbackfill::db::{Bound, ConnectParams, Param, Pool, Session};
 use pgbackfill::key::{Key, KeyColumn, KeyRange, KeyType};
 use pgbackfill::plan::PLANNING;
 use pgbackfill::sandbox::Fsync;
-use pgbackfill::sql::{self, Change, Ident, Qualified, Target, fixed};
+use pgbackfill::sql::{self, Change, Ident, Qualified, Stripe, Target, fixed};
+use pgbackfill::stripe::{StripeBy, Striping};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -19,6 +21,10 @@ use crate::support::{Database, database, database_on, own_server};
 
 /// What holds in a batch and could change a plan.
 const BATCH: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
+
+/// One of eight stripes, chosen by a hash, as any key can be.
+static STRIPE: LazyLock<Stripe> =
+    LazyLock::new(|| Stripe { striping: Striping::new(8, StripeBy::Hash).unwrap(), number: 3 });
 
 /// A database with the control schema, and one run of one leaf in it.
 async fn installed() -> (Database, Client) {
@@ -148,7 +154,8 @@ fn cases() -> impl Iterator<Item = Keyed> {
 }
 
 fn count_up() -> Change {
-    Change { set: vec![(Ident("n".into()), "n + 1".into())], filter: Some("n >= 0".into()), lookup: None }
+    let set = vec![(Ident("n".into()), "n + 1".into())];
+    Change { set, quiet: vec![], filter: Some("n >= 0".into()), lookup: None }
 }
 
 async fn keyed_table() -> (Database, Session) {
@@ -167,7 +174,7 @@ async fn a_batch_reads_its_rows_by_the_index_of_the_key() {
     let (_db, mut session) = keyed_table().await;
     for Keyed { index, target, range } in cases() {
         let bound = Bound::of(&range);
-        let update = sql::update(&target, &count_up(), bound.bounds());
+        let update = sql::update(&target, &count_up(), bound.bounds(), *STRIPE);
         assert_uses(&plan(&mut session, BATCH, &update, &bound.params(&target.key)).await, index);
     }
 }
@@ -179,7 +186,7 @@ async fn a_batch_in_the_middle_of_a_composite_key_is_not_taken_for_a_large_part_
     let key = |a: &str| Key(vec![a.into(), "b00".into()]);
     let range = KeyRange { after: Some(key("50")), through: key("51") };
     let bound = Bound::of(&range);
-    let update = sql::update(&target, &count_up(), bound.bounds());
+    let update = sql::update(&target, &count_up(), bound.bounds(), *STRIPE);
     session.begin(BATCH).await.unwrap();
     let explain = format!("EXPLAIN (FORMAT JSON) {update}");
     let row = session.query_one(&explain, &bound.params(&target.key)).await.unwrap();
@@ -256,7 +263,7 @@ async fn checkpoints_stay_hot_however_many_there_are() {
     for i in 0..400_i64 {
         let txn = client.transaction().await.unwrap();
         let (cursor, number) = (vec![format!("{i:010}")], i % 20 + 1);
-        let params: [Param<'_>; 9] = [
+        let params: [Param<'_>; 11] = [
             (&1_i64, Type::INT8),
             (&number, Type::INT8),
             (&0_i32, Type::INT4),
@@ -264,12 +271,14 @@ async fn checkpoints_stay_hot_however_many_there_are() {
             (&"open", Type::TEXT),
             (&10_i64, Type::INT8),
             (&10_i64, Type::INT8),
+            (&0_u32, Type::OID),
             (&"a process with a name/0", Type::TEXT),
             (&1.0_f64, Type::FLOAT8),
+            (&0_i64, Type::INT8),
         ];
         // What a backend has not reported yet counts, too, so only the difference tells.
         let before: i64 = txn.query_one(hot, &[]).await.unwrap().get(0);
-        txn.execute_typed(fixed::RANGE_CHECKPOINT, &params).await.unwrap();
+        txn.query_typed(fixed::RANGE_CHECKPOINT, &params).await.unwrap();
         let after: i64 = txn.query_one(hot, &[]).await.unwrap().get(0);
         assert_eq!(after - before, 1, "checkpoint {i} was not HOT");
         txn.commit().await.unwrap();

@@ -35,16 +35,17 @@ impl Worker {
 
     async fn mend(&mut self, error: &Error, piece: Option<Piece>) -> Option<End> {
         self.failures += 1;
-        let rows = piece.as_ref().map_or(1, |piece| piece.rows.max(1));
+        let (rows, stripe_rows) =
+            piece.as_ref().map_or((1, 1), |piece| (piece.rows.max(1), piece.stripe_rows.max(1)));
         let act = error.next_act();
         self.shared.failed(&error.to_string());
         match (retry::remedy(act, self.failures, rows, self.shared.limits.retries), piece) {
             (Remedy::Again, _) => self.again(error).await,
             (Remedy::Fewer, _) => {
-                self.size.halve(rows);
+                self.size.halve(stripe_rows);
                 self.again(error).await;
             }
-            (Remedy::Bisect, Some(_)) => self.size.halve(rows),
+            (Remedy::Bisect, Some(_)) => self.size.halve(stripe_rows),
             (Remedy::Quarantine, Some(piece)) => return self.quarantine(error, piece).await,
             (Remedy::Reconnect, _) => {
                 self.session = None;

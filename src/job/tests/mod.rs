@@ -81,33 +81,36 @@ fn a_job_of_two_lines_gets_the_defaults() {
 #[test]
 fn the_text_of_a_job_is_stable_and_readable() {
     insta::assert_snapshot!(job(FULL).text(), @r#"
-    description = "the text form of status"
-    table = 'app."Odd.Name"'
-    key = ["id"]
-    where = "status_v2 IS NULL"
-    from = "users AS u"
-    on = "u.legacy_id = orders.legacy_user_id"
-    set.z = "CASE status WHEN 0 THEN 'new' END"
-    set."a.b" = '''
-    1 +
-      "x\y"
-    '''
+        description = "the text form of status"
+        table = 'app."Odd.Name"'
+        key = ["id"]
+        where = "status_v2 IS NULL"
+        from = "users AS u"
+        on = "u.legacy_id = orders.legacy_user_id"
+        set.z = "CASE status WHEN 0 THEN 'new' END"
+        set."a.b" = '''
+        1 +
+          "x\y"
+        '''
 
-    [pace]
-    mode = "full"
-    workers = 8
-    batch_time = "200ms"
-    min_rows_per_batch = 10
-    max_rows_per_batch = 1000
-    max_rows_per_second = 1000
-    max_wal_per_second = "16MiB"
+        [pace]
+        mode = "full"
+        workers = 8
+        batch_time = "200ms"
+        min_rows_per_batch = 10
+        max_rows_per_batch = 1000
+        max_rows_per_second = 1000
+        max_wal_per_second = "16MiB"
 
-    [limits]
-    lock_timeout = "150ms"
-    statement_timeout = "5s"
-    retries = 3
-    max_bad_rows = 7
-    "#);
+        [limits]
+        lock_timeout = "150ms"
+        statement_timeout = "5s"
+        retries = 3
+        max_bad_rows = 7
+
+        [order]
+        quiet = true
+        "#);
 }
 
 #[test]

@@ -2,11 +2,17 @@
 //!
 //! Must not know: what is tested.
 
+mod calm;
 mod database;
+mod dice;
+mod job;
 pub(crate) mod oracle;
 mod pgbackfill;
 mod server;
 
+pub(crate) use calm::{calm, storm};
 pub(crate) use database::{Database, database, database_on};
-pub(crate) use pgbackfill::{Pgbackfill, Running};
+pub(crate) use dice::Dice;
+pub(crate) use job::{JobFile, counted_table};
+pub(crate) use pgbackfill::{Finished, Pgbackfill, Running};
 pub(crate) use server::{own_server, shared_server};

@@ -4,6 +4,8 @@
 
 use tokio_postgres::Client;
 
+use super::Database;
+
 /// The ranges of each leaf follow each other from the start of the table to the leaf's bound, without gap or overlap.
 const GAPS: &str = "
 SELECT count(*)
@@ -46,4 +48,23 @@ pub(crate) async fn assert_once(client: &Client, table: &str, rows: i64) {
     let found: Vec<(i32, i64)> =
         client.query(&sql, &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
     assert_eq!(found, expected, "(times changed, rows)");
+}
+
+/// Waits until the server has noticed that every process is gone, then asserts that nothing of them is left: neither a
+/// session nor a lock nor a prepared transaction.
+pub(crate) async fn assert_nothing_left(db: &Database) {
+    db.until(
+        "NOT EXISTS (SELECT FROM pg_stat_activity
+                     WHERE datname = current_database() AND application_name LIKE 'pgbackfill%')",
+    )
+    .await;
+    let left = "
+        SELECT (SELECT count(*) FROM pg_locks
+                WHERE pid <> pg_backend_pid()
+                AND (database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                     AND relation IN (SELECT oid FROM pg_class
+                                      WHERE relnamespace IN ('pgbackfill'::regnamespace, 'public'::regnamespace))))
+             + (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database())";
+    let left: i64 = db.client().await.query_one(left, &[]).await.unwrap().get(0);
+    assert_eq!(left, 0, "locks or prepared transactions are left");
 }

@@ -10,8 +10,10 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
+use serde_json::Value;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio::time;
@@ -38,6 +40,16 @@ impl Pgbackfill {
         Self { command }
     }
 
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(args);
+        self
+    }
+
     /// On this database, named as most people do it.
     pub(crate) fn on(self, database: &Database) -> Self {
         self.env("DATABASE_URL", database.url())
@@ -51,6 +63,18 @@ impl Pgbackfill {
     /// With this working directory, so that messages show short paths.
     pub(crate) fn in_dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.command.current_dir(dir);
+        self
+    }
+
+    /// Its stdout is a pipe that nobody reads any more.
+    pub(crate) fn unread_stdout(mut self) -> Self {
+        self.command.stdout(unread());
+        self
+    }
+
+    /// Its stderr is a pipe that nobody reads any more.
+    pub(crate) fn unread_stderr(mut self) -> Self {
+        self.command.stderr(unread());
         self
     }
 
@@ -68,6 +92,11 @@ impl Pgbackfill {
     }
 }
 
+/// The end of a pipe whose other end is closed.
+fn unread() -> io::PipeWriter {
+    io::pipe().unwrap().1
+}
+
 /// A child that runs; its output is read all the time, so that it never waits for us.
 pub(crate) struct Running {
     pid: Pid,
@@ -75,10 +104,23 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Its process id.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
     /// Sends it a signal: SIGKILL, SIGTERM, SIGINT, ….
     pub(crate) fn signal(&self, signal: Signal) {
         assert!(!self.output.is_finished(), "it ended before it could be sent {signal}");
         signal::kill(self.pid, signal).unwrap();
+    }
+
+    /// Sends SIGKILL and waits for its end, which may have come before the signal.
+    pub(crate) async fn kill(self) -> Finished {
+        match signal::kill(self.pid, Signal::SIGKILL) {
+            Ok(()) | Err(Errno::ESRCH) => self.finish().await,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Waits for its end.
@@ -124,5 +166,26 @@ impl Finished {
     pub(crate) fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
+    }
+
+    /// Its JSON lines.
+    pub(crate) fn json(&self) -> Vec<Value> {
+        let lines = self.stdout.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
+    }
+
+    /// The JSON lines of one kind of event.
+    pub(crate) fn events(&self, kind: &str) -> Vec<Value> {
+        self.json().into_iter().filter(|event| event["event"] == kind).collect()
+    }
+
+    /// The summary, its last event.
+    #[track_caller]
+    pub(crate) fn summary(&self) -> Value {
+        let last = self.json().pop().unwrap_or_else(|| panic!("no event\nstderr:\n{}", self.stderr));
+        assert_eq!(last["event"], "left");
+        last
     }
 }

@@ -1,0 +1,222 @@
+//! The order: how many stripes a range has, settled by what the batches report.
+//!
+//! The catalog says when stripes cannot help; whether they do is measured: `pg_stat_get_xact_tuples_hot_updated` inside a batch tells
+//! how many of its rows cost no index an entry.
+//!
+//! Must not know: the database, workers.
+
+use std::num::NonZeroU32;
+
+use crate::db::catalog::OrderFacts;
+
+/// Stripes where they help: the best of those measured (DESIGN: 8 of 1 … 50).
+const STRIPES: u32 = 8;
+/// Time between two visits of a page is this many batches, so that other workers' snapshots have moved on.
+pub const SLICES: u32 = 4;
+/// With this share of HOT updates in key order, pages have room already.
+const ROOMY: f64 = 0.7;
+/// With less than this share, stripes do not pay for reading a slice several times.
+const FUTILE: f64 = 0.35;
+/// So many changed rows say something.
+const TELLING_ROWS: u64 = 2_000;
+/// Ranges in key order before stripes are tried again: an old snapshot may be gone by then.
+const PATIENCE_RANGES: u32 = 16;
+
+/// A number of stripes and the reason for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Stripes of the next range.
+    pub stripes: NonZeroU32,
+    /// In words, for a person.
+    pub why: String,
+}
+
+/// What one range told when it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its stripes.
+    pub stripes: u32,
+    /// Rows changed.
+    pub rows_changed: u64,
+    /// Of them, HOT.
+    pub rows_hot: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Nothing can change it.
+    Fixed,
+    /// Room on the pages is to be found out by a range in key order.
+    Probing,
+    /// Stripes help, as far as is known.
+    Striped,
+    /// They do not at present; so many ranges until the next try.
+    Waiting(u32),
+    /// Pages have room of their own.
+    Roomy,
+}
+
+/// Chooses for one process.
+#[derive(Clone, Debug)]
+pub struct Order {
+    mode: Mode,
+    stripes: u32,
+    why: String,
+}
+
+impl Order {
+    /// From what the catalog says and what the job forces.
+    #[must_use]
+    pub fn new(facts: &OrderFacts, forced: Option<NonZeroU32>) -> Self {
+        let fixed = |stripes: u32, why: String| Self { mode: Mode::Fixed, stripes, why };
+        if let Some(stripes) = forced {
+            return fixed(stripes.get(), "the job says so".into());
+        }
+        if let Some(index) = &facts.set_index {
+            return fixed(1, format!("index {index} uses a column that is set, so no update can be HOT"));
+        }
+        let stripes = stripes_for(facts.rows_per_page);
+        if stripes == 1 {
+            return fixed(1, "a page holds one row".into());
+        }
+        if facts.fillfactor < 90 {
+            let why = format!(
+                "fillfactor {} may have left room on the pages: one range finds out",
+                facts.fillfactor
+            );
+            return Self { mode: Mode::Probing, stripes, why };
+        }
+        Self {
+            mode: Mode::Striped,
+            stripes,
+            why: "a page's rows are changed in turns, so that most updates are HOT".into(),
+        }
+    }
+
+    /// For the next range.
+    #[must_use]
+    pub fn choice(&self) -> Choice {
+        let stripes = match self.mode {
+            Mode::Fixed | Mode::Striped => self.stripes,
+            Mode::Probing | Mode::Waiting(_) | Mode::Roomy => 1,
+        };
+        Choice { stripes: NonZeroU32::new(stripes).unwrap_or(NonZeroU32::MIN), why: self.why.clone() }
+    }
+
+    /// Learns from a range that is done.
+    pub fn learn(&mut self, told: Told) {
+        let share = told.rows_hot as f64 / told.rows_changed.max(1) as f64;
+        let telling = told.rows_changed >= TELLING_ROWS;
+        match self.mode {
+            Mode::Probing if telling && told.stripes == 1 && share >= ROOMY => {
+                self.mode = Mode::Roomy;
+                self.why =
+                    format!("pages have room: {:.0} % of the updates are HOT in key order", share * 100.0);
+            }
+            Mode::Probing if telling && told.stripes == 1 => {
+                self.mode = Mode::Striped;
+                self.why = format!(
+                    "pages are full: only {:.0} % of the updates are HOT in key order",
+                    share * 100.0
+                );
+            }
+            Mode::Striped if telling && told.stripes > 1 && share < FUTILE => {
+                self.mode = Mode::Waiting(PATIENCE_RANGES);
+                self.why = format!(
+                    "only {:.0} % of the striped updates were HOT; is an old snapshot open? tried again in a while",
+                    share * 100.0
+                );
+            }
+            Mode::Waiting(0) => {
+                self.mode = Mode::Striped;
+                self.why = "stripes are tried again".into();
+            }
+            Mode::Waiting(ranges) => self.mode = Mode::Waiting(ranges - 1),
+            Mode::Fixed | Mode::Probing | Mode::Striped | Mode::Roomy => {}
+        }
+    }
+}
+
+/// No more stripes than rows on a page: further ones would find nothing to do there.
+fn stripes_for(rows_per_page: Option<f64>) -> u32 {
+    let mut stripes = STRIPES;
+    while stripes > 1 && rows_per_page.is_some_and(|rows| f64::from(stripes) > rows) {
+        stripes /= 2;
+    }
+    stripes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> OrderFacts {
+        OrderFacts { set_index: None, fillfactor: 100, rows_per_page: Some(60.0) }
+    }
+
+    fn told(stripes: u32, hot_percent: u64) -> Told {
+        Told { stripes, rows_changed: 10_000, rows_hot: hot_percent * 100 }
+    }
+
+    fn stripes(order: &Order) -> u32 {
+        order.choice().stripes.get()
+    }
+
+    #[test]
+    fn full_pages_are_striped() {
+        let mut order = Order::new(&facts(), None);
+        assert_eq!(stripes(&order), 8);
+        order.learn(told(8, 78));
+        assert_eq!(stripes(&order), 8);
+    }
+
+    #[test]
+    fn an_index_on_a_set_column_forbids_stripes_for_good() {
+        let mut order = Order::new(&OrderFacts { set_index: Some("t_n".into()), ..facts() }, None);
+        order.learn(told(1, 0));
+        assert_eq!(stripes(&order), 1);
+        assert!(order.choice().why.contains("t_n"));
+    }
+
+    #[test]
+    fn an_old_snapshot_makes_stripes_futile_until_it_is_gone() {
+        let mut order = Order::new(&facts(), None);
+        order.learn(told(8, 5));
+        assert_eq!(stripes(&order), 1);
+        for _ in 0..=PATIENCE_RANGES {
+            order.learn(told(1, 0));
+        }
+        assert_eq!(stripes(&order), 8);
+    }
+
+    #[test]
+    fn room_on_the_pages_is_found_out_by_one_range() {
+        let probing = Order::new(&OrderFacts { fillfactor: 50, ..facts() }, None);
+        assert_eq!(stripes(&probing), 1);
+        let (mut roomy, mut full) = (probing.clone(), probing);
+        roomy.learn(told(1, 95));
+        full.learn(told(1, 10));
+        assert_eq!((stripes(&roomy), stripes(&full)), (1, 8));
+    }
+
+    #[test]
+    fn a_page_with_few_rows_has_few_stripes() {
+        assert_eq!(stripes_for(Some(5.0)), 4);
+        assert_eq!(stripes_for(Some(1.0)), 1);
+        assert_eq!(stripes_for(None), 8);
+    }
+
+    #[test]
+    fn what_the_job_says_is_not_argued_with() {
+        let mut order = Order::new(&facts(), NonZeroU32::new(32));
+        order.learn(told(32, 0));
+        assert_eq!(stripes(&order), 32);
+    }
+
+    #[test]
+    fn a_handful_of_rows_says_nothing() {
+        let mut order = Order::new(&facts(), None);
+        order.learn(Told { stripes: 8, rows_changed: 100, rows_hot: 0 });
+        assert_eq!(stripes(&order), 8);
+    }
+}

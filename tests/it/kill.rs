@@ -1,0 +1,135 @@
+//! Processes and servers that are killed at any instant: every row is changed exactly once.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use pgbackfill::sandbox::{Fsync, StopMode};
+use tokio::task::block_in_place;
+use tokio::time;
+
+use super::support::oracle::{assert_nothing_left, assert_once, assert_tiled};
+use super::support::{
+    Database, Dice, JobFile, Pgbackfill, Running, counted_table, database, database_on, own_server, storm,
+};
+
+const ROWS: i64 = 200_000;
+const PROCESSES: usize = 3;
+const KILLS: u32 = 50;
+const CRASHES: u32 = 10;
+
+/// Two rows a batch are 100,000 batches: more than any machine commits before the last of the kills.
+const SLOW: &str = "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 2\n";
+
+fn crew(job: &JobFile, db: &Database) -> Vec<Running> {
+    (0..PROCESSES).map(|_| job.run(db).spawn()).collect()
+}
+
+async fn set(db: &Database, knob: &str) {
+    Pgbackfill::new(["set", "job", knob]).on(db).run().await.expect_code(0);
+}
+
+async fn is_complete(db: &Database) -> bool {
+    let sql = "SELECT EXISTS (SELECT FROM pgbackfill.run WHERE state = 'complete')";
+    db.client().await.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Kills one of the processes and puts a new one in its place; false if it had ended by itself.
+async fn replace(one: &mut Running, job: &JobFile, db: &Database) -> bool {
+    let killed = std::mem::replace(one, job.run(db).spawn());
+    killed.kill().await.signal == Some(Signal::SIGKILL as i32)
+}
+
+async fn all_complete(processes: Vec<Running>) {
+    for process in processes {
+        process.finish().await.expect_code(0);
+    }
+}
+
+async fn assert_exact(db: &Database) {
+    let client = db.client().await;
+    assert_once(&client, "t", ROWS).await;
+    assert_tiled(&client, ROWS).await;
+    assert_nothing_left(db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_killed_at_any_instant_change_every_row_once() {
+    let _storm = storm().await;
+    let (db, job, mut dice) = (database().await, JobFile::new(SLOW), Dice::new());
+    counted_table(&db, ROWS).await;
+    let mut processes = crew(&job, &db);
+    progress(&db).await;
+    let mut kills = 0;
+    while !is_complete(&db).await {
+        // The fault that is injected, not a wait for anything.
+        time::sleep(dice.time(Duration::from_millis(250))).await;
+        kills += u32::from(replace(&mut processes[dice.index(PROCESSES)], &job, &db).await);
+        if kills == KILLS {
+            // From here on towards the end, which the kills do not spare either.
+            set(&db, "max-rows-per-batch=100").await;
+        }
+    }
+    println!("{kills} kills");
+    all_complete(processes).await;
+    assert!(kills >= KILLS, "the run was complete after {kills} kills");
+    assert_exact(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_outlive_a_server_that_crashes_and_change_every_row_once() {
+    let _storm = storm().await;
+    let (mut server, mut dice) = (own_server(Fsync::On), Dice::new());
+    let (db, job) = (database_on(&server).await, JobFile::new(&format!("{SLOW}limits.retries = 100\n")));
+    counted_table(&db, ROWS).await;
+    let processes = crew(&job, &db);
+    for crash in 0..CRASHES {
+        progress(&db).await;
+        // As above.
+        time::sleep(dice.time(Duration::from_millis(800))).await;
+        assert!(!is_complete(&db).await, "the run was complete after {crash} crashes");
+        block_in_place(|| {
+            server.stop(StopMode::Immediate).unwrap();
+            server.restart().unwrap();
+        });
+    }
+    progress(&db).await;
+    set(&db, "max-rows-per-batch=50000").await;
+    for process in processes {
+        let events = process.finish().await.expect_code(0).events("retrying");
+        assert!(!events.is_empty(), "a process has not noticed the crashes");
+    }
+    assert_exact(&db).await;
+}
+
+/// Waits until more rows are changed than now.
+async fn progress(db: &Database) {
+    db.until("EXISTS (SELECT FROM pgbackfill.range)").await;
+    let sum = "SELECT coalesce(sum(rows_changed), 0)::bigint FROM pgbackfill.range";
+    let before: i64 = db.client().await.query_one(sum, &[]).await.unwrap().get(0);
+    db.until(&format!("({sum}) > {before}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_processes_share_a_run_and_each_takes_part() {
+    let _storm = storm().await;
+    let db = database().await;
+    // The ceiling keeps the first from finishing before the last has come.
+    let job = JobFile::new("table = 't'\nset.n = 'n + 1'\npace.max_rows_per_second = 5000\n");
+    counted_table(&db, ROWS).await;
+    let processes: Vec<_> = (0..4).map(|_| job.run(&db).spawn()).collect();
+    db.until("(SELECT count(DISTINCT hint_worker) = 8 FROM pgbackfill.range WHERE rows_passed > 0)").await;
+    set(&db, "max-rows-per-second=none").await;
+    let mut rows_changed = 0;
+    for process in processes {
+        let finished = process.finish().await.expect_code(0);
+        let batches = finished.events("batch_committed");
+        let workers: BTreeSet<_> = batches.iter().map(|batch| batch["worker"].as_u64().unwrap()).collect();
+        assert_eq!(workers, BTreeSet::from([0, 1]), "not every worker has committed a batch");
+        let here: u64 = batches.iter().map(|batch| batch["rows_changed"].as_u64().unwrap()).sum();
+        assert_eq!(finished.summary()["rows_changed_here"], here);
+        rows_changed += here;
+    }
+    assert_eq!(rows_changed, ROWS as u64);
+    assert_exact(&db).await;
+}

@@ -1,0 +1,52 @@
+//! A job file of a test's own, and the binary called with it.
+//!
+//! Must not know: what the job does.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::{Database, Pgbackfill};
+
+/// A job file in a directory that is removed with it. The job's name is `job`.
+pub(crate) struct JobFile {
+    dir: TempDir,
+}
+
+impl JobFile {
+    pub(crate) fn new(toml: &str) -> Self {
+        let file = Self { dir: tempfile::tempdir().unwrap() };
+        file.rewrite(toml);
+        file
+    }
+
+    /// Another text under the same name.
+    pub(crate) fn rewrite(&self, toml: &str) {
+        fs::write(self.path(), toml).unwrap();
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("job.toml")
+    }
+
+    /// `pgbackfill run job.toml` with more arguments, and events as JSON lines.
+    pub(crate) fn run_with<const N: usize>(&self, db: &Database, args: [&str; N]) -> Pgbackfill {
+        Pgbackfill::new(["run", "--output", "json"]).arg(self.path()).args(args).on(db)
+    }
+
+    /// `pgbackfill run job.toml`, and events as JSON lines.
+    pub(crate) fn run(&self, db: &Database) -> Pgbackfill {
+        self.run_with(db, [])
+    }
+}
+
+/// A table `t` of rows with the keys 1 to `rows`, each with `n = 0`.
+pub(crate) async fn counted_table(db: &Database, rows: i64) {
+    let sql = format!(
+        "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
+         INSERT INTO t SELECT i FROM generate_series(1, {rows}) AS i;
+         ANALYZE t"
+    );
+    db.client().await.batch_execute(&sql).await.unwrap();
+}
