@@ -2,6 +2,7 @@
 //!
 //! Must not know: what the engine does.
 
+use std::io;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
@@ -218,8 +219,9 @@ fn refused(errors: &JobErrors) -> Failure {
 
 fn from_file(file: &Path) -> Result<Job, Failure> {
     let shown = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}{}", nearby(file))))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Failure::usage(format!("cannot read {shown}: {error}\nhint: {}", advice(file, &error)))
+    })?;
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let name = JobName::new(&stem).map_err(|error| {
         Failure::usage(format!(
@@ -229,8 +231,20 @@ fn from_file(file: &Path) -> Result<Job, Failure> {
     Job::from_toml(name, &shown.to_string(), &text).map_err(|errors| refused(&errors))
 }
 
+/// What to do about a job file that cannot be read.
+fn advice(file: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => nearby(file).map_or_else(
+            || "name a job file, or write the job as --table and --set".to_owned(),
+            |near| format!("did you mean {near}?"),
+        ),
+        io::ErrorKind::InvalidData => "a job is TOML, which is UTF-8 text".to_owned(),
+        _ => "name a file that can be read".to_owned(),
+    }
+}
+
 /// A job file whose name is close to one that is not there.
-fn nearby(file: &Path) -> String {
+fn nearby(file: &Path) -> Option<String> {
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let found: Vec<String> = [dir, Path::new("jobs")]
         .iter()
@@ -242,10 +256,8 @@ fn nearby(file: &Path) -> String {
         .collect();
     let same_name =
         found.iter().find(|path| Path::new(path).file_stem() == file.file_stem()).map(String::as_str);
-    match same_name.or_else(|| did_you_mean(&file.display().to_string(), found.iter().map(String::as_str))) {
-        Some(near) => format!("\nhint: did you mean {near}?"),
-        None => String::new(),
-    }
+    let near = || did_you_mean(&file.display().to_string(), found.iter().map(String::as_str));
+    same_name.or_else(near).map(str::to_owned)
 }
 
 fn from_flags(args: &PartArgs) -> Result<Job, Failure> {

@@ -27,9 +27,25 @@ pub enum Error {
     /// The server refused a statement.
     #[error("{}", one_line(.0))]
     Server(Box<ServerError>),
-    /// The connection ended without an answer, or never came to be.
+    /// The server answered, and let nobody in.
+    #[error("cannot connect to {address}: {}{}", one_line(.refused), hint(way_in(.refused)))]
+    Refused {
+        /// Host, port and database.
+        address: String,
+        /// What the server said.
+        refused: Box<ServerError>,
+    },
+    /// The connection ended without an answer.
     #[error("{0}")]
     Connection(String),
+    /// There was none to begin with.
+    #[error("cannot connect to {address}: {cause}{}", hint(Some(way_there(.cause))))]
+    Unreachable {
+        /// Host, port and database.
+        address: String,
+        /// What the operating system, the resolver or TLS said.
+        cause: String,
+    },
     /// A value came back in a form that we did not ask for.
     #[error("the server answered with something unexpected: {0}")]
     Protocol(String),
@@ -40,13 +56,52 @@ fn one_line(error: &ServerError) -> String {
     format!("{}{detail} [SQLSTATE {}]", error.message, error.sqlstate)
 }
 
+fn hint(advice: Option<&str>) -> String {
+    advice.map(|advice| format!("\nhint: {advice}")).unwrap_or_default()
+}
+
+const PASSWORD: &str = "give the password in PGPASSWORD or in ~/.pgpass (which is passed over unless chmod 600 hides it from others)";
+
+/// What may open the door.
+fn way_in(refused: &ServerError) -> Option<&'static str> {
+    match refused.sqlstate.as_str() {
+        "28P01" => Some(PASSWORD),
+        "28000" if refused.message.contains("pg_hba.conf") => Some(
+            "the server's pg_hba.conf decides who may come from where: try another user or sslmode, or ask its owner for a line",
+        ),
+        "28000" => Some("name the role in the connection string or in PGUSER"),
+        "3D000" => Some(
+            "psql -l lists the databases of a server; name one in the connection string or in PGDATABASE",
+        ),
+        "42501" => Some("ask the owner of the database for GRANT CONNECT"),
+        "53300" => Some(
+            "its connections are all taken: fewer workers need fewer, and max_connections is the server's limit",
+        ),
+        _ => None,
+    }
+}
+
+/// What may lead to the door.
+fn way_there(cause: &str) -> &'static str {
+    if cause.contains("password missing") {
+        PASSWORD
+    } else if cause.contains("lookup address") {
+        "is the name of the host right?"
+    } else if cause.contains("TLS") || cause.contains("certificate") {
+        "sslmode says how much TLS is asked for, sslrootcert whom to trust"
+    } else {
+        "is the server up, and are host and port right?"
+    }
+}
+
 impl Error {
     /// What the caller should do next.
     #[must_use]
     pub fn next_act(&self) -> NextAct {
         match self {
             Self::Server(error) => next_act(Some(&error.sqlstate)),
-            Self::Connection(_) => next_act(None),
+            Self::Refused { refused, .. } => next_act(Some(&refused.sqlstate)),
+            Self::Connection(_) | Self::Unreachable { .. } => next_act(None),
             Self::Protocol(_) => NextAct::Block,
         }
     }
@@ -61,8 +116,8 @@ impl Error {
     #[must_use]
     pub fn server(&self) -> Option<&ServerError> {
         match self {
-            Self::Server(error) => Some(error),
-            Self::Connection(_) | Self::Protocol(_) => None,
+            Self::Server(error) | Self::Refused { refused: error, .. } => Some(error),
+            Self::Connection(_) | Self::Unreachable { .. } | Self::Protocol(_) => None,
         }
     }
 }

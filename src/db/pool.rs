@@ -56,19 +56,21 @@ impl Pool {
     }
 
     fn explain(&self, error: PoolError) -> Error {
+        let unreachable =
+            |cause: &str| Error::Unreachable { address: self.address.clone(), cause: cause.into() };
         match error {
             PoolError::Backend(error) => match Error::from(error) {
+                Error::Server(refused) => Error::Refused { address: self.address.clone(), refused },
+                // tokio-postgres begins with what we say ourselves.
                 Error::Connection(text) => {
-                    Error::Connection(format!("cannot connect to {}: {text}", self.address))
+                    unreachable(text.strip_prefix("error connecting to server: ").unwrap_or(&text))
                 }
-                refused => refused,
+                other => other,
             },
             PoolError::Timeout(TimeoutType::Wait) => {
                 Error::Connection("no connection became free in the pool".into())
             }
-            PoolError::Timeout(_) => {
-                Error::Connection(format!("cannot connect to {}: no answer in time", self.address))
-            }
+            PoolError::Timeout(_) => unreachable("no answer in time"),
             other => Error::Connection(other.to_string()),
         }
     }

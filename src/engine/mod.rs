@@ -102,6 +102,8 @@ impl From<db::Error> for EngineError {
     fn from(error: db::Error) -> Self {
         match error.next_act() {
             NextAct::Reconnect => Self::Unreachable(error.to_string()),
+            // A database that lets nobody in is none.
+            _ if matches!(error, db::Error::Refused { .. }) => Self::Unreachable(error.to_string()),
             _ => Self::Store(StoreError::Database(error)),
         }
     }

@@ -57,7 +57,8 @@ impl fmt::Display for Diagnostic {
             write!(f, "\n{gutter} | {indent}{carets}")?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n{gutter} hint: {hint}")?;
+            // A hint of several lines stays in its column.
+            write!(f, "\n{gutter} hint: {}", hint.replace('\n', &format!("\n{gutter} ")))?;
         }
         Ok(())
     }

@@ -46,6 +46,10 @@ fn add_syntax_fault(error: &Error, source: &Arc<Source>, text: &str, faults: &mu
             let hint = format!("write \"{}\"", seen.escape_debug());
             ("a text must be in quotes".to_owned(), Some(hint))
         }
+        "invalid basic string, expected `\"`" | "invalid literal string, expected `'`" => {
+            let hint = "close it on its line, or write a text of several lines between \"\"\" and \"\"\"";
+            ("the quotes of this text are not closed".to_owned(), Some(hint.to_owned()))
+        }
         message => (message.to_owned(), None),
     };
     faults.add(&Spot::at(source, &span), message, hint);

@@ -79,9 +79,10 @@ fn hint(summary: &Summary) -> Option<String> {
     let job = &summary.job;
     match summary.outcome {
         Outcome::Complete | Outcome::AlreadyComplete => None,
-        Outcome::CompleteWithBadRows => {
-            Some(format!("mend the rows or the job, then `pgbackfill retry {job}`"))
-        }
+        Outcome::CompleteWithBadRows => Some(format!(
+            "pgbackfill.bad_row has their keys and errors (run = {}): change them by hand, or by a job whose `where` selects them",
+            summary.run
+        )),
         Outcome::Stopped | Outcome::MaxRows => {
             Some("the same `pgbackfill run` again goes on from the checkpoint".to_owned())
         }
@@ -158,7 +159,7 @@ pub(super) mod tests {
         insta::assert_snapshot!(text(&summary), @"
         complete but for 7 rows in quarantine: orders_status_v2, run 3
         3,000,000 rows changed by this process in 8.5 s, 352.1 k rows/s, 412 batches, no retries
-        hint: mend the rows or the job, then `pgbackfill retry orders_status_v2`
+        hint: pgbackfill.bad_row has their keys and errors (run = 3): change them by hand, or by a job whose `where` selects them
         ");
     }
 

@@ -60,6 +60,8 @@ pub const RUN_STATE: &str = include_str!("run_state.sql");
 pub const RUN_TABLE_LOCK: &str = include_str!("run_table_lock.sql");
 /// `run_totals.sql`
 pub const RUN_TOTALS: &str = include_str!("run_totals.sql");
+/// `schema_create.sql`
+pub const SCHEMA_CREATE: &str = include_str!("schema_create.sql");
 /// `server.sql`
 pub const SERVER: &str = include_str!("server.sql");
 /// `table_columns.sql`
@@ -72,16 +74,17 @@ pub const TABLE_KEYS: &str = include_str!("table_keys.sql");
 pub const TABLE_NAMES: &str = include_str!("table_names.sql");
 /// `version_add.sql`
 pub const VERSION_ADD: &str = include_str!("version_add.sql");
-/// `version_exists.sql`
-pub const VERSION_EXISTS: &str = include_str!("version_exists.sql");
+/// `version_found.sql`
+pub const VERSION_FOUND: &str = include_str!("version_found.sql");
 /// `version_lock.sql`
 pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 /// `version_max.sql`
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 3] = [
+pub const SCHEMA_STEPS: [&str; 4] = [
     include_str!("schema/001_control_schema.sql"),
     include_str!("schema/002_assert_complete.sql"),
     include_str!("schema/003_stripes.sql"),
+    include_str!("schema/004_done_has_cursor.sql"),
 ];

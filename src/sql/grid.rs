@@ -98,6 +98,8 @@ mod tests {
          FROM ONLY "app"."events" AS "events"
          WHERE ("events"."day", "events"."id") <= ($1, $2)
         AND ("events"."day", "events"."id") > ($3, $4)
+        AND "events"."day" <= $1
+        AND "events"."day" >= $3
          ORDER BY "events"."day", "events"."id"
          OFFSET $5 LIMIT 1)
         UNION ALL

@@ -8,6 +8,7 @@ SELECT r.stripe,
        l.relation = to_regclass($3)::oid AS same_relation,
        l.relation = run.target
            OR run.target IN (SELECT relid FROM pg_partition_ancestors(l.relation::regclass)) AS attached,
+       NOT row_security_active(l.relation) AS every_row,
        l.shape = (SELECT string_agg(concat_ws(' ', a.attname, a.atttypid::regtype, a.attcollation), ', ' ORDER BY a.attname)
                   FROM pg_attribute AS a
                   WHERE a.attrelid = l.relation

@@ -56,15 +56,20 @@ impl Target {
     }
 
     /// `key <= through [AND key > after]`, with parameters from `$1` on.
+    ///
+    /// The planner guesses a comparison of rows by the first column, each side on its own: 1,000 rows from the middle of the
+    /// table count as a quarter of it, and a lookup is joined by reading the other table as a whole (456 ms a batch against
+    /// 13 ms). What follows for the first column alone is true of the same rows, and there both sides are estimated together.
     pub(super) fn between(&self, bounds: Bounds) -> String {
-        let n = self.key.len();
-        let through = format!("{} <= {}", row(&self.columns()), row(&parameters(1, n)));
-        match bounds {
-            Bounds::Through => through,
-            Bounds::AfterAndThrough => {
-                format!("{through}\nAND {} > {}", row(&self.columns()), row(&parameters(n + 1, n)))
+        let (columns, n) = (self.columns(), self.key.len());
+        let mut all = vec![format!("{} <= {}", row(&columns), row(&parameters(1, n)))];
+        if bounds == Bounds::AfterAndThrough {
+            all.push(format!("{} > {}", row(&columns), row(&parameters(n + 1, n))));
+            if n > 1 {
+                all.push(format!("{first} <= $1\nAND {first} >= ${}", n + 1, first = columns[0]));
             }
         }
+        all.join("\nAND ")
     }
 }
 
@@ -221,6 +226,7 @@ mod tests {
                l.relation = to_regclass($3)::oid AS same_relation,
                l.relation = run.target
                    OR run.target IN (SELECT relid FROM pg_partition_ancestors(l.relation::regclass)) AS attached,
+               NOT row_security_active(l.relation) AS every_row,
                l.shape = (SELECT string_agg(concat_ws(' ', a.attname, a.atttypid::regtype, a.attcollation), ', ' ORDER BY a.attname)
                           FROM pg_attribute AS a
                           WHERE a.attrelid = l.relation

@@ -202,6 +202,9 @@ fn change(row: &Row) -> Option<&'static str> {
     if !holds("attached") {
         return Some("it is no longer a partition of the job's table");
     }
+    if !holds("every_row") {
+        return Some("row security was switched on and hides rows from this role");
+    }
     if !holds("same_shape") {
         return Some("the type or the collation of a key column changed, and with it the order of the keys");
     }

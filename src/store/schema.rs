@@ -2,6 +2,7 @@
 //!
 //! Must not know: runs.
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::db::{Error, Session};
@@ -23,21 +24,22 @@ pub enum SchemaError {
         /// In this program.
         known: i32,
     },
-    /// It has to be made or upgraded, and the role may not.
+    /// It has to be made, upgraded, written to or read, and the role may not.
     #[error("{what}: role \"{user}\" may not ({message})\nhint: {remedy}")]
     NotAllowed {
         /// What was to be done.
         what: String,
         /// The role.
         user: String,
-        /// The server's words.
+        /// Why: the server's words, or what it lacks.
         message: String,
         /// What to ask a DBA for.
         remedy: String,
     },
     /// A schema of that name holds something else.
     #[error(
-        "the schema \"pgbackfill\" is there, but not as a control schema: {0}\nhint: rename or drop that schema, or use another database"
+        "the schema \"pgbackfill\" is there, but not as a control schema: it holds \"{0}\"\n\
+         hint: rename or drop that schema, or use another database"
     )]
     Foreign(String),
     /// The server or the connection failed.
@@ -45,25 +47,72 @@ pub enum SchemaError {
     Database(#[from] Error),
 }
 
-/// The version found; 0 if there is none.
-pub(super) async fn version(session: &Session) -> Result<i32, Error> {
-    let exists: bool = session.query_one(fixed::VERSION_EXISTS, &[]).await?.get(0);
-    if !exists {
-        return Ok(0);
+/// What a process wants of the control schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Want {
+    Look,
+    Work,
+}
+
+/// The version found; 0 if there is none and the name is free.
+async fn version(session: &Session, want: Want) -> Result<i32, SchemaError> {
+    let found = session.query_one(fixed::VERSION_FOUND, &[]).await?;
+    if want == Want::Work && found.get("read_only") {
+        return Err(read_only(found.get("user")));
     }
-    Ok(session.query_one(fixed::VERSION_MAX, &[]).await?.get(0))
+    let something: Option<String> = found.get("something");
+    match (found.get("installed"), something) {
+        (true, _) => {
+            check_rights(&found, want)?;
+            Ok(session.query_one(fixed::VERSION_MAX, &[]).await?.get(0))
+        }
+        (false, Some(something)) => Err(SchemaError::Foreign(something)),
+        (false, None) => Ok(0),
+    }
+}
+
+fn read_only(user: String) -> SchemaError {
+    let remedy = format!(
+        "somebody wants it so, for this role, database or server; if not: ALTER ROLE \"{user}\" SET default_transaction_read_only = off"
+    );
+    let what = "cannot write to this database".into();
+    SchemaError::NotAllowed { what, user, message: "default_transaction_read_only is on".into(), remedy }
+}
+
+fn check_rights(found: &Row, want: Want) -> Result<(), SchemaError> {
+    let (may_read, may_write): (bool, bool) = (found.get("may_read"), found.get("may_write"));
+    match want {
+        Want::Look if !may_read => Err(no_rights(found.get("user"), "read", "SELECT")),
+        Want::Work if !(may_read && may_write) => {
+            Err(no_rights(found.get("user"), "write to", "SELECT, INSERT, UPDATE, DELETE"))
+        }
+        Want::Look | Want::Work => Ok(()),
+    }
+}
+
+fn no_rights(user: String, what: &str, rights: &str) -> SchemaError {
+    let remedy = format!(
+        "its owner runs GRANT USAGE ON SCHEMA pgbackfill TO \"{user}\"; GRANT {rights} ON ALL TABLES IN SCHEMA pgbackfill TO \"{user}\""
+    );
+    let message = format!("it needs {rights} on the tables in it");
+    SchemaError::NotAllowed {
+        what: format!("cannot {what} the control schema \"pgbackfill\""),
+        user,
+        message,
+        remedy,
+    }
 }
 
 /// Whether anything was ever run in this database; changes nothing. An older schema will do for looking.
 pub async fn installed(session: &Session) -> Result<bool, SchemaError> {
-    let found = version(session).await?;
+    let found = version(session, Want::Look).await?;
     check(found)?;
     Ok(found > 0)
 }
 
 /// Makes sure that the control schema is there in our version. Idempotent, and safe when several processes come at once.
 pub async fn ensure(session: &mut Session, user: &str, database: &str) -> Result<(), SchemaError> {
-    if check(version(session).await?)? {
+    if check(version(session, Want::Work).await?)? {
         return Ok(());
     }
     session.begin("SET LOCAL lock_timeout = '10s'").await?;
@@ -87,12 +136,12 @@ fn check(found: i32) -> Result<bool, SchemaError> {
 async fn install_in_txn(session: &Session, user: &str) -> Result<(), SchemaError> {
     session.query(fixed::VERSION_LOCK, &[]).await?;
     // Another process may have done it while we waited for the lock.
-    let found = version(session).await?;
+    let found = version(session, Want::Work).await?;
     if check(found)? {
         return Ok(());
     }
     if found == 0 {
-        session.batch("CREATE SCHEMA IF NOT EXISTS pgbackfill").await?;
+        session.batch(fixed::SCHEMA_CREATE).await?;
     }
     for (step, number) in fixed::SCHEMA_STEPS.iter().zip(1..).skip(found as usize) {
         session.batch(step).await?;
@@ -105,18 +154,15 @@ fn explain(error: SchemaError, user: &str, database: &str) -> SchemaError {
     let SchemaError::Database(Error::Server(server)) = &error else {
         return error;
     };
-    match server.sqlstate.as_str() {
-        "42501" => SchemaError::NotAllowed {
-            what: format!("cannot install the control schema \"pgbackfill\" in database \"{database}\""),
-            user: user.to_owned(),
-            message: server.message.clone(),
-            remedy: format!(
-                "GRANT CREATE ON DATABASE \"{database}\" TO \"{user}\"; or let the schema's owner run this once, and grant the role \
-                 USAGE on schema pgbackfill and SELECT, INSERT, UPDATE, DELETE on its tables"
-            ),
-        },
-        // A table or function of ours that is already there, in a schema without our version table.
-        "42P07" | "42723" | "42710" => SchemaError::Foreign(server.message.clone()),
-        _ => error,
+    if server.sqlstate != "42501" {
+        return error;
+    }
+    SchemaError::NotAllowed {
+        what: format!("cannot install the control schema \"pgbackfill\" in database \"{database}\""),
+        user: user.to_owned(),
+        message: server.message.clone(),
+        remedy: format!(
+            "GRANT CREATE ON DATABASE \"{database}\" TO \"{user}\", or CREATE SCHEMA pgbackfill AUTHORIZATION \"{user}\""
+        ),
     }
 }

@@ -1,13 +1,17 @@
 //! Everything that needs a real server or the real binary, in one test binary with one shared server.
 
+mod bad_input;
 mod cli;
+mod connection;
 mod control;
 mod demo;
 mod engine;
 mod harness;
+mod house;
 mod jobs;
 mod kill;
 mod partitions;
 mod rate;
+mod statements;
 mod striped;
 mod support;

@@ -179,11 +179,12 @@ fn a_syntax_error_does_not_hide_the_faults_of_other_lines() {
     3 | set.a = "x
       |           ^
 
-    error: invalid basic string, expected `"`
+    error: the quotes of this text are not closed
      --> jobs/x.toml:3:11
       |
     3 | set.a = "x
       |           ^
+      hint: close it on its line, or write a text of several lines between """ and """
     "#);
     insta::assert_snapshot!(errors("table = orders\nkye = 'id'\non = 'a = b'\n[set]\na = '1'\na = '2'\n"), @r#"
     error: a text must be in quotes

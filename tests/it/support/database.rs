@@ -59,6 +59,11 @@ impl Database {
         &self.url
     }
 
+    /// The same for another role, which is to be made first.
+    pub(crate) fn url_of(&self, role: &str) -> String {
+        self.url.replacen("//postgres@", &format!("//{role}@"), 1)
+    }
+
     /// A new connection.
     pub(crate) async fn client(&self) -> Client {
         connect(&self.url).await.unwrap()

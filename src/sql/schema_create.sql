@@ -1,0 +1,8 @@
+-- IF NOT EXISTS asks for the right to create even where nothing is to be created; a schema that a DBA has prepared must do.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'pgbackfill') THEN
+        CREATE SCHEMA pgbackfill;
+    END IF;
+END
+$$

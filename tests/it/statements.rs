@@ -1,0 +1,325 @@
+//! Every statement on a real server: the fixed ones prepare, the built ones use the index of the key, a checkpoint stays HOT, and
+//! the control schema refuses states that cannot be.
+//!
+//! Must not know: who runs a statement and when.
+
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use pgbackfill::db::{Bound, ConnectParams, Param, Pool, Session};
+use pgbackfill::key::{Key, KeyColumn, KeyRange, KeyType};
+use pgbackfill::plan::PLANNING;
+use pgbackfill::sandbox::Fsync;
+use pgbackfill::sql::{self, Change, Ident, Qualified, Stripe, Target, fixed};
+use pgbackfill::stripe::{StripeBy, Striping};
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+use crate::support::{Database, database, database_on, own_server};
+
+/// What holds in a batch and could change a plan.
+const BATCH: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
+
+/// One of eight stripes, chosen by a hash, as any key can be.
+static STRIPE: LazyLock<Stripe> =
+    LazyLock::new(|| Stripe { striping: Striping::new(8, StripeBy::Hash).unwrap(), number: 3 });
+
+/// A database with the control schema, and one run of one leaf in it.
+async fn installed() -> (Database, Client) {
+    let db = database().await;
+    let client = install(&db).await;
+    (db, client)
+}
+
+async fn install(db: &Database) -> Client {
+    let client = db.client().await;
+    client.batch_execute(fixed::SCHEMA_CREATE).await.unwrap();
+    for step in fixed::SCHEMA_STEPS {
+        client.batch_execute(step).await.unwrap();
+    }
+    client
+        .batch_execute(
+            "INSERT INTO pgbackfill.run (job, fingerprint, definition, job_text, knobs, target, target_name, key, settings, protocol,
+                                         system_identifier, timeline, created_by)
+             VALUES ('job', '', '', '', '{}', 0, 't', '[]', '{}', 1, '', 1, 'tester');
+             INSERT INTO pgbackfill.leaf (run, number, relation, schema, name, shape, bound, state, rows_estimated)
+             VALUES (1, 1, 0, 'public', 't', '', '{9}', 'open', 0)",
+        )
+        .await
+        .unwrap();
+    client
+}
+
+/// Adds ranges with these numbers, of which those after `open` are open and the others done.
+async fn add_ranges(client: &Client, numbers: &str, open: i64) {
+    let sql = format!(
+        "INSERT INTO pgbackfill.range (run, number, leaf, hi, cursor, state, rows_planned)
+         SELECT 1, i, 1, ARRAY[i::text], CASE WHEN i <= {open} THEN ARRAY[i::text] END,
+                CASE WHEN i <= {open} THEN 'done' ELSE 'open' END, 1
+         FROM generate_series({numbers}) AS i;
+         ANALYZE pgbackfill.range"
+    );
+    client.batch_execute(&sql).await.unwrap();
+}
+
+async fn session(db: &Database) -> Session {
+    let params = ConnectParams::resolve(db.url(), &|_| None).unwrap();
+    Pool::new(&params, 1).unwrap().session().await.unwrap()
+}
+
+/// The plan of a statement under these settings.
+async fn plan(session: &mut Session, settings: &str, sql: &str, params: &[Param<'_>]) -> String {
+    session.begin(settings).await.unwrap();
+    let rows = session.query(&format!("EXPLAIN (COSTS OFF) {sql}"), params).await;
+    let rows = rows.unwrap_or_else(|error| panic!("{error}\n{sql}"));
+    session.rollback().await.unwrap();
+    rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n")
+}
+
+/// The plan finds its rows by this index, and reads nothing as a whole.
+#[track_caller]
+fn assert_uses(plan: &str, index: &str) {
+    let forms = [format!(" using {index} on "), format!("Bitmap Index Scan on {index}")];
+    assert!(forms.iter().any(|form| plan.contains(form)), "{index} is not used:\n{plan}");
+    assert!(!plan.contains("Seq Scan"), "a table is read as a whole:\n{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fixed_statement_prepares() {
+    let (_db, client) = installed().await;
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sql");
+    let named = fs::read_to_string(dir.join("fixed.rs")).unwrap();
+    let mut prepared = 0;
+    for entry in fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "sql") {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            assert!(named.contains(&format!("include_str!(\"{name}\")")), "nobody can run {name}");
+            let prepare = client.prepare(&fs::read_to_string(&path).unwrap()).await;
+            prepare.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            prepared += 1;
+        }
+    }
+    assert!(prepared > 30, "only {prepared} statements were found");
+}
+
+/// A table of 10,000 rows with a key of each kind, and what the statements need to know of it.
+struct Keyed {
+    index: &'static str,
+    target: Target,
+    /// The keys at a hundredth and at a fiftieth of the table.
+    range: KeyRange,
+}
+
+const KEYED: &str = "
+CREATE TABLE t (id bigint PRIMARY KEY, a int NOT NULL, b text NOT NULL, name text NOT NULL, n int NOT NULL DEFAULT 0);
+INSERT INTO t SELECT i, i / 100, 'b' || lpad((i % 100)::text, 2, '0'), 'k' || lpad(i::text, 5, '0') FROM generate_series(0, 9999) AS i;
+CREATE UNIQUE INDEX t_a_b ON t (a, b);
+CREATE UNIQUE INDEX t_name ON t (name COLLATE \"C\");
+VACUUM ANALYZE t";
+
+fn keyed() -> [Keyed; 3] {
+    let column = |name: &str, ty| KeyColumn { name: name.into(), ty, collate: None };
+    let target = |key| Target { table: Qualified::new("public", "t"), alias: Ident("t".into()), key };
+    let key = |texts: &[&str]| Key(texts.iter().map(|&text| text.to_owned()).collect());
+    let range =
+        |after: &[&str], through: &[&str]| KeyRange { after: Some(key(after)), through: key(through) };
+    let in_c = Some(("pg_catalog".to_owned(), "C".to_owned()));
+    [
+        Keyed {
+            index: "t_pkey",
+            target: target(vec![column("id", KeyType::BigInt)]),
+            range: range(&["100"], &["200"]),
+        },
+        Keyed {
+            index: "t_a_b",
+            target: target(vec![column("a", KeyType::Integer), column("b", KeyType::Text)]),
+            range: range(&["1", "b00"], &["2", "b00"]),
+        },
+        Keyed {
+            index: "t_name",
+            target: target(vec![KeyColumn { collate: in_c, ..column("name", KeyType::Text) }]),
+            range: range(&["k00100"], &["k00200"]),
+        },
+    ]
+}
+
+/// A key of each kind, with and without a lower bound.
+fn cases() -> impl Iterator<Item = Keyed> {
+    let from_the_start =
+        keyed().into_iter().map(|keyed| Keyed { range: KeyRange { after: None, ..keyed.range }, ..keyed });
+    keyed().into_iter().chain(from_the_start)
+}
+
+fn count_up() -> Change {
+    let set = vec![(Ident("n".into()), "n + 1".into())];
+    Change { set, quiet: vec![], filter: Some("n >= 0".into()), lookup: None }
+}
+
+async fn keyed_table() -> (Database, Session) {
+    let db = database().await;
+    // VACUUM runs in no transaction, so each statement is sent alone.
+    let client = db.client().await;
+    for statement in KEYED.split(';') {
+        client.batch_execute(statement).await.unwrap();
+    }
+    let session = session(&db).await;
+    (db, session)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_reads_its_rows_by_the_index_of_the_key() {
+    let (_db, mut session) = keyed_table().await;
+    for Keyed { index, target, range } in cases() {
+        let bound = Bound::of(&range);
+        let update = sql::update(&target, &count_up(), bound.bounds(), *STRIPE);
+        assert_uses(&plan(&mut session, BATCH, &update, &bound.params(&target.key)).await, index);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_in_the_middle_of_a_composite_key_is_not_taken_for_a_large_part_of_the_table() {
+    let (_db, mut session) = keyed_table().await;
+    let [_, Keyed { target, .. }, _] = keyed();
+    let key = |a: &str| Key(vec![a.into(), "b00".into()]);
+    let range = KeyRange { after: Some(key("50")), through: key("51") };
+    let bound = Bound::of(&range);
+    let update = sql::update(&target, &count_up(), bound.bounds(), *STRIPE);
+    session.begin(BATCH).await.unwrap();
+    let explain = format!("EXPLAIN (FORMAT JSON) {update}");
+    let row = session.query_one(&explain, &bound.params(&target.key)).await.unwrap();
+    let plan: serde_json::Value = row.get(0);
+    let rows = plan[0]["Plan"]["Plans"][0]["Plan Rows"].as_f64().unwrap();
+    // There are 100 of 10,000; each side on its own would give 2,500.
+    assert!(rows < 500.0, "{plan:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boundary_keys_are_read_from_the_index_alone() {
+    let (_db, mut session) = keyed_table().await;
+    for Keyed { index, target, range } in cases() {
+        let bound = Bound::of(&range);
+        let (skip, cells) = (9_i64, 128_i32);
+        let mut params = bound.params(&target.key);
+        params.extend([(&skip as _, Type::INT8), (&cells as _, Type::INT4)]);
+        let grid = plan(&mut session, PLANNING, &sql::grid(&target, bound.bounds()), &params).await;
+        assert_uses(&grid, index);
+        assert_eq!(grid.matches("Index Only Scan using").count(), 2, "the start and each step:\n{grid}");
+        let count = sql::count(&target, bound.bounds());
+        assert_uses(&plan(&mut session, PLANNING, &count, &bound.params(&target.key)).await, index);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_key_is_read_from_the_end_of_the_index() {
+    let (_db, mut session) = keyed_table().await;
+    for Keyed { index, target, .. } in keyed() {
+        let last = plan(&mut session, PLANNING, &sql::max_key(&target), &[]).await;
+        let backward = format!("Index Only Scan Backward using {index} on ");
+        assert!(last.contains(&backward) && !last.contains("Sort"), "{last}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_is_locked_by_its_key_and_the_target_is_not_read() {
+    let (db, client) = installed().await;
+    client
+        .batch_execute(
+            "CREATE TABLE t (id bigint PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000)",
+        )
+        .await
+        .unwrap();
+    add_ranges(&client, "1, 10000", 9_990).await;
+    let [Keyed { target, .. }, ..] = keyed();
+    let (run, number, table, key) = (1_i64, 9_999_i64, "public.t", vec!["id"]);
+    let params: [Param<'_>; 4] =
+        [(&run, Type::INT8), (&number, Type::INT8), (&table, Type::TEXT), (&key, Type::TEXT_ARRAY)];
+    let plan = plan(&mut session(&db).await, BATCH, &sql::lock(&target), &params).await;
+    assert!(plan.contains("Index Scan using range_pkey on range r"), "{plan}");
+    assert!(plan.contains("One-Time Filter: false") && !plan.contains("Seq Scan on t"), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_looks_at_open_ranges_only() {
+    let (db, client) = installed().await;
+    add_ranges(&client, "1, 10000", 9_990).await;
+    let (run, hint, seconds) = (1_i64, "worker", 1.0_f64);
+    let params: [Param<'_>; 3] = [(&run, Type::INT8), (&hint, Type::TEXT), (&seconds, Type::FLOAT8)];
+    let plan = plan(&mut session(&db).await, BATCH, fixed::RANGE_CLAIM, &params).await;
+    assert!(plan.contains(" using range_open on range r"), "{plan}");
+    assert!(!plan.contains("Seq Scan on range"), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_stay_hot_however_many_there_are() {
+    // Of its own: what a transaction anywhere on a server still sees is not pruned, and then nothing can be HOT for long.
+    let server = own_server(Fsync::Off);
+    let db = database_on(&server).await;
+    let mut client = install(&db).await;
+    add_ranges(&client, "1, 20", 0).await;
+    let hot = "SELECT pg_stat_get_xact_tuples_hot_updated('pgbackfill.range'::regclass)";
+    for i in 0..400_i64 {
+        let txn = client.transaction().await.unwrap();
+        let (cursor, number) = (vec![format!("{i:010}")], i % 20 + 1);
+        let params: [Param<'_>; 11] = [
+            (&1_i64, Type::INT8),
+            (&number, Type::INT8),
+            (&0_i32, Type::INT4),
+            (&cursor, Type::TEXT_ARRAY),
+            (&"open", Type::TEXT),
+            (&10_i64, Type::INT8),
+            (&10_i64, Type::INT8),
+            (&0_u32, Type::OID),
+            (&"a process with a name/0", Type::TEXT),
+            (&1.0_f64, Type::FLOAT8),
+            (&0_i64, Type::INT8),
+        ];
+        // What a backend has not reported yet counts, too, so only the difference tells.
+        let before: i64 = txn.query_one(hot, &[]).await.unwrap().get(0);
+        txn.query_typed(fixed::RANGE_CHECKPOINT, &params).await.unwrap();
+        let after: i64 = txn.query_one(hot, &[]).await.unwrap().get(0);
+        assert_eq!(after - before, 1, "checkpoint {i} was not HOT");
+        txn.commit().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_control_schema_refuses_states_that_cannot_be() {
+    let (_db, client) = installed().await;
+    add_ranges(&client, "1, 1", 0).await;
+    for (impossible, change) in [
+        ("done without a cursor", "UPDATE pgbackfill.range SET state = 'done', cursor = NULL"),
+        ("done before the end", "UPDATE pgbackfill.range SET state = 'done', cursor = '{0}'"),
+        ("done with a stripe left", "UPDATE pgbackfill.range SET state = 'done', cursor = hi, stripes = 2"),
+        ("a third of a page", "UPDATE pgbackfill.range SET stripes = 3"),
+        ("a stripe that is not there", "UPDATE pgbackfill.range SET stripe = 1"),
+        ("a range of another state", "UPDATE pgbackfill.range SET state = 'paused'"),
+        ("fewer than no rows", "UPDATE pgbackfill.range SET rows_changed = -1"),
+        ("complete without a time", "UPDATE pgbackfill.run SET state = 'complete'"),
+        ("a time without complete", "UPDATE pgbackfill.run SET completed_at = now()"),
+        ("paused without a reason", "UPDATE pgbackfill.run SET state = 'paused'"),
+        ("running for a reason", "UPDATE pgbackfill.run SET reason = 'because'"),
+        ("a run of another state", "UPDATE pgbackfill.run SET state = 'done'"),
+        ("planned without the bound", "UPDATE pgbackfill.leaf SET state = 'planned'"),
+        ("open at the bound", "UPDATE pgbackfill.leaf SET frontier = bound"),
+    ] {
+        let error = client.batch_execute(change).await.expect_err(impossible);
+        assert_eq!(error.code(), Some(&SqlState::CHECK_VIOLATION), "{impossible}: {error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_has_one_unfinished_run_at_most() {
+    let (_db, client) = installed().await;
+    let another = "INSERT INTO pgbackfill.run (job, fingerprint, definition, job_text, knobs, target, target_name, key, settings, protocol,
+                                               system_identifier, timeline, created_by)
+                   SELECT job, fingerprint, definition, job_text, knobs, target, target_name, key, settings, protocol, system_identifier,
+                          timeline, created_by
+                   FROM pgbackfill.run";
+    let error = client.batch_execute(another).await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::UNIQUE_VIOLATION));
+    client.batch_execute("UPDATE pgbackfill.run SET state = 'complete', completed_at = now()").await.unwrap();
+    client.batch_execute(another).await.unwrap();
+}
