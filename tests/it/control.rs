@@ -68,7 +68,7 @@ async fn what_a_person_set_outlives_restarts_until_the_file_is_rewritten() {
     ask(&db, ["set", "job", "max-rows-per-second=4000"]).await.expect_code(0);
     let kept = job.run_with(&db, canary).run().await.expect_code(3);
     assert_eq!(ceiling(&db).await.as_deref(), Some("4000"));
-    assert!(kept.stderr.contains("stays in force"), "{}", kept.stderr);
+    assert!(kept.stdout.contains("stays in force"), "{}", kept.stdout);
     let rewritten = JobFile::new(&format!("{COUNT_UP}pace.max_rows_per_second = 5000\n"));
     rewritten.run_with(&db, canary).run().await.expect_code(3);
     assert_eq!(ceiling(&db).await.as_deref(), Some("5000"));
