@@ -55,8 +55,17 @@ async fn assert_exact(db: &Database) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_killed_at_any_instant_change_every_row_once() {
+    killed("").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_killed_at_any_instant_in_key_order_change_every_row_once() {
+    killed("order.stripes = 1\n").await;
+}
+
+async fn killed(order: &str) {
     let _storm = storm().await;
-    let (db, job, mut dice) = (database().await, JobFile::new(SLOW), Dice::new());
+    let (db, job, mut dice) = (database().await, JobFile::new(&format!("{SLOW}{order}")), Dice::new());
     counted_table(&db, ROWS).await;
     let mut processes = crew(&job, &db);
     progress(&db).await;
