@@ -3,7 +3,7 @@
 # Finds PostgreSQL or gets it, and tells the command that follows where it is.
 WITH_POSTGRES := .ci/postgres.sh
 
-.PHONY: help demo test bench-engine lint setup clean
+.PHONY: help demo test bench-engine bench-order lint setup clean
 
 help: ## what can be made (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -16,6 +16,9 @@ test: ## all tests, on throwaway servers
 
 bench-engine: ## what the engine costs (ARGS=overhead, first-batch or memory for one of them)
 	@$(WITH_POSTGRES) cargo bench --locked --bench engine -- $(ARGS)
+
+bench-order: ## the striped order against one UPDATE and key order (ROWS=, REPEATS=, INDEXES=0, 1 or 3)
+	@$(WITH_POSTGRES) cargo bench --locked --bench order
 
 lint: ## format, lints and documentation, warnings are errors
 	cargo fmt --check
