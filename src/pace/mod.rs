@@ -13,8 +13,11 @@ use crate::run::Knobs;
 
 /// Units that a limiter gives out in a second.
 const UNITS_PER_S: u32 = 10_000_000;
-/// The most units at once: a tenth of a second, so that a ceiling holds over any longer time.
-const BURST_UNITS: u32 = UNITS_PER_S / 10;
+/// The most units at once: a fifth of a second, so that a ceiling holds to 2 % over ten seconds whatever came before.
+const BURST_UNITS: u32 = UNITS_PER_S / 5;
+/// Units that are paid at once. Much less than the burst: whoever is woken too late, by up to the difference, finds the units
+/// of that time still there, while a payment of the whole burst would have to wait for each of them again.
+const SLICE_UNITS: u32 = BURST_UNITS / 10;
 
 /// What a batch used and has not paid for yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -92,7 +95,7 @@ async fn pay(limiter: &DefaultDirectRateLimiter, owed: &mut f64, per_s: Option<f
         return;
     };
     while *owed > 0.0 {
-        let units = (*owed / per_s * f64::from(UNITS_PER_S)).ceil().min(f64::from(BURST_UNITS));
+        let units = (*owed / per_s * f64::from(UNITS_PER_S)).ceil().min(f64::from(SLICE_UNITS));
         let slice = NonZeroU32::new(units as u32).unwrap_or(NonZeroU32::MIN);
         // The slice is never larger than the burst, so the limiter can always give it.
         let _ = limiter.until_n_ready(slice).await;
