@@ -34,6 +34,12 @@ async fn is_complete(db: &Database) -> bool {
     db.client().await.query_one(sql, &[]).await.unwrap().get(0)
 }
 
+/// Waits until both workers of each process have committed a batch.
+async fn all_at_work(db: &Database, processes: usize) {
+    let workers = "SELECT count(DISTINCT hint_worker) FROM pgbackfill.range WHERE rows_passed > 0";
+    db.until(&format!("({workers}) = {}", 2 * processes)).await;
+}
+
 /// Kills one of the processes and puts a new one in its place; false if it had ended by itself.
 async fn replace(one: &mut Running, job: &JobFile, db: &Database) -> bool {
     let killed = std::mem::replace(one, job.run(db).spawn());
@@ -92,6 +98,8 @@ async fn processes_outlive_a_server_that_crashes_and_change_every_row_once() {
     let (db, job) = (database_on(&server).await, JobFile::new(&format!("{SLOW}limits.retries = 100\n")));
     counted_table(&db, ROWS).await;
     let processes = crew(&job, &db);
+    // Whoever comes to a server that is gone leaves; whoever is there stays.
+    all_at_work(&db, PROCESSES).await;
     for crash in 0..CRASHES {
         progress(&db).await;
         // As above.
@@ -127,7 +135,7 @@ async fn four_processes_share_a_run_and_each_takes_part() {
     let job = JobFile::new("table = 't'\nset.n = 'n + 1'\npace.max_rows_per_second = 5000\n");
     counted_table(&db, ROWS).await;
     let processes: Vec<_> = (0..4).map(|_| job.run(&db).spawn()).collect();
-    db.until("(SELECT count(DISTINCT hint_worker) = 8 FROM pgbackfill.range WHERE rows_passed > 0)").await;
+    all_at_work(&db, 4).await;
     set(&db, "max-rows-per-second=none").await;
     let mut rows_changed = 0;
     for process in processes {
