@@ -198,18 +198,31 @@ pub async fn order(
     Ok((facts, row.get("quiet")))
 }
 
-/// The leaves below a table as they are now.
-pub async fn leaves(session: &Session, relation: u32, key: &[String]) -> Result<Vec<Leaf>, Error> {
+/// The leaves below a table as they are now. To measure them the server opens them, so it waits for whoever has locked one;
+/// the transaction's `lock_timeout` ends that.
+pub async fn leaves_in_txn(session: &Session, relation: u32, key: &[String]) -> Result<Vec<Leaf>, Error> {
     let rows = session.query(fixed::LEAVES, &[(&relation, Type::OID), (&key, Type::TEXT_ARRAY)]).await?;
-    Ok(rows
-        .iter()
-        .map(|row| Leaf {
-            relation: row.get("relation"),
-            name: qualified(row),
-            kind: row.get("kind"),
-            rows_estimated: row.get("rows_estimated"),
-            may_change: row.get("may_change"),
-            shape: row.get("shape"),
-        })
-        .collect())
+    Ok(rows.iter().map(leaf).collect())
+}
+
+/// The same in a transaction of its own, with these settings.
+pub async fn leaves(
+    session: &mut Session,
+    settings: &str,
+    relation: u32,
+    key: &[String],
+) -> Result<Vec<Leaf>, Error> {
+    let params = [(&relation as _, Type::OID), (&key as _, Type::TEXT_ARRAY)];
+    Ok(session.probe(settings, fixed::LEAVES, &params).await?.iter().map(leaf).collect())
+}
+
+fn leaf(row: &Row) -> Leaf {
+    Leaf {
+        relation: row.get("relation"),
+        name: qualified(row),
+        kind: row.get("kind"),
+        rows_estimated: row.get("rows_estimated"),
+        may_change: row.get("may_change"),
+        shape: row.get("shape"),
+    }
 }

@@ -98,6 +98,12 @@ impl ConnectParams {
         for name in words.keys() {
             known(name)?;
         }
+        // Passing over it could lead to another database than every other libpq tool would take.
+        if let Some(value) = environment("PGSERVICE") {
+            let expected =
+                "service files are not read yet: unset PGSERVICE and write out what the service stands for";
+            return Err(ParamsError::Value { name: "service", value, expected });
+        }
         for (name, variable) in KNOWN {
             let value = if variable.is_empty() { None } else { environment(variable) };
             if let Some(value) = value {
@@ -429,6 +435,13 @@ mod tests {
         assert_eq!(error, ParamsError::Unknown { name: "hots".into(), near: Some("host") });
         let error = ConnectParams::resolve("host=h sslmode=verify", &none).unwrap_err();
         assert!(error.to_string().contains("verify-full"), "{error}");
+    }
+
+    #[test]
+    fn a_service_is_refused_rather_than_passed_over() {
+        let environment = |name: &str| (name == "PGSERVICE").then(|| "prod".to_owned());
+        let error = ConnectParams::resolve("host=h", &environment).unwrap_err();
+        assert!(error.to_string().contains("PGSERVICE"), "{error}");
     }
 
     #[test]

@@ -136,6 +136,20 @@ impl Session {
         rows
     }
 
+    /// One query in a transaction that is rolled back, whatever comes of it.
+    pub async fn probe(
+        &mut self,
+        settings: &str,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        let rows = self.begin_and_query(settings, sql, params).await;
+        let ended = self.rollback().await;
+        let rows = rows?;
+        ended?;
+        Ok(rows)
+    }
+
     /// COMMIT, awaited to its end.
     pub async fn commit(&mut self) -> Result<(), Error> {
         self.batch("COMMIT").await?;

@@ -116,8 +116,8 @@ impl Crew {
             Fact::Orders | Fact::Stopping => {}
             Fact::GraceOver => {
                 for canceller in self.shared.cancellers() {
-                    // A batch that has just ended has nothing to cancel.
-                    let _ = canceller.cancel().await;
+                    // A batch that has just ended has nothing to cancel, and a server that does not answer must not hold us up.
+                    let _ = tokio::time::timeout(GRACE, canceller.cancel()).await;
                 }
             }
         }

@@ -72,7 +72,7 @@ pub(super) enum Leaves {
 ///
 /// The caller has locked the run's row, so that two processes do not add the same leaf.
 async fn reconcile_in_txn(shared: &Shared, session: &Session) -> Result<Leaves, StoreError> {
-    let found = catalog::leaves(session, shared.run.target, &shared.plan.key_names()).await?;
+    let found = catalog::leaves_in_txn(session, shared.run.target, &shared.plan.key_names()).await?;
     let known = store::leaves(session, shared.run.id).await?;
     let mut now: BTreeMap<u32, catalog::Leaf> = found.into_iter().map(|leaf| (leaf.relation, leaf)).collect();
     for leaf in &known {
@@ -111,8 +111,8 @@ pub(super) async fn reconcile(shared: &Shared, session: &mut Session) -> Result<
 }
 
 /// Whether the run has every leaf of the catalog, and the catalog every leaf that has work left.
-async fn catalog_agrees(shared: &Shared, session: &Session) -> Result<bool, StoreError> {
-    let found = catalog::leaves(session, shared.run.target, &shared.plan.key_names()).await?;
+async fn catalog_agrees(shared: &Shared, session: &mut Session) -> Result<bool, StoreError> {
+    let found = catalog::leaves(session, PLANNING, shared.run.target, &shared.plan.key_names()).await?;
     let known = store::leaves(session, shared.run.id).await?;
     let now: BTreeSet<u32> = found.iter().map(|leaf| leaf.relation).collect();
     let ours: BTreeSet<u32> = known.iter().map(|leaf| leaf.relation).collect();

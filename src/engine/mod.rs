@@ -122,6 +122,9 @@ impl From<Refusal> for EngineError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Job(errors) => Self::Job(errors),
+            Refusal::Database(error) if error.next_act() == NextAct::Retry => Self::InTheWay(format!(
+                "the job's table cannot be looked at: {error}\nhint: another session has locked it; pg_locks shows which, try again when it has ended"
+            )),
             Refusal::Database(error) => error.into(),
         }
     }
@@ -141,7 +144,7 @@ pub async fn run(
     let began = Instant::now();
     let mut session = pool.session().await?;
     let server = writable(&session, pool).await?;
-    let plan = plan::preflight(&session, job, &server.user).await?;
+    let plan = plan::preflight(&mut session, job, &server.user).await?;
     store::ensure(&mut session, &server.user, &server.database).await.map_err(schema_error)?;
     let entered = match enter::enter(&mut session, job, &plan, &server, options).await? {
         Entrance::Open(entered) => entered,

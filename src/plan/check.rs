@@ -25,8 +25,11 @@ enum Aim {
     At(usize),
 }
 
+/// Planning waits for whoever locks the table, for so long.
+pub(super) const PATIENCE: &str = "SET LOCAL lock_timeout = '3s'";
+
 /// Every fault that the server finds in the job's expressions, one for each of them.
-pub async fn check(session: &Session, job: &Job, plan: &Plan) -> Result<(), Refusal> {
+pub async fn check(session: &mut Session, job: &Job, plan: &Plan) -> Result<(), Refusal> {
     let target = plan.target(plan.table.name.clone());
     let mut found: Vec<Fault<'_>> = Vec::new();
     for check in sql::checks(&target, &plan.change) {
@@ -74,14 +77,14 @@ fn is_parameter(error: &ServerError) -> bool {
     matches!(error.sqlstate.as_str(), "08P01" | "42P02" | "42P18") && error.message.contains("parameter")
 }
 
-async fn planned(session: &Session, plan: &Plan, check: &Check<'_>) -> Result<(), Error> {
+async fn planned(session: &mut Session, plan: &Plan, check: &Check<'_>) -> Result<(), Error> {
     let nothing: Option<KeyText<'_>> = None;
     let params: Vec<Param<'_>> = match check.clause {
         // Its bounds have parameters; planning needs their types, not their values.
         Clause::Whole => plan.key.iter().map(|column| (&nothing as _, column_type(column))).collect(),
         _ => Vec::new(),
     };
-    session.query(&check.sql, &params).await.map(drop)
+    session.probe(PATIENCE, &check.sql, &params).await.map(drop)
 }
 
 fn diagnose<'a>(job: &Job, check: &Check<'a>, error: &ServerError) -> Fault<'a> {

@@ -2,6 +2,7 @@
 //!
 //! Must not know: what a run is.
 
+use super::check::PATIENCE;
 use super::{Plan, change, check, table};
 use crate::db::{Error, Session, catalog};
 use crate::job::{Diagnostic, Job, JobErrors, Part, did_you_mean};
@@ -31,7 +32,7 @@ impl From<Vec<Diagnostic>> for Refusal {
 }
 
 /// The plan of a job, or everything that keeps it from running.
-pub async fn preflight(session: &Session, job: &Job, user: &str) -> Result<Plan, Refusal> {
+pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<Plan, Refusal> {
     let quoted = quoted(job);
     let Some(found) = catalog::table(session, &quoted).await? else {
         return Err(vec![unknown_table(job, &catalog::table_names(session).await?)].into());
@@ -44,7 +45,7 @@ pub async fn preflight(session: &Session, job: &Job, user: &str) -> Result<Plan,
     };
     let key = table::fit(job, &facts)?;
     let names: Vec<_> = key.iter().map(|column| column.name.clone()).collect();
-    let leaves = catalog::leaves(session, facts.table.relation, &names).await?;
+    let leaves = catalog::leaves(session, PATIENCE, facts.table.relation, &names).await?;
     table::fit_leaves(job, &facts, &leaves)?;
     let alias = Ident(job.table.name.clone());
     let (order, quiet) = catalog::order(session, facts.table.relation, &columns(job), &names).await?;
@@ -68,7 +69,7 @@ fn columns(job: &Job) -> Vec<String> {
 }
 
 /// The bits of an integer key that a sample finds balanced, in the leaf with the most rows; a hash for every other key.
-async fn stripe_by(session: &Session, plan: &Plan) -> Result<StripeBy, Error> {
+async fn stripe_by(session: &mut Session, plan: &Plan) -> Result<StripeBy, Error> {
     let largest = plan.leaves.iter().max_by_key(|leaf| leaf.rows_estimated);
     let (Some(leaf), [KeyColumn { ty: KeyType::SmallInt | KeyType::Integer | KeyType::BigInt, .. }]) =
         (largest, plan.key.as_slice())
@@ -77,7 +78,7 @@ async fn stripe_by(session: &Session, plan: &Plan) -> Result<StripeBy, Error> {
     };
     let percent = (SAMPLE_ROWS * 100.0 / leaf.rows_estimated.max(1) as f64).clamp(0.001, 100.0);
     let sample = sql::sample(&plan.target(leaf.name.clone()), percent, SAMPLE_ROWS as u32);
-    let rows = session.query(&sample, &[]).await?;
+    let rows = session.probe(PATIENCE, &sample, &[]).await?;
     let keys: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     Ok(stripe::choose(&keys, STRIPES_MAX))
 }

@@ -310,6 +310,18 @@ async fn partitions_of_all_levels_are_changed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_somebody_has_locked_is_no_silent_wait() {
+    let db = database().await;
+    table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 100) AS i").await;
+    let holder = db.client().await;
+    holder.batch_execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let Err(EngineError::InTheWay(why)) = run_with(&db, &job(COUNT_UP), &options()).await else {
+        panic!("it was not refused")
+    };
+    assert!(why.contains("another session has locked it"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_job_from_flags_is_the_same_run() {
     let db = database().await;
     table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 100) AS i").await;

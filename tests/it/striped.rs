@@ -161,8 +161,8 @@ async fn an_old_snapshot_makes_stripes_futile_and_they_are_given_up_for_a_while(
 async fn quiet(db: &Database, job: &str) -> Vec<String> {
     use pgbackfill::db::{ConnectParams, Pool};
     let params = ConnectParams::resolve(db.url(), &|_| None).unwrap();
-    let session = Pool::new(&params, 1).unwrap().session().await.unwrap();
-    let plan = pgbackfill::plan::preflight(&session, &crate::engine::job(job), "tester").await.unwrap();
+    let mut session = Pool::new(&params, 1).unwrap().session().await.unwrap();
+    let plan = pgbackfill::plan::preflight(&mut session, &crate::engine::job(job), "tester").await.unwrap();
     plan.change.quiet.iter().map(|column| column.0.clone()).collect()
 }
 
