@@ -77,3 +77,9 @@ fn processes_in(dir: &Path) -> Vec<String> {
     let lines = processes.filter_map(|process| fs::read_to_string(process.path().join("cmdline")).ok());
     lines.filter(|line| line.contains(&*dir.to_string_lossy())).collect()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_proves_its_claim() {
+    let done = Pgbackfill::new(["demo", "--rows", "500000"]).run().await.expect_code(0);
+    assert!(done.stdout.contains("proven: killed half way"), "{}", done.stdout);
+}
