@@ -80,7 +80,9 @@ impl Size {
         let mean = if took > target * 2 { mean.min(speed) } else { mean };
         self.rows_per_s = Some(mean);
         // The step is from what was done, which can be less than what was wanted, at the end of a range.
-        let largest = self.rows.min(f64::from(rows).max(self.rows / GROWTH_MAX)) * GROWTH_MAX;
+        let base = self.rows.min(f64::from(rows).max(self.rows / GROWTH_MAX));
+        // From a single row the next step is two.
+        let largest = (base * GROWTH_MAX).max(base + 1.0);
         self.rows = (mean * target.as_secs_f64()).min(largest).max(1.0);
         self.shrunk =
             self.shrunk && self.rows_per_s.is_some_and(|speed| self.rows < speed * target.as_secs_f64());
@@ -143,6 +145,15 @@ mod tests {
             rows = size.next(&knobs, Share::default()).get();
         }
         assert_eq!(rows, 1);
+    }
+
+    #[test]
+    fn behind_a_row_at_fault_the_size_grows_again() {
+        let mut size = Size::default();
+        size.halve(1);
+        assert!(size.isolates());
+        let rows = settle(&mut size, 15, 40);
+        assert!(!size.isolates() && rows > 6_000, "{rows}");
     }
 
     #[test]
