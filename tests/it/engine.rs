@@ -90,7 +90,7 @@ async fn the_extreme_values_of_a_key_are_changed_once() {
         .await;
     exact(
         "id numeric PRIMARY KEY",
-        "VALUES ('-Infinity'::numeric), (-1e300), (0.1), (0.10000000000000000000001), (1e300), ('Infinity'), ('NaN')",
+        "VALUES (-1e300), (0.1), (0.10000000000000000000001), (1e300), ('NaN'::numeric)",
     )
     .await;
     exact(
@@ -98,6 +98,15 @@ async fn the_extreme_values_of_a_key_are_changed_once() {
         "VALUES ('-infinity'::timestamptz), ('4000-01-01 BC'), ('2024-03-31 01:59:59.999999+01'), ('infinity')",
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn infinite_numerics_are_keys_where_the_server_has_them() {
+    let version = "SELECT current_setting('server_version_num')::int";
+    let version: i32 = database().await.client().await.query_one(version, &[]).await.unwrap().get(0);
+    if version >= 140_000 {
+        exact("id numeric PRIMARY KEY", "VALUES ('-Infinity'::numeric), (0), ('Infinity'), ('NaN')").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
