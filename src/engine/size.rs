@@ -14,6 +14,8 @@ use crate::stripe::Striping;
 const FIRST_ROWS: f64 = 256.0;
 /// A batch is at most this much larger than the last one: a quiet stretch says little about the next.
 const GROWTH_MAX: f64 = 1.5;
+/// A range is cut for batches at most this much larger than the present ones.
+const RANGE_GROWTH_MAX: f64 = 4.0;
 /// Weight of the latest batch in the mean of speeds.
 const LATEST: f64 = 0.4;
 /// Under a ceiling a batch takes at most this part of a second's worth, so that the pace is even.
@@ -56,7 +58,7 @@ impl Size {
 
     /// How the next range is cut.
     pub(super) fn slice(&self, knobs: &Knobs, share: Share, striping: Striping) -> Slice {
-        let rows = self.next(knobs, share).get();
+        let rows = self.ahead(knobs).next(knobs, share).get();
         let stripes = striping.stripes().get();
         // In stripes a range is read slice by slice; in order it is long enough for its bookkeeping not to count.
         let batches = if stripes > 1 { stripes * SLICES } else { BATCHES_PER_RANGE };
@@ -65,6 +67,13 @@ impl Size {
             cells: CELLS_PER_RANGE,
             striping,
         }
+    }
+
+    /// The size that batches are about to grow to: a range lasts for many of them, so it is cut for the speed that was measured.
+    fn ahead(&self, knobs: &Knobs) -> Self {
+        let target_s = f64::from(knobs.batch_time_ms.get()) / 1000.0;
+        let wanted = self.rows_per_s.map_or(self.rows, |speed| speed * target_s);
+        Self { rows: wanted.clamp(self.rows, self.rows * RANGE_GROWTH_MAX), ..self.clone() }
     }
 
     /// Whether a single row is looked for.
