@@ -76,6 +76,12 @@ impl KeyType {
         Self::ALL.into_iter().find(|ty| ty.oid() == oid)
     }
 
+    /// Whether its values are integers of at most 64 bits.
+    #[must_use]
+    pub const fn is_integer(self) -> bool {
+        matches!(self, Self::SmallInt | Self::Integer | Self::BigInt)
+    }
+
     /// PostgreSQL's name of the type.
     #[must_use]
     pub const fn name(self) -> &'static str {

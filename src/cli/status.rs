@@ -9,7 +9,7 @@ use pgbackfill::db::Session;
 use pgbackfill::job::units::format_bytes;
 use pgbackfill::observe::human;
 use pgbackfill::run::{Knobs, RunId, RunState};
-use pgbackfill::store::{self, BadRow, Listed, Process, Totals};
+use pgbackfill::store::{self, BadRow, Listed, Ordered, Process, Totals};
 use serde::Serialize;
 
 use super::exit::{Exit, Failure};
@@ -48,6 +48,7 @@ struct View {
     rows_per_s: f64,
     eta_s: Option<u64>,
     knobs: Knobs,
+    order: Option<Ordered>,
     processes: Vec<Process>,
     bad_rows: Vec<BadRow>,
 }
@@ -98,6 +99,7 @@ async fn view(session: &Session, job: Option<&str>) -> anyhow::Result<View> {
         created_at: listed.created_at,
         created_by: listed.created_by,
         knobs: listed.knobs,
+        order: store::latest_order(session, listed.run).await?,
         progress,
         processes,
     })
@@ -137,6 +139,7 @@ fn text(view: &View) -> String {
         ("rate", rate(view)),
         ("pace", pace(&view.knobs)),
     ];
+    rows.extend(view.order.as_ref().map(|order| ("order", self::order(order))));
     for process in &view.processes {
         rows.push(("process", self::process(process)));
         if let Some(error) = &process.last_error {
@@ -189,6 +192,16 @@ fn pace(knobs: &Knobs) -> String {
     )
 }
 
+fn order(order: &Ordered) -> String {
+    let stripes = match order.stripes {
+        1 => "by key".to_owned(),
+        stripes => format!("{stripes} stripes"),
+    };
+    let hot = order.hot_percent.map(|percent| format!(", {percent} % HOT so far")).unwrap_or_default();
+    let why = order.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{stripes}{hot}{why}")
+}
+
 fn process(process: &Process) -> String {
     let waiting = process.waiting.as_ref().map(|why| format!(", waiting: {}", human::one_line(why)));
     format!(
@@ -229,6 +242,7 @@ mod tests {
             rows_per_s: 1000.0,
             eta_s: Some(500),
             knobs: Knobs::default(),
+            order: Some(Ordered { stripes: 8, why: Some("in turns".into()), hot_percent: Some(79) }),
             processes: vec![Process {
                 process: "db1/7/1".into(),
                 host: "db1".into(),
@@ -254,6 +268,7 @@ mod tests {
         progress  50 %, 500,000 of about 1,000,000 rows passed, 250,000 changed; ranges: 9 done, 2 open
         rate      1.0 k rows/s, about 8 min 20 s left
         pace      2 workers a process, batches of 100 ms
+        order     8 stripes, 79 % HOT so far: in turns
         process   7 on db1, version 0.1.0, 2 workers, 1.0 k rows/s
                   last error: canceling statement due to lock timeout hint: x
         "#);

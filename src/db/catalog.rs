@@ -27,8 +27,19 @@ pub struct Server {
     pub timeline: i32,
     /// In milliseconds.
     pub deadlock_timeout_ms: i32,
+    /// When it makes checkpoints.
+    pub checkpoints: Checkpoints,
     /// The settings that decide what an expression means, as JSON.
     pub settings: String,
+}
+
+/// When a server makes a checkpoint: whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Checkpoints {
+    /// After this time, in seconds (`checkpoint_timeout`).
+    pub timeout_s: f64,
+    /// After this much WAL, in bytes (from `max_wal_size` and `checkpoint_completion_target`).
+    pub wal_bytes: f64,
 }
 
 /// A table as the job names it.
@@ -87,8 +98,8 @@ pub struct OrderFacts {
     pub set_index: Option<String>,
     /// The table's fillfactor, in percent.
     pub fillfactor: i32,
-    /// From the statistics; none if there are none.
-    pub rows_per_page: Option<f64>,
+    /// Indexes besides the key's to which an update that is not HOT adds an entry.
+    pub other_indexes: i64,
 }
 
 /// A table that holds rows itself.
@@ -120,6 +131,10 @@ pub async fn server(session: &Session) -> Result<Server, Error> {
         system_identifier: row.get("system_identifier"),
         timeline: row.get("timeline"),
         deadlock_timeout_ms: row.get("deadlock_timeout_ms"),
+        checkpoints: Checkpoints {
+            timeout_s: row.get("checkpoint_timeout_s"),
+            wal_bytes: row.get("checkpoint_wal_bytes"),
+        },
         settings: row.get("settings"),
     })
 }
@@ -193,7 +208,7 @@ pub async fn order(
     let facts = OrderFacts {
         set_index: row.get("set_index"),
         fillfactor: row.get("fillfactor"),
-        rows_per_page: row.get("rows_per_page"),
+        other_indexes: row.get("other_indexes"),
     };
     Ok((facts, row.get("quiet")))
 }

@@ -86,9 +86,14 @@ async fn batch_in_txn(
     let target = shared.plan.target(held.claim.table.clone());
     let hot_before = lock_in_txn(shared, session, held, &target).await?;
     let bound = Bound::of(&piece.keys);
-    let stripe = Stripe { striping: held.claim.striping, number: held.claim.position.stripe as u32 };
+    // Beside a lookup the server would have to join three sources, and a batch must not depend on how it goes about that.
+    let runs = if shared.plan.change.lookup.is_none() { held.runs(piece) } else { None };
+    let stripe = Stripe { striping: held.claim.striping, number: held.stripe(), runs };
     let update = sql::update(&target, &shared.plan.change, bound.bounds(), stripe);
-    let params = bound.params(&target.key);
+    let mut params = bound.params(&target.key);
+    if let Some(runs) = &stripe.runs {
+        params.extend([(&runs.first as _, Type::INT8), (&runs.last as _, Type::INT8)]);
+    }
     let (rows_changed, wal_bytes) = match gauge {
         Gauge::Rows => (session.execute(&update, &params).await?, None),
         Gauge::RowsAndWal => {

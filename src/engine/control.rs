@@ -11,7 +11,7 @@ use super::shared::{Shared, Wait, WaitKind};
 use crate::db::Session;
 use crate::event::{Event, Progress};
 use crate::run::RunState;
-use crate::store::{self, Beat, Orders, StoreError, Totals};
+use crate::store::{self, Beat, Orders, StoreError, Told, Totals};
 
 /// Time between two beats: an order takes effect within one, and a batch.
 pub(super) const BEAT: Duration = Duration::from_millis(500);
@@ -37,12 +37,14 @@ pub(super) struct Control {
     session: Option<Session>,
     rows_per_s: f64,
     rows_changed: u64,
+    wal_bytes: Option<f64>,
     at: Instant,
 }
 
 impl Control {
     pub(super) fn new(shared: Arc<Shared>, session: Session) -> Self {
-        Self { shared, session: Some(session), rows_per_s: 0.0, rows_changed: 0, at: Instant::now() }
+        let (rows_per_s, rows_changed, wal_bytes) = (0.0, 0, None);
+        Self { shared, session: Some(session), rows_per_s, rows_changed, wal_bytes, at: Instant::now() }
     }
 
     /// Beats until it is dropped.
@@ -60,7 +62,7 @@ impl Control {
         let since = self.at.elapsed();
         self.at = Instant::now();
         self.measure(since);
-        let halted = match self.exchange().await {
+        let halted = match self.exchange(since).await {
             Ok(halted) => halted,
             Err(error) => {
                 self.session = None;
@@ -80,7 +82,7 @@ impl Control {
         self.rows_changed = rows;
     }
 
-    async fn exchange(&mut self) -> Result<bool, StoreError> {
+    async fn exchange(&mut self, since: Duration) -> Result<bool, StoreError> {
         let mut session = match self.session.take() {
             Some(session) if session.is_usable() => session,
             _ => self.shared.pool.session().await?,
@@ -97,7 +99,10 @@ impl Control {
             waiting: waiting.as_ref().map(|wait| wait.reason.as_str()),
             last_error: error.as_deref(),
         };
-        let (orders, totals) = store::beat(&mut session, shared.run.id, &beat).await?;
+        let Told { orders, totals, wal_bytes } = store::beat(&mut session, shared.run.id, &beat).await?;
+        if let Some(before) = self.wal_bytes.replace(wal_bytes) {
+            self.shared.log_grows((wal_bytes - before) / since.as_secs_f64().max(0.001));
+        }
         self.take_orders(&orders);
         self.watch_leaves(&mut session, &orders).await?;
         let halted = self.report(&totals, &orders, waiting);

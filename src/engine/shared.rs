@@ -12,11 +12,12 @@ use tokio::sync::watch;
 
 use super::enter::Entered;
 use super::{Events, Options, Stop};
-use crate::db::{Canceller, Pool, catalog};
+use crate::db::catalog::{self, Checkpoints};
+use crate::db::{Canceller, Pool};
 use crate::event::{Event, Progress};
 use crate::job::{Job, Limits};
 use crate::pace::{Ceilings, Share};
-use crate::plan::{Order, Plan, Told};
+use crate::plan::{self, Choice, Order, Plan, Told};
 use crate::sql::settings;
 use crate::store::{Claim, Counters, Hint, Orders, Run};
 use crate::stripe::Striping;
@@ -112,6 +113,8 @@ pub(super) struct Shared {
     last_error: Mutex<Option<String>>,
     progress: Mutex<Progress>,
     order: Mutex<Order>,
+    checkpoints: Checkpoints,
+    wal_bytes_per_s: AtomicU64,
 }
 
 /// A panicking task must not take the others along: what these locks guard is valid at every moment.
@@ -156,6 +159,8 @@ impl Shared {
             last_error: Mutex::default(),
             progress: Mutex::default(),
             order: Mutex::new(order),
+            checkpoints: server.checkpoints,
+            wal_bytes_per_s: AtomicU64::new(0),
         }
     }
 
@@ -178,6 +183,11 @@ impl Shared {
 
     pub(super) fn is_stopping(&self) -> bool {
         *self.stop.borrow() != Stop::NotYet
+    }
+
+    /// Live workers of all processes.
+    pub(super) fn workers_everywhere(&self) -> u32 {
+        self.live.load(Ordering::Relaxed) + self.orders.borrow().other_workers
     }
 
     /// Rows that this process may still change, if that is limited.
@@ -228,10 +238,19 @@ impl Shared {
         if everyone { paced.or(waits.values().next()).cloned() } else { None }
     }
 
-    /// How the next range is striped.
-    pub(super) fn striping(&self) -> Striping {
-        let stripes = lock(&self.order).choice().stripes.get();
-        Striping::new(stripes, self.plan.stripe_by).unwrap_or(Striping::WHOLE)
+    /// How the next range is to be striped.
+    pub(super) fn choice(&self) -> Choice {
+        lock(&self.order).choice()
+    }
+
+    /// The log of the server, all that is written there included, grew at this speed since the last beat.
+    pub(super) fn log_grows(&self, wal_bytes_per_s: f64) {
+        self.wal_bytes_per_s.store(wal_bytes_per_s as u64, Ordering::Relaxed);
+    }
+
+    /// The longest time for all stripes of a range.
+    pub(super) fn cycle_max(&self) -> Duration {
+        plan::cycle_max(&self.checkpoints, self.wal_bytes_per_s.load(Ordering::Relaxed) as f64)
     }
 
     /// A range is done: what its updates were decides about the next ones.
@@ -241,8 +260,7 @@ impl Shared {
         lock(&self.order).learn(told);
     }
 
-    pub(super) fn planned(&self, claim: &Claim) {
-        let why = lock(&self.order).choice().why;
+    pub(super) fn planned(&self, claim: &Claim, why: String) {
         let (range, table) = (claim.number, claim.table.to_string());
         self.emit(Event::RangePlanned { range, table, stripes: claim.striping.stripes().get(), why });
     }

@@ -6,9 +6,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::pace::Share;
-use crate::plan::{SLICES, Slice};
+use crate::plan::{Choice, SLICES, Slice};
 use crate::run::Knobs;
-use crate::stripe::Striping;
 
 /// The first batch: short on any machine, so that the first checkpoint comes at once.
 const FIRST_ROWS: f64 = 256.0;
@@ -22,6 +21,8 @@ const LATEST: f64 = 0.4;
 const PACED_S: f64 = 0.1;
 /// Batches of a range in key order.
 const BATCHES_PER_RANGE: u32 = 16;
+/// However little is left, looking up a range should not count beside working on it.
+const RANGE_SHORTEST: Duration = Duration::from_millis(250);
 /// A cell is a part of a batch, so that the next can be a little larger or smaller.
 const CELLS_PER_RANGE: u32 = 128;
 
@@ -56,17 +57,35 @@ impl Size {
         NonZeroU32::new(rows).unwrap_or(NonZeroU32::MIN)
     }
 
-    /// How the next range is cut.
-    pub(super) fn slice(&self, knobs: &Knobs, share: Share, striping: Striping) -> Slice {
+    /// How the next range is cut: so that all its stripes are done within `cycle`, at the speed that may be had, and that it is
+    /// not much longer than the ranges of the other `workers` when the end is near.
+    pub(super) fn slice(
+        &self,
+        knobs: &Knobs,
+        share: Share,
+        choice: Choice,
+        cycle: Duration,
+        workers: u32,
+    ) -> Slice {
         let rows = self.ahead(knobs).next(knobs, share).get();
-        let stripes = striping.stripes().get();
+        let stripes = choice.wanted.most();
         // In stripes a range is read slice by slice; in order it is long enough for its bookkeeping not to count.
         let batches = if stripes > 1 { stripes * SLICES } else { BATCHES_PER_RANGE };
+        let rows = rows.saturating_mul(batches).min(self.rows_within(cycle, share));
         Slice {
-            step: (rows.saturating_mul(batches) / CELLS_PER_RANGE).max(1),
+            step: (rows / CELLS_PER_RANGE).max(1),
+            step_min: self.rows_within(RANGE_SHORTEST, share) / CELLS_PER_RANGE,
+            parts: workers.saturating_mul(2),
             cells: CELLS_PER_RANGE,
-            striping,
+            choice,
         }
+    }
+
+    /// How many rows pass in `time`; without a limit before the first batch has told.
+    fn rows_within(&self, time: Duration, share: Share) -> u32 {
+        let speed = self.rows_per_s.unwrap_or(f64::INFINITY).min(share.rows_per_s.unwrap_or(f64::INFINITY));
+        // A cast of what is too large gives the largest number.
+        (speed * time.as_secs_f64()) as u32
     }
 
     /// The size that batches are about to grow to: a range lasts for many of them, so it is cut for the speed that was measured.
@@ -116,6 +135,7 @@ impl Size {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stripe::Wanted;
     use proptest::prelude::*;
 
     const TARGET: Duration = Duration::from_millis(100);
@@ -169,6 +189,22 @@ mod tests {
     fn under_a_ceiling_a_batch_is_a_tenth_of_a_second() {
         let share = Share { rows_per_s: Some(500.0), wal_bytes_per_s: None };
         assert_eq!(Size::default().next(&Knobs::default(), share).get(), 50);
+    }
+
+    fn keys_in_range(size: &Size, stripes: u32, cycle: Duration) -> u32 {
+        let choice = Choice { wanted: Wanted::AtMost(stripes), why: String::new() };
+        let slice = size.slice(&Knobs::default(), Share::default(), choice, cycle, 2);
+        slice.step * slice.cells
+    }
+
+    #[test]
+    fn a_range_is_done_within_its_cycle() {
+        let mut size = Size::default();
+        settle(&mut size, 10, 20);
+        let (long, short) = (Duration::from_secs(60), Duration::from_millis(500));
+        // 32 batches of 100 ms, at 10 µs a row.
+        assert!((300_000..=320_000).contains(&keys_in_range(&size, 8, long)));
+        assert!((45_000..=50_000).contains(&keys_in_range(&size, 8, short)));
     }
 
     proptest! {

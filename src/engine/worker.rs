@@ -213,15 +213,17 @@ impl Worker {
     async fn take(&mut self, session: &mut Session) -> Result<(), Trouble> {
         let run = self.shared.run.id;
         let knobs = self.shared.orders.borrow().knobs.clone();
-        let slice = self.size.slice(&knobs, self.shared.share(), self.shared.striping());
+        let (choice, cycle) = (self.shared.choice(), self.shared.cycle_max());
+        let slice =
+            self.size.slice(&knobs, self.shared.share(), choice, cycle, self.shared.workers_everywhere());
         let hint = self.shared.hint(self.index, self.rows());
         if let Some(claim) = store::claim(session, run, &hint).await? {
-            let cells = self.cells_ahead(session, &claim, slice).await?;
+            let cells = self.cells_ahead(session, &claim, slice.step).await?;
             self.held = Held::new(claim, cells);
             return Ok(());
         }
-        if let Some(planned) = plan::next_range(session, run, &self.shared.plan, slice, &hint).await? {
-            self.shared.planned(&planned.claim);
+        if let Some(planned) = plan::next_range(session, run, &self.shared.plan, &slice, &hint).await? {
+            self.shared.planned(&planned.claim, planned.why);
             self.held = Held::new(planned.claim, planned.cells);
             return Ok(());
         }
@@ -246,12 +248,12 @@ impl Worker {
         &self,
         session: &mut Session,
         claim: &Claim,
-        slice: plan::Slice,
+        step: u32,
     ) -> Result<Vec<plan::Cell>, Error> {
         let after = claim.position.cursor.clone().or_else(|| claim.keys.after.clone());
         let keys = crate::key::KeyRange { after, through: claim.keys.through.clone() };
         let target = self.shared.plan.target(claim.table.clone());
-        plan::read_cells(session, &target, &keys, slice.step, plan::CELLS_MAX).await
+        plan::read_cells(session, &target, &keys, step, plan::CELLS_MAX).await
     }
 
     /// Makes the first cell finer if a batch must be smaller than it.

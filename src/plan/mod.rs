@@ -3,13 +3,16 @@
 //! Must not know: workers, pace, who watches.
 
 mod check;
+mod cycle;
 mod grid;
+mod layout;
 mod next;
 mod order;
 mod preflight;
 mod table;
 
 pub use check::check;
+pub use cycle::cycle_max;
 pub use grid::{CELLS_MAX, Cell, PLANNING, last_key, read_cells};
 pub use next::{Planned, Slice, next_range};
 pub use order::{Choice, Order, SLICES, Told};
@@ -19,7 +22,6 @@ use crate::db::catalog;
 use crate::job::Job;
 use crate::key::KeyColumn;
 use crate::sql::{Change, Ident, Qualified, Target};
-use crate::stripe::StripeBy;
 
 /// A job that fits its table: everything that statements are made of.
 #[derive(Clone, Debug)]
@@ -32,8 +34,6 @@ pub struct Plan {
     pub change: Change,
     /// What decides the order.
     pub order: catalog::OrderFacts,
-    /// What tells the stripe of a key.
-    pub stripe_by: StripeBy,
     /// The tables that hold the rows, at the moment of the plan.
     pub leaves: Vec<catalog::Leaf>,
     alias: Ident,

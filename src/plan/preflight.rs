@@ -6,12 +6,7 @@ use super::check::PATIENCE;
 use super::{Plan, change, check, table};
 use crate::db::{Error, Session, catalog};
 use crate::job::{Diagnostic, Job, JobErrors, Part, did_you_mean};
-use crate::key::{KeyColumn, KeyType};
-use crate::sql::{self, Ident};
-use crate::stripe::{self, STRIPES_MAX, StripeBy};
-
-/// Keys that are looked at to see which of their bits change.
-const SAMPLE_ROWS: f64 = 2000.0;
+use crate::sql::Ident;
 
 /// Why a job cannot run here.
 #[derive(Debug, thiserror::Error)]
@@ -50,37 +45,13 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<P
     let alias = Ident(job.table.name.clone());
     let (order, quiet) = catalog::order(session, facts.table.relation, &columns(job), &names).await?;
     let quiet = if job.order.quiet { quiet } else { vec![] };
-    let mut plan = Plan {
-        table: facts.table,
-        key,
-        change: change(job, quiet),
-        order,
-        stripe_by: StripeBy::Hash,
-        leaves,
-        alias,
-    };
+    let plan = Plan { table: facts.table, key, change: change(job, quiet), order, leaves, alias };
     check(session, job, &plan).await?;
-    plan.stripe_by = stripe_by(session, &plan).await?;
     Ok(plan)
 }
 
 fn columns(job: &Job) -> Vec<String> {
     job.set.iter().map(|assignment| assignment.column.clone()).collect()
-}
-
-/// The bits of an integer key that a sample finds balanced, in the leaf with the most rows; a hash for every other key.
-async fn stripe_by(session: &mut Session, plan: &Plan) -> Result<StripeBy, Error> {
-    let largest = plan.leaves.iter().max_by_key(|leaf| leaf.rows_estimated);
-    let (Some(leaf), [KeyColumn { ty: KeyType::SmallInt | KeyType::Integer | KeyType::BigInt, .. }]) =
-        (largest, plan.key.as_slice())
-    else {
-        return Ok(StripeBy::Hash);
-    };
-    let percent = (SAMPLE_ROWS * 100.0 / leaf.rows_estimated.max(1) as f64).clamp(0.001, 100.0);
-    let sample = sql::sample(&plan.target(leaf.name.clone()), percent, SAMPLE_ROWS as u32);
-    let rows = session.probe(PATIENCE, &sample, &[]).await?;
-    let keys: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-    Ok(stripe::choose(&keys, STRIPES_MAX))
 }
 
 /// The name as the server reads it: quoted, so that nothing is folded twice.

@@ -9,7 +9,7 @@ use super::{Bounds, Change, Stripe, Target, update};
 use crate::stripe::Striping;
 
 /// Planning needs no stripe.
-const WHOLE: Stripe = Stripe { striping: Striping::WHOLE, number: 0 };
+const WHOLE: Stripe = Stripe { striping: Striping::WHOLE, number: 0, runs: None };
 
 /// Which text of the job a check is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

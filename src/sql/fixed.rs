@@ -40,6 +40,8 @@ pub const RANGE_INSERT: &str = include_str!("range_insert.sql");
 pub const RANGE_LOCK: &str = include_str!("range_lock.sql");
 /// `range_open_count.sql`
 pub const RANGE_OPEN_COUNT: &str = include_str!("range_open_count.sql");
+/// `range_latest.sql`
+pub const RANGE_LATEST: &str = include_str!("range_latest.sql");
 /// `range_release.sql`
 pub const RANGE_RELEASE: &str = include_str!("range_release.sql");
 /// `run_insert.sql`
@@ -82,9 +84,10 @@ pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 4] = [
+pub const SCHEMA_STEPS: [&str; 5] = [
     include_str!("schema/001_control_schema.sql"),
     include_str!("schema/002_assert_complete.sql"),
     include_str!("schema/003_stripes.sql"),
     include_str!("schema/004_done_has_cursor.sql"),
+    include_str!("schema/005_range_why.sql"),
 ];

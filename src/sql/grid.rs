@@ -15,10 +15,7 @@ use super::{Bounds, Target};
 pub fn grid(target: &Target, bounds: Bounds) -> String {
     let columns = target.columns();
     let n = columns.len();
-    let next = match bounds {
-        Bounds::Through => n + 1,
-        Bounds::AfterAndThrough => 2 * n + 1,
-    };
+    let next = bounds.parameters(n) + 1;
     let names: Vec<_> = (1..=n).map(|i| format!("k{i}")).collect();
     let select: Vec<_> = columns.iter().zip(&names).map(|(c, k)| format!("{c} AS {k}")).collect();
     let previous: Vec<_> = names.iter().map(|k| format!("grid.{k}")).collect();
@@ -51,13 +48,21 @@ pub fn count(target: &Target, bounds: Bounds) -> String {
     format!("SELECT count(*)\nFROM {}\nWHERE {}", target.source(), target.between(bounds))
 }
 
-/// About `percent` of the keys of a leaf, whole pages at a time, at most `limit`; only for a key of one integer.
+/// The first keys of `(after, through]`, at most as many as the parameter after the bounds says: `key`, if it is one integer, and
+/// the `page` its row is on.
 #[must_use]
-pub fn sample(target: &Target, percent: f64, limit: u32) -> String {
-    let columns = target.columns().join(", ");
+pub fn neighbours(target: &Target, bounds: Bounds) -> String {
+    let columns = target.columns();
+    let key = match target.key.as_slice() {
+        [one] if one.ty.is_integer() => format!("{}::bigint", columns[0]),
+        _ => "NULL::bigint".to_owned(),
+    };
     format!(
-        "SELECT {columns}::bigint\nFROM ONLY {} AS {} TABLESAMPLE SYSTEM ({percent})\nLIMIT {limit}",
-        target.table, target.alias
+        "SELECT {key} AS key, (ctid::text::point)[0]::bigint AS page\nFROM {}\nWHERE {}\nORDER BY {}\nLIMIT ${}",
+        target.source(),
+        target.between(bounds),
+        columns.join(", "),
+        bounds.parameters(columns.len()) + 1
     )
 }
 

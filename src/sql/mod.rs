@@ -12,7 +12,7 @@ mod stripe;
 mod target;
 
 pub use check::{Check, Clause, checks};
-pub use grid::{count, grid, max_key, sample};
+pub use grid::{count, grid, max_key, neighbours};
 pub use name::{Ident, Qualified};
 pub use settings::settings;
 pub use stripe::Stripe;
@@ -27,4 +27,15 @@ pub enum Bounds {
     Through,
     /// Both ends.
     AfterAndThrough,
+}
+
+impl Bounds {
+    /// How many parameters they are for a key of `columns` columns.
+    #[must_use]
+    pub fn parameters(self, columns: usize) -> usize {
+        match self {
+            Self::Through => columns,
+            Self::AfterAndThrough => 2 * columns,
+        }
+    }
 }

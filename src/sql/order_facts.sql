@@ -3,7 +3,14 @@
 SELECT coalesce((SELECT option_value::int
                  FROM pg_options_to_table(c.reloptions)
                  WHERE option_name = 'fillfactor'), 100) AS fillfactor,
-       CASE WHEN c.relpages > 0 AND c.reltuples > 0 THEN c.reltuples / c.relpages END::float8 AS rows_per_page,
+       -- All but one, which is the key's. BRIN has an entry a block range, not one a row.
+       (SELECT greatest(count(*) - 1, 0)
+        FROM pg_index AS i
+        JOIN pg_class AS x ON x.oid = i.indexrelid
+        JOIN pg_am AS m ON m.oid = x.relam
+        WHERE i.indrelid = c.oid
+        AND i.indisready
+        AND m.amname <> 'brin') AS other_indexes,
        -- An index that uses a SET column anywhere makes every update of it cold; BRIN does not count from version 16.
        (SELECT min(x.relname::text)
         FROM pg_index AS i

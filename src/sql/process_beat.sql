@@ -13,7 +13,9 @@ SELECT run.state,
        run.reason,
        run.knobs::text,
        coalesce(others.workers, 0)::bigint AS other_workers,
-       others.processes AS other_processes
+       others.processes AS other_processes,
+       -- How far the whole server's log has got: what lies between two looks drives the checkpoints.
+       (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 AS wal_bytes
 FROM pgbackfill.run
 CROSS JOIN (
     SELECT sum(workers) AS workers, count(*) AS processes

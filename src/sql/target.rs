@@ -98,9 +98,12 @@ pub fn update(target: &Target, change: &Change, bounds: Bounds, stripe: Stripe) 
     let set = change.set.iter().map(|(column, e)| format!("{column} = {}", enclosed(e)));
     let set: Vec<_> = set.chain(quiet).collect();
     let mut sql = format!("UPDATE {}\nSET {}", target.source(), set.join(",\n    "));
+    let runs = stripe.runs.map(|runs| stripe::source(runs, bounds.parameters(target.key.len()) + 1));
+    let sources: Vec<_> =
+        runs.into_iter().chain(change.lookup.iter().map(|(from, _)| from.clone())).collect();
     // Writing to a String cannot fail.
-    if let Some((from, _)) = &change.lookup {
-        let _ = write!(sql, "\nFROM {from}");
+    if !sources.is_empty() {
+        let _ = write!(sql, "\nFROM {}", sources.join(", "));
     }
     let _ = write!(sql, "\nWHERE {}", target.between(bounds));
     if let Some(condition) = stripe::condition(target, stripe) {
@@ -144,7 +147,7 @@ mod tests {
     use crate::key::KeyType;
     use crate::stripe::{StripeBy, Striping};
 
-    const WHOLE: Stripe = Stripe { striping: Striping::WHOLE, number: 0 };
+    const WHOLE: Stripe = Stripe { striping: Striping::WHOLE, number: 0, runs: None };
 
     fn orders() -> Target {
         Target {
@@ -208,9 +211,34 @@ mod tests {
     fn a_stripe_is_one_more_condition_and_a_quiet_column_one_more_assignment() {
         let change = Change { quiet: vec![Ident("customer_id".into())], ..change() };
         let striping = Striping::new(8, StripeBy::Bits { shift: 1 }).unwrap();
-        let sql = update(&orders(), &change, Bounds::AfterAndThrough, Stripe { striping, number: 3 });
+        let sql =
+            update(&orders(), &change, Bounds::AfterAndThrough, Stripe { striping, number: 3, runs: None });
         assert!(sql.contains("\n    \"customer_id\" = \"orders\".\"customer_id\"\n"), "{sql}");
         assert!(sql.contains("\nAND ((\"orders\".\"id\" >> 1) & 7) = 3\n"), "{sql}");
+    }
+
+    #[test]
+    fn a_stripe_of_runs_looks_each_of_them_up() {
+        let striping = Striping::new(8, StripeBy::Bits { shift: 3 }).unwrap();
+        let runs = striping.runs(3, 0, 1000);
+        assert!(runs.is_some());
+        insta::assert_snapshot!(
+            update(&orders(), &change(), Bounds::AfterAndThrough, Stripe { striping, number: 3, runs }),
+            @r#"
+        UPDATE ONLY "public"."orders_2024" AS "orders"
+        SET "status_v2" = (
+        upper(status) -- the new one
+        )
+        FROM generate_series($3::bigint, $4::bigint, 64) AS pgbackfill_run (pgbackfill_lo)
+        WHERE "orders"."id" <= $1
+        AND "orders"."id" > $2
+        AND "orders"."id" >= pgbackfill_lo
+        AND "orders"."id" <= pgbackfill_lo + 7
+        AND (
+        status_v2 IS NULL
+        )
+        "#
+        );
     }
 
     #[test]

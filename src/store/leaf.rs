@@ -28,6 +28,8 @@ pub struct OpenLeaf {
     pub bound: Key,
     /// Planned up to here.
     pub frontier: Option<Key>,
+    /// Rows of the whole run that are not planned yet, by the statistics; below 0 where these are too old.
+    pub rows_left: i64,
 }
 
 /// A leaf that the run knows.
@@ -87,6 +89,7 @@ pub async fn next_leaf_in_txn(session: &Session, run: RunId) -> Result<Option<Op
         table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
         bound: Key(row.get("bound")),
         frontier: row.get::<_, Option<Vec<String>>>("frontier").map(Key),
+        rows_left: row.get("rows_left"),
     }))
 }
 

@@ -15,10 +15,10 @@ pub use bad_row::{BadRow, bad_row_in_txn, bad_rows, bad_rows_count};
 pub use leaf::{
     LeafNo, OpenLeaf, StoredLeaf, add_leaf_in_txn, leaves, move_frontier_in_txn, next_leaf_in_txn,
 };
-pub use process::{Beat, Orders, Process, beat, leave, live};
+pub use process::{Beat, Orders, Process, Told, beat, leave, live};
 pub use range::{
-    Checkpoint, Claim, Counters, Fence, Hint, NewRange, Position, RangeState, add_range_in_txn, claim, fence,
-    open_work, release,
+    Checkpoint, Claim, Counters, Fence, Hint, NewRange, Ordered, Position, RangeState, add_range_in_txn,
+    claim, fence, latest_order, open_work, release,
 };
 pub use run::{
     Listed, NewRun, Past, Run, StoreError, Totals, Turn, adopt_pace_in_txn, create_in_txn, history, latest,

@@ -51,6 +51,17 @@ pub struct Orders {
     pub other_processes: u32,
 }
 
+/// What a heartbeat brings back.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// What the run asks.
+    pub orders: Orders,
+    /// Where the run stands.
+    pub totals: Totals,
+    /// All that the server has ever written to its log, in bytes.
+    pub wal_bytes: f64,
+}
+
 /// A live process.
 #[derive(Clone, Debug, Serialize)]
 pub struct Process {
@@ -78,11 +89,7 @@ pub struct Process {
 
 /// Says that the process is here and reads its orders and the counters, in a transaction whose COMMIT is not waited for: a
 /// flush twice a second would hold up the batches' WAL (measured: 9 % of their speed), and a lost beat is soon followed by another.
-pub async fn beat(
-    session: &mut Session,
-    run: RunId,
-    beat: &Beat<'_>,
-) -> Result<(Orders, Totals), StoreError> {
+pub async fn beat(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<Told, StoreError> {
     match beat_in_txn(session, run, beat).await {
         Ok(told) => {
             session.commit().await?;
@@ -96,11 +103,7 @@ pub async fn beat(
     }
 }
 
-async fn beat_in_txn(
-    session: &mut Session,
-    run: RunId,
-    beat: &Beat<'_>,
-) -> Result<(Orders, Totals), StoreError> {
+async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<Told, StoreError> {
     let version = env!("CARGO_PKG_VERSION");
     let params = [
         (&run.0 as _, Type::INT8),
@@ -116,7 +119,11 @@ async fn beat_in_txn(
     ];
     let rows = session.begin_and_query(BEATING, fixed::PROCESS_BEAT, &params).await?;
     let row = rows.first().ok_or_else(|| StoreError::Unreadable { run, what: "its row is gone".into() })?;
-    Ok((orders(run, row)?, totals(session, run).await?))
+    Ok(Told {
+        orders: orders(run, row)?,
+        totals: totals(session, run).await?,
+        wal_bytes: row.get("wal_bytes"),
+    })
 }
 
 fn orders(run: RunId, row: &Row) -> Result<Orders, StoreError> {

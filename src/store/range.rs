@@ -2,6 +2,7 @@
 //!
 //! Must not know: what a batch does to its rows.
 
+use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -76,6 +77,8 @@ pub struct NewRange<'a> {
     pub keys: &'a KeyRange,
     /// How it is striped.
     pub striping: Striping,
+    /// The reason, in words.
+    pub why: &'a str,
     /// How many keys there are.
     pub rows_planned: i64,
 }
@@ -173,6 +176,7 @@ pub async fn add_range_in_txn(
         (&new.rows_planned as _, Type::INT8),
         (&stripes as _, Type::INT4),
         (&shift as _, Type::INT4),
+        (&new.why as _, Type::TEXT),
         (&hint.worker as _, Type::TEXT),
         (&hint.for_s as _, Type::FLOAT8),
     ];
@@ -239,6 +243,27 @@ impl Checkpoint {
         let count = |column: &str| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
         Ok(Counters { rows_changed: count("rows_changed"), rows_hot: count("rows_hot") })
     }
+}
+
+/// The order that a run uses now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ordered {
+    /// Stripes of its latest range.
+    pub stripes: i32,
+    /// Why; none if an older version planned it.
+    pub why: Option<String>,
+    /// Of all rows changed so far, those that were HOT, in percent; none before the first.
+    pub hot_percent: Option<i32>,
+}
+
+/// The order of the latest range; none before the first.
+pub async fn latest_order(session: &Session, run: RunId) -> Result<Option<Ordered>, Error> {
+    let row = session.query_opt(fixed::RANGE_LATEST, &[(&run.0, Type::INT8)]).await?;
+    Ok(row.map(|row| Ordered {
+        stripes: row.get("stripes"),
+        why: row.get("why"),
+        hot_percent: row.get("hot_percent"),
+    }))
 }
 
 /// Gives a range up before its hint ends.

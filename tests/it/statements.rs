@@ -24,7 +24,7 @@ const BATCH: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
 
 /// One of eight stripes, chosen by a hash, as any key can be.
 static STRIPE: LazyLock<Stripe> =
-    LazyLock::new(|| Stripe { striping: Striping::new(8, StripeBy::Hash).unwrap(), number: 3 });
+    LazyLock::new(|| Stripe { striping: Striping::new(8, StripeBy::Hash).unwrap(), number: 3, runs: None });
 
 /// A database with the control schema, and one run of one leaf in it.
 async fn installed() -> (Database, Client) {
@@ -177,6 +177,23 @@ async fn a_batch_reads_its_rows_by_the_index_of_the_key() {
         let update = sql::update(&target, &count_up(), bound.bounds(), *STRIPE);
         assert_uses(&plan(&mut session, BATCH, &update, &bound.params(&target.key)).await, index);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_runs_of_a_stripe_are_looked_up_one_by_one() {
+    let (_db, mut session) = keyed_table().await;
+    let [Keyed { target, .. }, ..] = keyed();
+    let range = KeyRange { after: Some(Key(vec!["1000".into()])), through: Key(vec!["6000".into()]) };
+    let striping = Striping::new(8, StripeBy::Bits { shift: 3 }).unwrap();
+    let runs = striping.runs(3, 1000, 6000).unwrap();
+    let bound = Bound::of(&range);
+    let mut params = bound.params(&target.key);
+    params.extend([(&runs.first as _, Type::INT8), (&runs.last as _, Type::INT8)]);
+    let update =
+        sql::update(&target, &count_up(), bound.bounds(), Stripe { striping, number: 3, runs: Some(runs) });
+    let plan = plan(&mut session, BATCH, &update, &params).await;
+    assert_uses(&plan, "t_pkey");
+    assert!(plan.contains("Nested Loop") && plan.contains("(id >= pgbackfill_run.pgbackfill_lo)"), "{plan}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,8 @@
+-- The order that the run uses now: that of its latest range, and how many of the updates so far were HOT.
+SELECT r.stripes,
+       r.why,
+       (SELECT (100 * sum(rows_hot) / nullif(sum(rows_changed), 0))::int FROM pgbackfill.range WHERE run = $1) AS hot_percent
+FROM pgbackfill.range AS r
+WHERE r.run = $1
+ORDER BY r.number DESC
+LIMIT 1
