@@ -3,7 +3,7 @@
 # Finds PostgreSQL or gets it, and tells the command that follows where it is.
 WITH_POSTGRES := .ci/postgres.sh
 
-.PHONY: help demo test bench-engine bench-order lint setup clean
+.PHONY: help demo test bench bench-engine lint setup clean
 
 help: ## what can be made (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -17,8 +17,8 @@ test: ## all tests, on throwaway servers
 bench-engine: ## what the engine costs (ARGS=overhead, first-batch or memory for one of them)
 	@$(WITH_POSTGRES) cargo bench --locked --bench engine -- $(ARGS)
 
-bench-order: ## the striped order against one UPDATE and key order (ROWS=, REPEATS=, INDEXES=0, 1 or 3)
-	@$(WITH_POSTGRES) cargo bench --locked --bench order
+bench: ## the order against one UPDATE, a loop and key order (ROWS=, REPEATS=, ARGS=one-index for one case of eight)
+	@$(WITH_POSTGRES) cargo bench --locked --bench order -- $(ARGS)
 
 lint: ## format, lints and documentation, warnings are errors
 	cargo fmt --check

@@ -1,12 +1,11 @@
-//! What the benches stand on: a throwaway server with real settings, the table of the measurements, one run of a job.
+//! What the benches stand on: a throwaway server with real settings, and one run of a job.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use pgbackfill::db::{ConnectParams, Pool};
-use pgbackfill::engine::{self, Options, Stop, Which};
-use pgbackfill::event::Event;
+use pgbackfill::engine::{self, Events, Options, Stop, Which};
 use pgbackfill::job::{Job, JobName};
 use pgbackfill::sandbox::{Binaries, Fsync, Search, Server, SystemDirs};
 use tokio::sync::{mpsc, watch};
@@ -27,65 +26,58 @@ pub(crate) fn server() -> Anything<Server> {
     Ok(builder.setting("shared_buffers", "2GB").setting("max_wal_size", "8GB").start()?)
 }
 
-pub(crate) async fn connect(server: &Server) -> Anything<Client> {
-    let (client, connection) = tokio_postgres::connect(&server.connection_string("postgres"), NoTls).await?;
+pub(crate) async fn connect(server: &Server, database: &str) -> Anything<Client> {
+    let (client, connection) = tokio_postgres::connect(&server.connection_string(database), NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }
 
-/// The table of the design's measurements: full pages, one random secondary index.
-pub(crate) async fn orders(client: &Client, rows: i64, spread: i64) -> Anything<()> {
-    client
-        .batch_execute(&format!(
-            "DROP SCHEMA IF EXISTS pgbackfill CASCADE;
-             DROP TABLE IF EXISTS orders;
-             CREATE TABLE orders (id bigint PRIMARY KEY, customer_id bigint, status int, total numeric(12,2), note text,
-                                  created_at timestamptz, status_v2 text);
-             INSERT INTO orders SELECT i::bigint * {spread}, i::bigint * 7919 % 100000, i % 3, i % 100000 / 100.0, repeat('x', 60), now()
-             FROM generate_series(1, {rows}) AS i;
-             CREATE INDEX ON orders (customer_id)"
-        ))
-        .await?;
-    client.batch_execute("VACUUM ANALYZE orders").await?;
-    Ok(client.batch_execute("CHECKPOINT").await?)
+/// A job on `orders`.
+pub(crate) fn job(rest: &str) -> Anything<Job> {
+    Ok(Job::from_toml(JobName::new("bench")?, "bench", &format!("table = 'orders'\n{rest}"))?)
 }
 
-pub(crate) fn job(pace: &str) -> Anything<Job> {
-    let toml = format!(
-        "table = 'orders'\nset.status_v2 = \"CASE status WHEN 0 THEN 'new' WHEN 1 THEN 'paid' ELSE 'shipped' END\"\n[pace]\n{pace}"
-    );
-    Ok(Job::from_toml(JobName::new("bench")?, "bench", &toml)?)
+/// How a process is to take part, where it matters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Part {
+    pub(crate) workers: Option<NonZeroU32>,
+    pub(crate) max_rows: Option<NonZeroU64>,
 }
 
-/// Runs the job; gives the time to the first committed batch and to the end.
-pub(crate) async fn run(server: &Server, job: &Job, workers: u32) -> Anything<(Duration, Duration)> {
-    let params = ConnectParams::resolve(&server.connection_string("postgres"), &|_| None)?;
+impl Part {
+    pub(crate) fn one_worker() -> Self {
+        Self { workers: Some(NonZeroU32::MIN), max_rows: None }
+    }
+}
+
+/// Runs the job and gives the time it took; the connection is there before the clock starts.
+pub(crate) async fn backfill(
+    server: &Server,
+    database: &str,
+    job: &Job,
+    part: Part,
+    events: &Events,
+) -> Anything<Duration> {
+    let params = ConnectParams::resolve(&server.connection_string(database), &|_| None)?;
     let pool = Pool::new(&params, 3)?;
     let options = Options {
         which: Which::Current,
-        workers: NonZeroU32::new(workers),
-        max_rows: None,
+        workers: part.workers,
+        max_rows: part.max_rows,
         turns: vec![],
         host: "bench".into(),
         by: "bench".into(),
     };
-    let (sender, mut receiver) = mpsc::unbounded_channel();
     let (_keep, stop) = watch::channel(Stop::NotYet);
     drop(pool.session().await?);
     let began = Instant::now();
-    let first = tokio::spawn(async move {
-        let mut first = None;
-        while let Some(event) = receiver.recv().await {
-            if matches!(event, Event::BatchCommitted { .. }) {
-                first.get_or_insert_with(|| began.elapsed());
-            }
-        }
-        first
-    });
-    engine::run(&pool, job, &options, &sender, stop).await?;
-    let whole = began.elapsed();
-    drop(sender);
-    Ok((first.await?.ok_or("no batch was committed")?, whole))
+    engine::run(&pool, job, &options, events, stop).await?;
+    Ok(began.elapsed())
+}
+
+/// Events that nobody listens to.
+pub(crate) fn unheard() -> Events {
+    mpsc::unbounded_channel().0
 }
 
 pub(crate) fn median(values: &mut [f64]) -> f64 {
