@@ -1,5 +1,7 @@
 //! Processes and servers that are killed at any instant: every row is changed exactly once.
 
+mod others;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
