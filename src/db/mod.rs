@@ -5,9 +5,9 @@
 
 mod bound;
 pub mod catalog;
+mod dial;
 mod error;
 mod params;
-mod passfile;
 mod pool;
 mod session;
 mod sqlstate;

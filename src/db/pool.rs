@@ -4,33 +4,53 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, TimeoutType};
+use deadpool::Runtime;
+use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult, TimeoutType};
+use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::dial::Dialer;
 use super::session::Session;
 use super::{ConnectParams, Error};
+
+/// Makes connections, and keeps those that still stand.
+pub(super) struct Manager(Dialer);
+
+impl managed::Manager for Manager {
+    type Type = Client;
+    type Error = Error;
+
+    async fn create(&self) -> Result<Client, Error> {
+        // TLS makes it large, and whoever asks for a session would carry it.
+        Box::pin(self.0.dial()).await
+    }
+
+    async fn recycle(&self, client: &mut Client, _: &Metrics) -> RecycleResult<Error> {
+        if client.is_closed() { Err(RecycleError::message("the connection is closed")) } else { Ok(()) }
+    }
+}
+
+/// A connection of the pool.
+pub(super) type Pooled = Object<Manager>;
 
 /// Hands out sessions.
 #[derive(Clone)]
 pub struct Pool {
-    inner: deadpool_postgres::Pool,
-    tls: MakeRustlsConnect,
+    inner: managed::Pool<Manager>,
+    tls: Option<MakeRustlsConnect>,
     address: String,
 }
 
 impl Pool {
     /// A pool of at most `size` connections; none is made before the first is asked for.
     pub fn new(params: &ConnectParams, size: usize) -> Result<Self, Error> {
-        let tls = params.tls_connector().map_err(Error::Connection)?;
-        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(params.config().clone(), tls.clone(), config);
-        let timeout = params.connect_timeout();
-        let inner = deadpool_postgres::Pool::builder(manager)
+        let dialer = Dialer::new(params);
+        let tls = dialer.tls();
+        let inner = managed::Pool::builder(Manager(dialer))
             .max_size(size)
             .runtime(Runtime::Tokio1)
-            // A server that is in the middle of its recovery accepts the connection and then says nothing for a while.
-            .create_timeout(Some(timeout))
-            .wait_timeout(Some(timeout + Duration::from_secs(5)))
+            // Making one has limits of its own; somebody who waits may wait for that.
+            .wait_timeout(Some(params.timeout + Duration::from_secs(5)))
             .build()
             .map_err(|error| Error::Connection(error.to_string()))?;
         Ok(Self { inner, tls, address: params.address() })
@@ -40,7 +60,11 @@ impl Pool {
     pub async fn session(&self) -> Result<Session, Error> {
         match self.inner.get().await {
             Ok(client) => Ok(Session::new(client, self.tls.clone())),
-            Err(error) => Err(self.explain(error)),
+            Err(PoolError::Backend(error)) => Err(error),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => {
+                Err(Error::Connection("no connection became free in the pool".into()))
+            }
+            Err(other) => Err(Error::Connection(other.to_string())),
         }
     }
 
@@ -49,29 +73,9 @@ impl Pool {
         self.inner.resize(size);
     }
 
-    /// Host, port and database, without user or password.
+    /// Hosts, ports and database, without user or password.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
-    }
-
-    fn explain(&self, error: PoolError) -> Error {
-        let unreachable =
-            |cause: &str| Error::Unreachable { address: self.address.clone(), cause: cause.into() };
-        match error {
-            PoolError::Backend(error) => match Error::from(error) {
-                Error::Server(refused) => Error::Refused { address: self.address.clone(), refused },
-                // tokio-postgres begins with what we say ourselves.
-                Error::Connection(text) => {
-                    unreachable(text.strip_prefix("error connecting to server: ").unwrap_or(&text))
-                }
-                other => other,
-            },
-            PoolError::Timeout(TimeoutType::Wait) => {
-                Error::Connection("no connection became free in the pool".into())
-            }
-            PoolError::Timeout(_) => unreachable("no answer in time"),
-            other => Error::Connection(other.to_string()),
-        }
     }
 }

@@ -8,10 +8,11 @@
 
 use futures_util::future::join;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
-use tokio_postgres::{CancelToken, Row};
+use tokio_postgres::{CancelToken, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Error;
+use super::pool::Pooled;
 
 /// A value and the type that the statement gives it.
 pub type Param<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -45,13 +46,16 @@ impl ToSql for KeyText<'_> {
 #[derive(Clone)]
 pub struct Canceller {
     token: CancelToken,
-    tls: MakeRustlsConnect,
+    tls: Option<MakeRustlsConnect>,
 }
 
 impl Canceller {
     /// Asks the server to cancel the statement; it answers on the session itself, with SQLSTATE 57014.
     pub async fn cancel(&self) -> Result<(), Error> {
-        Ok(self.token.cancel_query(self.tls.clone()).await?)
+        match self.tls.clone() {
+            Some(tls) => Ok(self.token.cancel_query(tls).await?),
+            None => Ok(self.token.cancel_query(NoTls).await?),
+        }
     }
 }
 
@@ -63,17 +67,17 @@ enum Phase {
 
 /// A connection, and whether a transaction is open on it.
 pub struct Session {
-    client: Option<deadpool_postgres::Object>,
+    client: Option<Pooled>,
     phase: Phase,
-    tls: MakeRustlsConnect,
+    tls: Option<MakeRustlsConnect>,
 }
 
 impl Session {
-    pub(super) fn new(client: deadpool_postgres::Object, tls: MakeRustlsConnect) -> Self {
+    pub(super) fn new(client: Pooled, tls: Option<MakeRustlsConnect>) -> Self {
         Self { client: Some(client), phase: Phase::Idle, tls }
     }
 
-    fn client(&self) -> &deadpool_postgres::Object {
+    fn client(&self) -> &Pooled {
         // Only `drop` takes the client out.
         self.client.as_ref().expect("a session has its client until it is dropped")
     }
@@ -187,7 +191,7 @@ impl Drop for Session {
         let Some(client) = self.client.take() else { return };
         if self.phase == Phase::InTransaction {
             // Out of the pool and closed: nobody inherits a half-done transaction.
-            drop(deadpool_postgres::Object::take(client));
+            drop(Pooled::take(client));
         }
     }
 }

@@ -64,6 +64,8 @@ pub const RUN_TOTALS: &str = include_str!("run_totals.sql");
 pub const SCHEMA_CREATE: &str = include_str!("schema_create.sql");
 /// `server.sql`
 pub const SERVER: &str = include_str!("server.sql");
+/// `session_kind.sql`
+pub const SESSION_KIND: &str = include_str!("session_kind.sql");
 /// `table_columns.sql`
 pub const TABLE_COLUMNS: &str = include_str!("table_columns.sql");
 /// `table_find.sql`

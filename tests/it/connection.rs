@@ -131,10 +131,14 @@ async fn a_wrong_or_missing_password_is_no_database_and_is_not_repeated_to_anybo
     error: cannot connect to 127.0.0.1:PORT, database "shop": invalid configuration: password missing
     hint: give the password in PGPASSWORD or in ~/.pgpass (which is passed over unless chmod 600 hides it from others)
     "#);
-    // Others can read it, so libpq passes it over, and so do we.
+    // Others can read it, so libpq passes it over, and so do we; both say so.
     let open = pass_file(0o644);
     let passed_over = run().env("DATABASE_URL", &url).env("HOME", open.path()).run().await.expect_code(75);
-    assert_eq!(passed_over.stderr, missing.stderr);
+    let file = open.path().join(".pgpass").display().to_string();
+    let warning = format!(
+        "warning: password file {file} has mode 0644, so others can read it, and is passed over\nhint: chmod 600 {file}\n"
+    );
+    assert_eq!(passed_over.stderr, warning + &missing.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

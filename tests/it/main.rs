@@ -10,6 +10,7 @@ mod harness;
 mod house;
 mod jobs;
 mod kill;
+mod parity;
 mod partitions;
 mod rate;
 mod statements;

@@ -9,10 +9,12 @@ mod job;
 pub(crate) mod oracle;
 mod pgbackfill;
 mod server;
+mod skip;
 
 pub(crate) use calm::{calm, storm};
 pub(crate) use database::{Database, database, database_on};
 pub(crate) use dice::Dice;
 pub(crate) use job::{JobFile, counted_table};
 pub(crate) use pgbackfill::{Finished, Pgbackfill, Running};
-pub(crate) use server::{own_server, shared_server};
+pub(crate) use server::{own_server, psql, shared_server};
+pub(crate) use skip::skipped;
