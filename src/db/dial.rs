@@ -14,9 +14,16 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::cancel::{Canceller, Way};
 use super::params::{Host, Place, Sequence, SslMode, Wanted};
 use super::{ConnectParams, Error, tls};
 use crate::sql::fixed;
+
+/// A connection, and how to stop what it runs.
+pub(super) struct Link {
+    pub(super) client: Client,
+    pub(super) canceller: Canceller,
+}
 
 /// Knows the way to the database.
 pub(super) struct Dialer {
@@ -46,13 +53,8 @@ impl Dialer {
         Self { params: params.clone(), tls: tls::connector(&params.tls) }
     }
 
-    /// For the request to cancel a statement, which is a connection of its own.
-    pub(super) fn tls(&self) -> Option<MakeRustlsConnect> {
-        self.tls.as_ref().ok().cloned()
-    }
-
     /// A connection to the first server that will do.
-    pub(super) async fn dial(&self) -> Result<Client, Error> {
+    pub(super) async fn dial(&self) -> Result<Link, Error> {
         match self.params.wanted {
             Wanted::PreferStandby => match self.round(Wanted::Standby).await {
                 Err(Miss::Next(_)) => self.round(Wanted::Any).await,
@@ -66,7 +68,7 @@ impl Dialer {
         })
     }
 
-    async fn round(&self, wanted: Wanted) -> Result<Client, Miss> {
+    async fn round(&self, wanted: Wanted) -> Result<Link, Miss> {
         let mut causes: Vec<String> = Vec::new();
         for place in self.in_sequence(&self.params.places) {
             match self.dial_place(place, wanted).await {
@@ -88,7 +90,7 @@ impl Dialer {
         all
     }
 
-    async fn dial_place(&self, place: &Place, wanted: Wanted) -> Result<Client, Miss> {
+    async fn dial_place(&self, place: &Place, wanted: Wanted) -> Result<Link, Miss> {
         let addresses = match &place.host {
             Host::Socket(_) => vec![None],
             Host::Address(address, _) => vec![Some(*address)],
@@ -119,7 +121,7 @@ impl Dialer {
         place: &Place,
         address: Option<IpAddr>,
         wanted: Wanted,
-    ) -> Result<Client, Miss> {
+    ) -> Result<Link, Miss> {
         let (first, second) = match (&place.host, self.params.tls.mode) {
             (Host::Socket(_), _) | (_, SslMode::Disable) => (Wire::Plain, None),
             (_, SslMode::Allow) => (Wire::Plain, Some(Wire::Tls)),
@@ -127,26 +129,32 @@ impl Dialer {
             _ => (Wire::Tls, None),
         };
         let refused = match self.open(place, address, first).await {
-            Ok(client) => return self.accept(client, wanted).await,
+            Ok(link) => return self.accept(link, wanted).await,
             Err(error) => error,
         };
         let Some(second) = second.filter(|_| may_do_otherwise(&refused)) else {
             return Err(self.miss(refused));
         };
         match self.open(place, address, second).await {
-            Ok(client) => self.accept(client, wanted).await,
+            Ok(link) => self.accept(link, wanted).await,
             // Of two refusals the first is the one that was meant.
             Err(_) => Err(self.miss(refused)),
         }
     }
 
-    async fn open(&self, place: &Place, address: Option<IpAddr>, wire: Wire) -> Result<Client, Error> {
+    async fn open(&self, place: &Place, address: Option<IpAddr>, wire: Wire) -> Result<Link, Error> {
         let config = self.config(place, address, wire)?;
-        match (&self.tls, wire) {
-            (Ok(tls), _) => connect(&config, tls.clone()).await,
-            (Err(_), Wire::Plain) => connect(&config, NoTls).await,
-            (Err(why), _) => Err(Error::Connection(format!("error performing TLS handshake: {why}"))),
-        }
+        let client = match (&self.tls, wire) {
+            (Ok(tls), _) => connect(&config, tls.clone()).await?,
+            (Err(_), Wire::Plain) => connect(&config, NoTls).await?,
+            (Err(why), _) => return Err(Error::Connection(format!("error performing TLS handshake: {why}"))),
+        };
+        let way = match (&self.tls, wire, address) {
+            (Ok(tls), Wire::Tls, ..) => Way::Tls(tls.clone()),
+            (.., Some(address)) => Way::Plain((address, place.port).into()),
+            (.., None) => Way::Socket(place.to_string().into()),
+        };
+        Ok(Link { canceller: Canceller { token: client.cancel_token(), way }, client })
     }
 
     fn config(&self, place: &Place, address: Option<IpAddr>, wire: Wire) -> Result<Config, Error> {
@@ -175,16 +183,19 @@ impl Dialer {
     }
 
     /// Looks whether the server is of the kind that is wanted.
-    async fn accept(&self, client: Client, wanted: Wanted) -> Result<Client, Miss> {
+    async fn accept(&self, link: Link, wanted: Wanted) -> Result<Link, Miss> {
         if wanted == Wanted::Any {
-            return Ok(client);
+            return Ok(link);
         }
-        let row =
-            client.query_typed(fixed::SESSION_KIND, &[]).await.map_err(|error| self.miss(error.into()))?;
+        let row = link
+            .client
+            .query_typed(fixed::SESSION_KIND, &[])
+            .await
+            .map_err(|error| self.miss(error.into()))?;
         let (standby, read_only) =
             row.first().map(|row| (row.get("standby"), row.get("read_only"))).unwrap_or_default();
         match unwanted(wanted, standby, read_only) {
-            None => Ok(client),
+            None => Ok(link),
             Some(why) => Err(Miss::Next(why.into())),
         }
     }

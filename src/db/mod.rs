@@ -4,6 +4,7 @@
 //! Must not know: jobs, runs, ranges.
 
 mod bound;
+mod cancel;
 pub mod catalog;
 mod dial;
 mod error;
@@ -14,8 +15,9 @@ mod sqlstate;
 mod tls;
 
 pub use bound::{Bound, column_type};
+pub use cancel::Canceller;
 pub use error::{Error, ServerError};
 pub use params::{ConnectParams, Lookup, ParamsError};
 pub use pool::Pool;
-pub use session::{Canceller, KeyText, Param, Session};
+pub use session::{KeyText, Param, Session};
 pub use sqlstate::{NextAct, next_act};

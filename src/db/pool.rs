@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult, TimeoutType};
-use tokio_postgres::Client;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::dial::Dialer;
+use super::dial::{Dialer, Link};
 use super::session::Session;
 use super::{ConnectParams, Error};
 
@@ -17,16 +15,16 @@ use super::{ConnectParams, Error};
 pub(super) struct Manager(Dialer);
 
 impl managed::Manager for Manager {
-    type Type = Client;
+    type Type = Link;
     type Error = Error;
 
-    async fn create(&self) -> Result<Client, Error> {
+    async fn create(&self) -> Result<Link, Error> {
         // TLS makes it large, and whoever asks for a session would carry it.
         Box::pin(self.0.dial()).await
     }
 
-    async fn recycle(&self, client: &mut Client, _: &Metrics) -> RecycleResult<Error> {
-        if client.is_closed() { Err(RecycleError::message("the connection is closed")) } else { Ok(()) }
+    async fn recycle(&self, link: &mut Link, _: &Metrics) -> RecycleResult<Error> {
+        if link.client.is_closed() { Err(RecycleError::message("the connection is closed")) } else { Ok(()) }
     }
 }
 
@@ -37,29 +35,26 @@ pub(super) type Pooled = Object<Manager>;
 #[derive(Clone)]
 pub struct Pool {
     inner: managed::Pool<Manager>,
-    tls: Option<MakeRustlsConnect>,
     address: String,
 }
 
 impl Pool {
     /// A pool of at most `size` connections; none is made before the first is asked for.
     pub fn new(params: &ConnectParams, size: usize) -> Result<Self, Error> {
-        let dialer = Dialer::new(params);
-        let tls = dialer.tls();
-        let inner = managed::Pool::builder(Manager(dialer))
+        let inner = managed::Pool::builder(Manager(Dialer::new(params)))
             .max_size(size)
             .runtime(Runtime::Tokio1)
             // Making one has limits of its own; somebody who waits may wait for that.
             .wait_timeout(Some(params.timeout + Duration::from_secs(5)))
             .build()
             .map_err(|error| Error::Connection(error.to_string()))?;
-        Ok(Self { inner, tls, address: params.address() })
+        Ok(Self { inner, address: params.address() })
     }
 
     /// A connection of one's own until it is dropped.
     pub async fn session(&self) -> Result<Session, Error> {
         match self.inner.get().await {
-            Ok(client) => Ok(Session::new(client, self.tls.clone())),
+            Ok(link) => Ok(Session::new(link)),
             Err(PoolError::Backend(error)) => Err(error),
             Err(PoolError::Timeout(TimeoutType::Wait)) => {
                 Err(Error::Connection("no connection became free in the pool".into()))

@@ -8,11 +8,10 @@
 
 use futures_util::future::join;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
-use tokio_postgres::{CancelToken, NoTls, Row};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, Row};
 
-use super::Error;
 use super::pool::Pooled;
+use super::{Canceller, Error};
 
 /// A value and the type that the statement gives it.
 pub type Param<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -42,23 +41,6 @@ impl ToSql for KeyText<'_> {
     tokio_postgres::types::to_sql_checked!();
 }
 
-/// Stops the statement that a session is running.
-#[derive(Clone)]
-pub struct Canceller {
-    token: CancelToken,
-    tls: Option<MakeRustlsConnect>,
-}
-
-impl Canceller {
-    /// Asks the server to cancel the statement; it answers on the session itself, with SQLSTATE 57014.
-    pub async fn cancel(&self) -> Result<(), Error> {
-        match self.tls.clone() {
-            Some(tls) => Ok(self.token.cancel_query(tls).await?),
-            None => Ok(self.token.cancel_query(NoTls).await?),
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
@@ -67,25 +49,28 @@ enum Phase {
 
 /// A connection, and whether a transaction is open on it.
 pub struct Session {
-    client: Option<Pooled>,
+    link: Option<Pooled>,
     phase: Phase,
-    tls: Option<MakeRustlsConnect>,
 }
 
 impl Session {
-    pub(super) fn new(client: Pooled, tls: Option<MakeRustlsConnect>) -> Self {
-        Self { client: Some(client), phase: Phase::Idle, tls }
+    pub(super) fn new(link: Pooled) -> Self {
+        Self { link: Some(link), phase: Phase::Idle }
     }
 
-    fn client(&self) -> &Pooled {
-        // Only `drop` takes the client out.
-        self.client.as_ref().expect("a session has its client until it is dropped")
+    fn link(&self) -> &Pooled {
+        // Only `drop` takes the link out.
+        self.link.as_ref().expect("a session has its link until it is dropped")
+    }
+
+    fn client(&self) -> &Client {
+        &self.link().client
     }
 
     /// A handle that can cancel this session's statement from elsewhere.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller { token: self.client().cancel_token(), tls: self.tls.clone() }
+        self.link().canceller.clone()
     }
 
     /// True while the connection stands and no transaction is open on it.
@@ -188,10 +173,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Some(client) = self.client.take() else { return };
+        let Some(link) = self.link.take() else { return };
         if self.phase == Phase::InTransaction {
             // Out of the pool and closed: nobody inherits a half-done transaction.
-            drop(Pooled::take(client));
+            drop(Pooled::take(link));
         }
     }
 }
