@@ -12,6 +12,7 @@ mod jobs;
 mod kill;
 mod parity;
 mod partitions;
+mod pgbouncer;
 mod rate;
 mod statements;
 mod striped;
