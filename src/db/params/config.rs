@@ -16,6 +16,9 @@ use super::{Lookup, ParamsError, home};
 /// Where packagers have put the server's socket; a path is `localhost` to a password file if it is one of these.
 const SOCKET_DIRS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
+/// What `pg_stat_activity` shows of whoever gives no name.
+pub(super) const NAME: &str = "pgbackfill";
+
 /// How a server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::db) enum Host {
@@ -154,7 +157,7 @@ pub(super) fn common(words: &Words) -> Result<Config, ParamsError> {
     config.user(user).dbname(database);
     let given = |name| words.get(name).filter(|value: &&String| !value.is_empty());
     let application = given("application_name").or_else(|| given("fallback_application_name"));
-    application.map(|name| config.application_name(name));
+    config.application_name(application.map_or(NAME, String::as_str));
     given("options").map(|value| config.options(value));
     if let Some(value) = words.get("channel_binding") {
         config.channel_binding(match value.as_str() {

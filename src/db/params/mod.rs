@@ -125,7 +125,7 @@ impl ConnectParams {
 
     /// What `pg_stat_activity` shows, unless the parameters say it.
     pub fn application_name(&mut self, name: &str) {
-        if self.common.get_application_name().is_none() {
+        if self.common.get_application_name() == Some(config::NAME) {
             self.common.application_name(name);
         }
     }

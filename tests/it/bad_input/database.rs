@@ -49,7 +49,7 @@ async fn a_connection_string_that_nobody_can_read_is_a_matter_of_usage() {
     let dir = job_dir(GOOD);
     let said = |url: &'static str| Pgbackfill::new(["run", "job.toml", "--database", url]).in_dir(&dir).run();
     insta::assert_snapshot!(said("postgres:/shop").await.expect_code(2).stderr, @r#"
-    error: connection string cannot be read: "postgres:/shop" has no value
+    error: connection string cannot be read: it begins neither with postgresql:// nor with a parameter's name
     hint: write postgresql://user@host:5432/database or host=… dbname=…
     "#);
     insta::assert_snapshot!(said("host=h hots=x").await.expect_code(2).stderr, @r#"
@@ -58,7 +58,7 @@ async fn a_connection_string_that_nobody_can_read_is_a_matter_of_usage() {
     "#);
     insta::assert_snapshot!(said("host=h port=many").await.expect_code(2).stderr, @r#"
     error: connection parameter port cannot be "many"
-    hint: it takes a whole number
+    hint: it takes a number from 1 to 65535
     "#);
 }
 
