@@ -8,6 +8,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::lookup_host;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::{SslMode as Offer, SslNegotiation};
 use tokio_postgres::tls::MakeTlsConnect;
@@ -23,6 +24,14 @@ use crate::sql::fixed;
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) canceller: Canceller,
+    driver: AbortHandle,
+}
+
+impl Link {
+    /// Closes the connection at once, whatever is under way on it.
+    pub(super) fn hang_up(self) {
+        self.driver.abort();
+    }
 }
 
 /// Knows the way to the database.
@@ -144,7 +153,7 @@ impl Dialer {
 
     async fn open(&self, place: &Place, address: Option<IpAddr>, wire: Wire) -> Result<Link, Error> {
         let config = self.config(place, address, wire)?;
-        let client = match (&self.tls, wire) {
+        let (client, driver) = match (&self.tls, wire) {
             (Ok(tls), _) => connect(&config, tls.clone()).await?,
             (Err(_), Wire::Plain) => connect(&config, NoTls).await?,
             (Err(why), _) => return Err(Error::Connection(format!("error performing TLS handshake: {why}"))),
@@ -154,7 +163,7 @@ impl Dialer {
             (.., Some(address)) => Way::Plain((address, place.port).into()),
             (.., None) => Way::Socket(place.to_string().into()),
         };
-        Ok(Link { canceller: Canceller { token: client.cancel_token(), way }, client })
+        Ok(Link { canceller: Canceller { token: client.cancel_token(), way }, client, driver })
     }
 
     fn config(&self, place: &Place, address: Option<IpAddr>, wire: Wire) -> Result<Config, Error> {
@@ -249,18 +258,18 @@ fn unwanted(wanted: Wanted, standby: bool, read_only: bool) -> Option<&'static s
     }
 }
 
-async fn connect<T>(config: &Config, tls: T) -> Result<Client, Error>
+async fn connect<T>(config: &Config, tls: T) -> Result<(Client, AbortHandle), Error>
 where
     T: MakeTlsConnect<Socket>,
     T::Stream: Send + 'static,
 {
     let (client, connection) = config.connect(tls).await?;
-    tokio::spawn(async move {
+    let driver = tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection ended");
         }
     });
-    Ok(client)
+    Ok((client, driver.abort_handle()))
 }
 
 #[cfg(test)]

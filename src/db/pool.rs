@@ -8,7 +8,7 @@ use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult, TimeoutType};
 
 use super::dial::{Dialer, Link};
-use super::session::Session;
+use super::session::{Lost, Session, has_lost};
 use super::{ConnectParams, Error};
 
 /// Makes connections, and keeps those that still stand.
@@ -36,6 +36,7 @@ pub(super) type Pooled = Object<Manager>;
 pub struct Pool {
     inner: managed::Pool<Manager>,
     address: String,
+    lost: Lost,
 }
 
 impl Pool {
@@ -48,13 +49,27 @@ impl Pool {
             .wait_timeout(Some(params.timeout + Duration::from_secs(5)))
             .build()
             .map_err(|error| Error::Connection(error.to_string()))?;
-        Ok(Self { inner, address: params.address() })
+        Ok(Self { inner, address: params.address(), lost: Lost::default() })
     }
 
     /// A connection of one's own until it is dropped.
     pub async fn session(&self) -> Result<Session, Error> {
+        let session = self.take().await?;
+        session.end_lost().await?;
+        Ok(session)
+    }
+
+    /// Ends the transactions that lost answers have left open, as far as the server can be reached; every new session does that, too.
+    pub async fn end_lost(&self) {
+        if has_lost(&self.lost) {
+            // Who cannot be reached cannot be told.
+            let _ = self.session().await;
+        }
+    }
+
+    async fn take(&self) -> Result<Session, Error> {
         match self.inner.get().await {
-            Ok(link) => Ok(Session::new(link)),
+            Ok(link) => Ok(Session::new(link, self.lost.clone())),
             Err(PoolError::Backend(error)) => Err(error),
             Err(PoolError::Timeout(TimeoutType::Wait)) => {
                 Err(Error::Connection("no connection became free in the pool".into()))

@@ -4,14 +4,27 @@
 //! mode can serve it; settings are `SET LOCAL` only. A session that is dropped inside a transaction closes its connection,
 //! so that the server rolls back.
 //!
+//! Every answer has a deadline on this side, too. The server's timeouts say nothing if their message does not arrive, and where
+//! something between us still acknowledges our packets, the kernel has no reason to give up either.
+//!
 //! Must not know: what the statements mean.
 
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
 use futures_util::future::join;
+use tokio::time::timeout;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
 use super::pool::Pooled;
 use super::{Canceller, Error};
+use crate::sql::fixed;
+
+/// Longer than any `statement_timeout` of ours, except where [`Session::answers_within`] knows it better.
+const ANSWER_MAX: Duration = Duration::from_secs(75);
 
 /// A value and the type that the statement gives it.
 pub type Param<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -41,6 +54,36 @@ impl ToSql for KeyText<'_> {
     tokio_postgres::types::to_sql_checked!();
 }
 
+/// One transaction on the server, told from all others.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    backend: i32,
+    began: String,
+}
+
+impl Mark {
+    fn read(told: &[SimpleQueryMessage]) -> Option<Self> {
+        let row = told.iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        })?;
+        Some(Self { backend: row.get(0)?.parse().ok()?, began: row.get(1)?.to_owned() })
+    }
+}
+
+/// Transactions that a lost answer has left open, perhaps. A server that got half of a statement waits for the rest as long as
+/// the connection stands on its side, whatever its timeouts, and keeps the range locked.
+pub(super) type Lost = Arc<Mutex<Vec<Mark>>>;
+
+pub(super) fn has_lost(lost: &Lost) -> bool {
+    !lock(lost).is_empty()
+}
+
+/// What these locks guard is valid at every moment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
@@ -51,11 +94,24 @@ enum Phase {
 pub struct Session {
     link: Option<Pooled>,
     phase: Phase,
+    answer_max: Duration,
+    /// An answer did not come in time.
+    deaf: AtomicBool,
+    /// The open transaction.
+    mark: Mutex<Option<Mark>>,
+    lost: Lost,
 }
 
 impl Session {
-    pub(super) fn new(link: Pooled) -> Self {
-        Self { link: Some(link), phase: Phase::Idle }
+    pub(super) fn new(link: Pooled, lost: Lost) -> Self {
+        Self {
+            link: Some(link),
+            phase: Phase::Idle,
+            answer_max: ANSWER_MAX,
+            deaf: AtomicBool::new(false),
+            mark: Mutex::default(),
+            lost,
+        }
     }
 
     fn link(&self) -> &Pooled {
@@ -76,12 +132,53 @@ impl Session {
     /// True while the connection stands and no transaction is open on it.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.phase == Phase::Idle && !self.client().is_closed()
+        self.phase == Phase::Idle && !self.client().is_closed() && !self.is_deaf()
+    }
+
+    fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
+    }
+
+    /// How long the transaction that begins now will wait for each answer: its `statement_timeout` and the way there and back. An
+    /// answer that does not come is a lost connection; what became of the statement, a COMMIT even, is then not known.
+    pub fn answers_within(&mut self, time: Duration) {
+        self.answer_max = time;
+    }
+
+    /// The answer, or that there is none. After one that did not come, nothing is waited for any more.
+    async fn answered<T>(
+        &self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Error> {
+        let limit = if self.is_deaf() { Duration::ZERO } else { self.answer_max };
+        if let Ok(answer) = timeout(limit, answer).await {
+            return Ok(answer?);
+        }
+        self.deaf.store(true, Ordering::Relaxed);
+        Err(Error::Connection(format!("no answer within {:?}", self.answer_max)))
+    }
+
+    /// The transaction is over.
+    fn ended(&mut self) {
+        self.phase = Phase::Idle;
+        self.answer_max = ANSWER_MAX;
+        *lock(&self.mark) = None;
+    }
+
+    /// Ends what lost answers have left open.
+    pub(super) async fn end_lost(&self) -> Result<(), Error> {
+        loop {
+            let Some(mark) = lock(&self.lost).last().cloned() else { return Ok(()) };
+            let params: [Param<'_>; 2] = [(&mark.backend, Type::INT4), (&mark.began, Type::TEXT)];
+            let ended = self.query(fixed::TRANSACTION_END, &params).await?.len();
+            tracing::info!(backend = mark.backend, ended, "looked for a transaction whose answer was lost");
+            lock(&self.lost).retain(|other| (other.backend, &other.began) != (mark.backend, &mark.began));
+        }
     }
 
     /// All rows of one statement.
     pub async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Error> {
-        Ok(self.client().query_typed(sql, params).await?)
+        self.answered(self.client().query_typed(sql, params)).await
     }
 
     /// The first row, if there is one.
@@ -96,18 +193,25 @@ impl Session {
 
     /// Rows affected by one statement.
     pub async fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64, Error> {
-        Ok(self.client().execute_typed(sql, params).await?)
+        self.answered(self.client().execute_typed(sql, params)).await
     }
 
     /// Several statements without parameters, in one round trip.
     pub async fn batch(&self, sql: &str) -> Result<(), Error> {
-        Ok(self.client().batch_execute(sql).await?)
+        self.answered(self.client().batch_execute(sql)).await
     }
 
     /// BEGIN with its settings (`SET LOCAL …; …`).
     pub async fn begin(&mut self, settings: &str) -> Result<(), Error> {
         self.phase = Phase::InTransaction;
-        self.batch(&format!("BEGIN; {settings}")).await
+        self.open(settings).await
+    }
+
+    async fn open(&self, settings: &str) -> Result<(), Error> {
+        let begin = format!("BEGIN; {settings}; {}", fixed::TRANSACTION_MARK);
+        let told = self.answered(self.client().simple_query(&begin)).await?;
+        *lock(&self.mark) = Mark::read(&told);
+        Ok(())
     }
 
     /// BEGIN with its settings and the first query, in one round trip.
@@ -118,9 +222,8 @@ impl Session {
         params: &[Param<'_>],
     ) -> Result<Vec<Row>, Error> {
         self.phase = Phase::InTransaction;
-        let begin = format!("BEGIN; {settings}");
         // Polled in this order, so sent in this order.
-        let (opened, rows) = join(self.batch(&begin), self.query(sql, params)).await;
+        let (opened, rows) = join(self.open(settings), self.query(sql, params)).await;
         opened?;
         rows
     }
@@ -142,7 +245,7 @@ impl Session {
     /// COMMIT, awaited to its end.
     pub async fn commit(&mut self) -> Result<(), Error> {
         self.batch("COMMIT").await?;
-        self.phase = Phase::Idle;
+        self.ended();
         Ok(())
     }
 
@@ -154,7 +257,7 @@ impl Session {
         let (rows, committed) = join(self.query(sql, params), self.batch("COMMIT")).await;
         let mut rows = rows?;
         committed?;
-        self.phase = Phase::Idle;
+        self.ended();
         match (rows.pop(), rows.len()) {
             (Some(row), 0) => Ok(row),
             (_, others) => {
@@ -166,7 +269,7 @@ impl Session {
     /// ROLLBACK.
     pub async fn rollback(&mut self) -> Result<(), Error> {
         self.batch("ROLLBACK").await?;
-        self.phase = Phase::Idle;
+        self.ended();
         Ok(())
     }
 }
@@ -174,7 +277,11 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let Some(link) = self.link.take() else { return };
-        if self.phase == Phase::InTransaction {
+        if self.is_deaf() {
+            lock(&self.lost).extend(lock(&self.mark).take());
+            // The driver would wait for its answers before it hangs up.
+            Pooled::take(link).hang_up();
+        } else if self.phase == Phase::InTransaction {
             // Out of the pool and closed: nobody inherits a half-done transaction.
             drop(Pooled::take(link));
         }

@@ -74,6 +74,10 @@ pub const TABLE_FIND: &str = include_str!("table_find.sql");
 pub const TABLE_KEYS: &str = include_str!("table_keys.sql");
 /// `table_names.sql`
 pub const TABLE_NAMES: &str = include_str!("table_names.sql");
+/// `transaction_end.sql`
+pub const TRANSACTION_END: &str = include_str!("transaction_end.sql");
+/// `transaction_mark.sql`
+pub const TRANSACTION_MARK: &str = include_str!("transaction_mark.sql");
 /// `version_add.sql`
 pub const VERSION_ADD: &str = include_str!("version_add.sql");
 /// `version_found.sql`

@@ -6,6 +6,7 @@ mod connection;
 mod control;
 mod demo;
 mod engine;
+mod fault;
 mod harness;
 mod house;
 mod jobs;

@@ -92,7 +92,12 @@ impl Database {
         &self.url
     }
 
-    /// The same for another role, which is to be made first.
+    /// The server's own, whatever stands before it: for tests that quote what it says of itself.
+    pub(crate) fn direct_url(&self) -> &str {
+        &self.direct_url
+    }
+
+    /// The same as `url` for another role, which is to be made first.
     pub(crate) fn url_of(&self, role: &str) -> String {
         self.url.replacen("//postgres@", &format!("//{role}@"), 1)
     }

@@ -26,6 +26,13 @@ pub(crate) fn own_server(fsync: Fsync) -> Server {
     builder().fsync(fsync).start().unwrap()
 }
 
+/// The same for that many connections, none of which has to outlive a crash, and nobody else at the tables: autovacuum's locks
+/// would look like ours.
+pub(crate) fn own_server_for(connections: u32) -> Server {
+    let server = builder().fsync(Fsync::Off).setting("autovacuum", "off");
+    server.setting("max_connections", connections.to_string()).start().unwrap()
+}
+
 fn builder() -> Builder {
     Server::builder(binaries()).within(env::temp_dir())
 }
