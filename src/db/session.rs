@@ -170,8 +170,18 @@ impl Session {
         loop {
             let Some(mark) = lock(&self.lost).last().cloned() else { return Ok(()) };
             let params: [Param<'_>; 2] = [(&mark.backend, Type::INT4), (&mark.began, Type::TEXT)];
-            let ended = self.query(fixed::TRANSACTION_END, &params).await?.len();
-            tracing::info!(backend = mark.backend, ended, "looked for a transaction whose answer was lost");
+            match self.query(fixed::TRANSACTION_END, &params).await {
+                Ok(ended) => tracing::info!(
+                    backend = mark.backend,
+                    ended = ended.len(),
+                    "looked for a lost transaction"
+                ),
+                // A server that does not let us will not let us later; then the transaction ends when the server notices.
+                Err(error) if error.server().is_some() => {
+                    tracing::warn!(%error, "a lost transaction cannot be ended");
+                }
+                Err(error) => return Err(error),
+            }
             lock(&self.lost).retain(|other| (other.backend, &other.began) != (mark.backend, &mark.began));
         }
     }

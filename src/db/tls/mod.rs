@@ -72,7 +72,7 @@ fn check_key_file(key: &Path) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "private key file {} has mode {mode:04o}, so others can read it\nhint: chmod 600 {0}",
+        "private key file {} has mode {mode:04o}, so others can read it; it needs chmod 600",
         key.display()
     ))
 }
