@@ -177,6 +177,30 @@ async fn nobody_gets_to_see_the_password() {
     assert!(!log.contains(SECRET), "{log}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn with_too_few_connections_fewer_workers_go_on() {
+    let db = database().await;
+    let role = format!("limited_{}", db.name);
+    // One for the heartbeat, and two for five workers.
+    let sql = format!(
+        "CREATE ROLE {role} LOGIN CONNECTION LIMIT 3;
+         GRANT CREATE ON DATABASE {} TO {role};
+         CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
+         ALTER TABLE t OWNER TO {role};
+         INSERT INTO t SELECT generate_series(1, 20000)",
+        db.name
+    );
+    db.client().await.batch_execute(&sql).await.unwrap();
+    let run = run().args(["--workers", "5", "--output", "json", "--max-rows-per-second", "20000"]);
+    let url = db.direct_url().replacen("//postgres@", &format!("//{role}@"), 1);
+    let ran = run.env("DATABASE_URL", url).run().await.expect_code(0);
+    assert_eq!(ran.summary()["rows_changed_here"], 20_000);
+    let notices = ran.events("notice");
+    let said = |words: &str| notices.iter().any(|notice| notice["message"].as_str().unwrap().contains(words));
+    assert!(said("[SQLSTATE 53300]") && said("workers of this process from now on: 2"), "{notices:?}");
+    assert!(ran.events("retrying").is_empty(), "somebody tried again and again");
+}
+
 /// What everybody on this host can see of everybody's processes.
 async fn processes() -> String {
     if !Path::new("/proc/self/cmdline").exists() {
