@@ -2,8 +2,10 @@
 
 # Finds PostgreSQL or gets it, and tells the command that follows where it is.
 WITH_POSTGRES := .ci/postgres.sh
+# The same for PgBouncer, without which a few tests are skipped.
+WITH_PGBOUNCER := .ci/pgbouncer.sh
 
-.PHONY: help demo test bench bench-engine lint setup clean
+.PHONY: help demo test test-pgbouncer torture bench bench-engine lint setup clean
 
 help: ## what can be made (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -12,7 +14,13 @@ demo: ## kill a backfill half way and watch it finish, on a throwaway server
 	@$(WITH_POSTGRES) cargo run --locked --release -- demo $(ARGS)
 
 test: ## all tests, on throwaway servers
-	@$(WITH_POSTGRES) cargo test --locked
+	@$(WITH_POSTGRES) $(WITH_PGBOUNCER) cargo test --locked
+
+test-pgbouncer: ## the tests with a server, all of them through PgBouncer in transaction mode
+	@PGBACKFILL_TEST_THROUGH=pgbouncer $(WITH_POSTGRES) $(WITH_PGBOUNCER) cargo test --locked --test it $(ARGS)
+
+torture: ## every fault at every message between engine and server, for DURATION seconds (600) and at least once
+	@PGBACKFILL_TORTURE_SECONDS=$(or $(DURATION),600) $(WITH_POSTGRES) cargo test --locked --test it -- --nocapture fault::
 
 bench-engine: ## what the engine costs (ARGS=overhead, first-batch or memory for one of them)
 	@$(WITH_POSTGRES) cargo bench --locked --bench engine -- $(ARGS)

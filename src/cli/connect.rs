@@ -21,6 +21,9 @@ pub(crate) fn params(globals: &Globals, application: &str) -> Result<ConnectPara
             "warning: a password on the command line can be seen by everybody on this host\nhint: use PGPASSWORD or ~/.pgpass",
         );
     }
+    if let Some(warning) = params.warning() {
+        out::aside(&format!("warning: {warning}"));
+    }
     params.application_name(application);
     Ok(params)
 }

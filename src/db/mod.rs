@@ -4,18 +4,20 @@
 //! Must not know: jobs, runs, ranges.
 
 mod bound;
+mod cancel;
 pub mod catalog;
+mod dial;
 mod error;
 mod params;
-mod passfile;
 mod pool;
 mod session;
 mod sqlstate;
 mod tls;
 
 pub use bound::{Bound, column_type};
+pub use cancel::Canceller;
 pub use error::{Error, ServerError};
 pub use params::{ConnectParams, Lookup, ParamsError};
 pub use pool::Pool;
-pub use session::{Canceller, KeyText, Param, Session};
+pub use session::{KeyText, Param, Session};
 pub use sqlstate::{NextAct, next_act};

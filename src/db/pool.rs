@@ -4,43 +4,77 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, TimeoutType};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use deadpool::Runtime;
+use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult, TimeoutType};
 
-use super::session::Session;
+use super::dial::{Dialer, Link};
+use super::session::{Lost, Session, has_lost};
 use super::{ConnectParams, Error};
+
+/// Makes connections, and keeps those that still stand.
+pub(super) struct Manager(Dialer);
+
+impl managed::Manager for Manager {
+    type Type = Link;
+    type Error = Error;
+
+    async fn create(&self) -> Result<Link, Error> {
+        // TLS makes it large, and whoever asks for a session would carry it.
+        Box::pin(self.0.dial()).await
+    }
+
+    async fn recycle(&self, link: &mut Link, _: &Metrics) -> RecycleResult<Error> {
+        if link.client.is_closed() { Err(RecycleError::message("the connection is closed")) } else { Ok(()) }
+    }
+}
+
+/// A connection of the pool.
+pub(super) type Pooled = Object<Manager>;
 
 /// Hands out sessions.
 #[derive(Clone)]
 pub struct Pool {
-    inner: deadpool_postgres::Pool,
-    tls: MakeRustlsConnect,
+    inner: managed::Pool<Manager>,
     address: String,
+    lost: Lost,
 }
 
 impl Pool {
     /// A pool of at most `size` connections; none is made before the first is asked for.
     pub fn new(params: &ConnectParams, size: usize) -> Result<Self, Error> {
-        let tls = params.tls_connector().map_err(Error::Connection)?;
-        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(params.config().clone(), tls.clone(), config);
-        let timeout = params.connect_timeout();
-        let inner = deadpool_postgres::Pool::builder(manager)
+        let inner = managed::Pool::builder(Manager(Dialer::new(params)))
             .max_size(size)
             .runtime(Runtime::Tokio1)
-            // A server that is in the middle of its recovery accepts the connection and then says nothing for a while.
-            .create_timeout(Some(timeout))
-            .wait_timeout(Some(timeout + Duration::from_secs(5)))
+            // Making one has limits of its own; somebody who waits may wait for that.
+            .wait_timeout(Some(params.timeout + Duration::from_secs(5)))
             .build()
             .map_err(|error| Error::Connection(error.to_string()))?;
-        Ok(Self { inner, tls, address: params.address() })
+        Ok(Self { inner, address: params.address(), lost: Lost::default() })
     }
 
     /// A connection of one's own until it is dropped.
     pub async fn session(&self) -> Result<Session, Error> {
+        let session = self.take().await?;
+        session.end_lost().await?;
+        Ok(session)
+    }
+
+    /// Ends the transactions that lost answers have left open, as far as the server can be reached; every new session does that, too.
+    pub async fn end_lost(&self) {
+        if has_lost(&self.lost) {
+            // Who cannot be reached cannot be told.
+            let _ = self.session().await;
+        }
+    }
+
+    async fn take(&self) -> Result<Session, Error> {
         match self.inner.get().await {
-            Ok(client) => Ok(Session::new(client, self.tls.clone())),
-            Err(error) => Err(self.explain(error)),
+            Ok(link) => Ok(Session::new(link, self.lost.clone())),
+            Err(PoolError::Backend(error)) => Err(error),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => {
+                Err(Error::Connection("no connection became free in the pool".into()))
+            }
+            Err(other) => Err(Error::Connection(other.to_string())),
         }
     }
 
@@ -49,29 +83,9 @@ impl Pool {
         self.inner.resize(size);
     }
 
-    /// Host, port and database, without user or password.
+    /// Hosts, ports and database, without user or password.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
-    }
-
-    fn explain(&self, error: PoolError) -> Error {
-        let unreachable =
-            |cause: &str| Error::Unreachable { address: self.address.clone(), cause: cause.into() };
-        match error {
-            PoolError::Backend(error) => match Error::from(error) {
-                Error::Server(refused) => Error::Refused { address: self.address.clone(), refused },
-                // tokio-postgres begins with what we say ourselves.
-                Error::Connection(text) => {
-                    unreachable(text.strip_prefix("error connecting to server: ").unwrap_or(&text))
-                }
-                other => other,
-            },
-            PoolError::Timeout(TimeoutType::Wait) => {
-                Error::Connection("no connection became free in the pool".into())
-            }
-            PoolError::Timeout(_) => unreachable("no answer in time"),
-            other => Error::Connection(other.to_string()),
-        }
     }
 }

@@ -4,14 +4,27 @@
 //! mode can serve it; settings are `SET LOCAL` only. A session that is dropped inside a transaction closes its connection,
 //! so that the server rolls back.
 //!
+//! Every answer has a deadline on this side, too. The server's timeouts say nothing if their message does not arrive, and where
+//! something between us still acknowledges our packets, the kernel has no reason to give up either.
+//!
 //! Must not know: what the statements mean.
 
-use futures_util::future::join;
-use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
-use tokio_postgres::{CancelToken, Row};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::Error;
+use futures_util::future::join;
+use tokio::time::timeout;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
+
+use super::pool::Pooled;
+use super::{Canceller, Error};
+use crate::sql::fixed;
+
+/// Longer than any `statement_timeout` of ours, except where [`Session::answers_within`] knows it better.
+const ANSWER_MAX: Duration = Duration::from_secs(75);
 
 /// A value and the type that the statement gives it.
 pub type Param<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -41,18 +54,34 @@ impl ToSql for KeyText<'_> {
     tokio_postgres::types::to_sql_checked!();
 }
 
-/// Stops the statement that a session is running.
-#[derive(Clone)]
-pub struct Canceller {
-    token: CancelToken,
-    tls: MakeRustlsConnect,
+/// One transaction on the server, told from all others.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    backend: i32,
+    began: String,
 }
 
-impl Canceller {
-    /// Asks the server to cancel the statement; it answers on the session itself, with SQLSTATE 57014.
-    pub async fn cancel(&self) -> Result<(), Error> {
-        Ok(self.token.cancel_query(self.tls.clone()).await?)
+impl Mark {
+    fn read(told: &[SimpleQueryMessage]) -> Option<Self> {
+        let row = told.iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        })?;
+        Some(Self { backend: row.get(0)?.parse().ok()?, began: row.get(1)?.to_owned() })
     }
+}
+
+/// Transactions that a lost answer has left open, perhaps. A server that got half of a statement waits for the rest as long as
+/// the connection stands on its side, whatever its timeouts, and keeps the range locked.
+pub(super) type Lost = Arc<Mutex<Vec<Mark>>>;
+
+pub(super) fn has_lost(lost: &Lost) -> bool {
+    !lock(lost).is_empty()
+}
+
+/// What these locks guard is valid at every moment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,36 +92,103 @@ enum Phase {
 
 /// A connection, and whether a transaction is open on it.
 pub struct Session {
-    client: Option<deadpool_postgres::Object>,
+    link: Option<Pooled>,
     phase: Phase,
-    tls: MakeRustlsConnect,
+    answer_max: Duration,
+    /// An answer did not come in time.
+    deaf: AtomicBool,
+    /// The open transaction.
+    mark: Mutex<Option<Mark>>,
+    lost: Lost,
 }
 
 impl Session {
-    pub(super) fn new(client: deadpool_postgres::Object, tls: MakeRustlsConnect) -> Self {
-        Self { client: Some(client), phase: Phase::Idle, tls }
+    pub(super) fn new(link: Pooled, lost: Lost) -> Self {
+        Self {
+            link: Some(link),
+            phase: Phase::Idle,
+            answer_max: ANSWER_MAX,
+            deaf: AtomicBool::new(false),
+            mark: Mutex::default(),
+            lost,
+        }
     }
 
-    fn client(&self) -> &deadpool_postgres::Object {
-        // Only `drop` takes the client out.
-        self.client.as_ref().expect("a session has its client until it is dropped")
+    fn link(&self) -> &Pooled {
+        // Only `drop` takes the link out.
+        self.link.as_ref().expect("a session has its link until it is dropped")
+    }
+
+    fn client(&self) -> &Client {
+        &self.link().client
     }
 
     /// A handle that can cancel this session's statement from elsewhere.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller { token: self.client().cancel_token(), tls: self.tls.clone() }
+        self.link().canceller.clone()
     }
 
     /// True while the connection stands and no transaction is open on it.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.phase == Phase::Idle && !self.client().is_closed()
+        self.phase == Phase::Idle && !self.client().is_closed() && !self.is_deaf()
+    }
+
+    fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
+    }
+
+    /// How long the transaction that begins now will wait for each answer: its `statement_timeout` and the way there and back. An
+    /// answer that does not come is a lost connection; what became of the statement, a COMMIT even, is then not known.
+    pub fn answers_within(&mut self, time: Duration) {
+        self.answer_max = time;
+    }
+
+    /// The answer, or that there is none. After one that did not come, nothing is waited for any more.
+    async fn answered<T>(
+        &self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Error> {
+        let limit = if self.is_deaf() { Duration::ZERO } else { self.answer_max };
+        if let Ok(answer) = timeout(limit, answer).await {
+            return Ok(answer?);
+        }
+        self.deaf.store(true, Ordering::Relaxed);
+        Err(Error::Connection(format!("no answer within {:?}", self.answer_max)))
+    }
+
+    /// The transaction is over.
+    fn ended(&mut self) {
+        self.phase = Phase::Idle;
+        self.answer_max = ANSWER_MAX;
+        *lock(&self.mark) = None;
+    }
+
+    /// Ends what lost answers have left open.
+    pub(super) async fn end_lost(&self) -> Result<(), Error> {
+        loop {
+            let Some(mark) = lock(&self.lost).last().cloned() else { return Ok(()) };
+            let params: [Param<'_>; 2] = [(&mark.backend, Type::INT4), (&mark.began, Type::TEXT)];
+            match self.query(fixed::TRANSACTION_END, &params).await {
+                Ok(ended) => tracing::info!(
+                    backend = mark.backend,
+                    ended = ended.len(),
+                    "looked for a lost transaction"
+                ),
+                // A server that does not let us will not let us later; then the transaction ends when the server notices.
+                Err(error) if error.server().is_some() => {
+                    tracing::warn!(%error, "a lost transaction cannot be ended");
+                }
+                Err(error) => return Err(error),
+            }
+            lock(&self.lost).retain(|other| (other.backend, &other.began) != (mark.backend, &mark.began));
+        }
     }
 
     /// All rows of one statement.
     pub async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Error> {
-        Ok(self.client().query_typed(sql, params).await?)
+        self.answered(self.client().query_typed(sql, params)).await
     }
 
     /// The first row, if there is one.
@@ -107,18 +203,25 @@ impl Session {
 
     /// Rows affected by one statement.
     pub async fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64, Error> {
-        Ok(self.client().execute_typed(sql, params).await?)
+        self.answered(self.client().execute_typed(sql, params)).await
     }
 
     /// Several statements without parameters, in one round trip.
     pub async fn batch(&self, sql: &str) -> Result<(), Error> {
-        Ok(self.client().batch_execute(sql).await?)
+        self.answered(self.client().batch_execute(sql)).await
     }
 
     /// BEGIN with its settings (`SET LOCAL …; …`).
     pub async fn begin(&mut self, settings: &str) -> Result<(), Error> {
         self.phase = Phase::InTransaction;
-        self.batch(&format!("BEGIN; {settings}")).await
+        self.open(settings).await
+    }
+
+    async fn open(&self, settings: &str) -> Result<(), Error> {
+        let begin = format!("BEGIN; {settings}; {}", fixed::TRANSACTION_MARK);
+        let told = self.answered(self.client().simple_query(&begin)).await?;
+        *lock(&self.mark) = Mark::read(&told);
+        Ok(())
     }
 
     /// BEGIN with its settings and the first query, in one round trip.
@@ -129,9 +232,8 @@ impl Session {
         params: &[Param<'_>],
     ) -> Result<Vec<Row>, Error> {
         self.phase = Phase::InTransaction;
-        let begin = format!("BEGIN; {settings}");
         // Polled in this order, so sent in this order.
-        let (opened, rows) = join(self.batch(&begin), self.query(sql, params)).await;
+        let (opened, rows) = join(self.open(settings), self.query(sql, params)).await;
         opened?;
         rows
     }
@@ -153,7 +255,7 @@ impl Session {
     /// COMMIT, awaited to its end.
     pub async fn commit(&mut self) -> Result<(), Error> {
         self.batch("COMMIT").await?;
-        self.phase = Phase::Idle;
+        self.ended();
         Ok(())
     }
 
@@ -165,7 +267,7 @@ impl Session {
         let (rows, committed) = join(self.query(sql, params), self.batch("COMMIT")).await;
         let mut rows = rows?;
         committed?;
-        self.phase = Phase::Idle;
+        self.ended();
         match (rows.pop(), rows.len()) {
             (Some(row), 0) => Ok(row),
             (_, others) => {
@@ -177,17 +279,21 @@ impl Session {
     /// ROLLBACK.
     pub async fn rollback(&mut self) -> Result<(), Error> {
         self.batch("ROLLBACK").await?;
-        self.phase = Phase::Idle;
+        self.ended();
         Ok(())
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Some(client) = self.client.take() else { return };
-        if self.phase == Phase::InTransaction {
+        let Some(link) = self.link.take() else { return };
+        if self.is_deaf() {
+            lock(&self.lost).extend(lock(&self.mark).take());
+            // The driver would wait for its answers before it hangs up.
+            Pooled::take(link).hang_up();
+        } else if self.phase == Phase::InTransaction {
             // Out of the pool and closed: nobody inherits a half-done transaction.
-            drop(deadpool_postgres::Object::take(client));
+            drop(Pooled::take(link));
         }
     }
 }

@@ -136,6 +136,7 @@ async fn lock_in_txn(
         (&table as _, Type::TEXT),
         (&key as _, Type::TEXT_ARRAY),
     ];
+    session.answers_within(shared.answer_max());
     let rows = session.begin_and_query(&shared.batch_settings(), &sql::lock(target), &params).await?;
     let fence = store::fence(&rows).ok_or(Halt::Lost)?;
     if fence.run_state != RunState::Running {

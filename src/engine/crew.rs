@@ -15,7 +15,7 @@ use super::shared::{Shared, changed};
 use super::worker::{self, End};
 use super::{EngineError, Stop};
 use crate::db::Session;
-use crate::event::Outcome;
+use crate::event::{Event, Outcome};
 use crate::run::RunState;
 use crate::store::Orders;
 
@@ -55,6 +55,8 @@ struct Crew {
     /// The reason for all to leave, once there is one.
     ended: Option<End>,
     unreachable: Option<String>,
+    /// How many workers the server had connections for, once it had too few; forgotten with the next orders.
+    room: Option<usize>,
 }
 
 /// One thing that happened.
@@ -68,7 +70,15 @@ enum Fact {
 impl Crew {
     fn new(shared: Arc<Shared>) -> Self {
         let orders = shared.orders.subscribe();
-        Self { shared, tasks: JoinSet::new(), live: BTreeSet::new(), orders, ended: None, unreachable: None }
+        Self {
+            shared,
+            tasks: JoinSet::new(),
+            live: BTreeSet::new(),
+            orders,
+            ended: None,
+            unreachable: None,
+            room: None,
+        }
     }
 
     async fn work(mut self) -> Result<Verdict, EngineError> {
@@ -87,7 +97,8 @@ impl Crew {
         let leaving = self.ended.is_some() || self.unreachable.is_some() || self.shared.is_stopping();
         let wanted = if leaving { 0 } else { self.shared.wanted() };
         for index in 0..wanted {
-            if self.live.insert(index) {
+            let no_room = self.room.is_some_and(|room| self.live.len() >= room);
+            if !no_room && self.live.insert(index) {
                 let shared = self.shared.clone();
                 self.tasks.spawn(async move { (index, worker::work(shared, index).await) });
             }
@@ -113,7 +124,8 @@ impl Crew {
                 self.note(end);
             }
             Fact::Ended(Err(error)) => return Err(EngineError::Panic(error.to_string())),
-            Fact::Orders | Fact::Stopping => {}
+            Fact::Orders => self.room = None,
+            Fact::Stopping => {}
             Fact::GraceOver => {
                 for canceller in self.shared.cancellers() {
                     // A batch that has just ended has nothing to cancel, and a server that does not answer must not hold us up.
@@ -127,6 +139,13 @@ impl Crew {
     fn note(&mut self, end: End) {
         match end {
             End::Surplus => {}
+            End::NoRoom(why) => {
+                // The last one is to go on trying.
+                let room = self.live.len().max(1);
+                self.room = Some(room);
+                let message = format!("{why}\nworkers of this process from now on: {room}");
+                self.shared.emit(Event::Notice { message });
+            }
             End::Unreachable(why) => self.unreachable = Some(why),
             // What a worker found out itself says more than what the others were told.
             end @ End::Blocked(_) => self.ended = Some(end),
@@ -145,7 +164,7 @@ impl Crew {
             (Some(End::Halted(_)), _) => (Outcome::Blocked, reason),
             (Some(End::MaxRows), _) => (Outcome::MaxRows, None),
             (_, Some(why)) => return Err(EngineError::Unreachable(why)),
-            (Some(End::Stopped | End::Surplus | End::Unreachable(_)) | None, None) => {
+            (Some(End::Stopped | End::Surplus | End::NoRoom(_) | End::Unreachable(_)) | None, None) => {
                 (Outcome::Stopped, None)
             }
         };

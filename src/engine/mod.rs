@@ -141,6 +141,21 @@ pub async fn run(
     events: &Events,
     stop: watch::Receiver<Stop>,
 ) -> Result<Summary, EngineError> {
+    let ran = take_part(pool, job, options, events, stop).await;
+    if ran.is_err() {
+        // The next process must not have to wait for what this one has left open.
+        pool.end_lost().await;
+    }
+    ran
+}
+
+async fn take_part(
+    pool: &Pool,
+    job: &Job,
+    options: &Options,
+    events: &Events,
+    stop: watch::Receiver<Stop>,
+) -> Result<Summary, EngineError> {
     let began = Instant::now();
     let mut session = pool.session().await?;
     let server = writable(&session, pool).await?;

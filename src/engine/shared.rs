@@ -214,6 +214,11 @@ impl Shared {
         Duration::from_millis(ms.into())
     }
 
+    /// As long as a host that is gone takes to be noticed, so that a line that is dead in another way is no worse.
+    pub(super) fn answer_max(&self) -> Duration {
+        self.statement_timeout() + Duration::from_secs(10)
+    }
+
     /// How long a worker would like to keep its range after a batch: the next batch and what it will have to wait for the ceilings.
     pub(super) fn hint(&self, worker: u32, rows: u32) -> Hint {
         let target_s = f64::from(self.orders.borrow().knobs.batch_time_ms.get()) / 1000.0;

@@ -34,6 +34,8 @@ pub(super) enum End {
     Stopped,
     /// There are more workers than wanted.
     Surplus,
+    /// The server has no connection left for this one, and others of this process have theirs.
+    NoRoom(String),
     /// This process has changed as many rows as it may.
     MaxRows,
     /// The run was blocked or cancelled elsewhere.

@@ -66,6 +66,8 @@ pub const RUN_TOTALS: &str = include_str!("run_totals.sql");
 pub const SCHEMA_CREATE: &str = include_str!("schema_create.sql");
 /// `server.sql`
 pub const SERVER: &str = include_str!("server.sql");
+/// `session_kind.sql`
+pub const SESSION_KIND: &str = include_str!("session_kind.sql");
 /// `table_columns.sql`
 pub const TABLE_COLUMNS: &str = include_str!("table_columns.sql");
 /// `table_find.sql`
@@ -74,6 +76,10 @@ pub const TABLE_FIND: &str = include_str!("table_find.sql");
 pub const TABLE_KEYS: &str = include_str!("table_keys.sql");
 /// `table_names.sql`
 pub const TABLE_NAMES: &str = include_str!("table_names.sql");
+/// `transaction_end.sql`
+pub const TRANSACTION_END: &str = include_str!("transaction_end.sql");
+/// `transaction_mark.sql`
+pub const TRANSACTION_MARK: &str = include_str!("transaction_mark.sql");
 /// `version_add.sql`
 pub const VERSION_ADD: &str = include_str!("version_add.sql");
 /// `version_found.sql`

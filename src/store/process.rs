@@ -4,6 +4,8 @@
 //!
 //! Must not know: what the workers are doing.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -16,6 +18,9 @@ use crate::sql::fixed;
 
 const BEATING: &str = "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10s'; \
      SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// The same `statement_timeout`, and the way there and back.
+const ANSWER_MAX: Duration = Duration::from_secs(12);
 
 /// What a process tells of itself.
 #[derive(Clone, Debug)]
@@ -90,6 +95,7 @@ pub struct Process {
 /// Says that the process is here and reads its orders and the counters, in a transaction whose COMMIT is not waited for: a
 /// flush twice a second would hold up the batches' WAL (measured: 9 % of their speed), and a lost beat is soon followed by another.
 pub async fn beat(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<Told, StoreError> {
+    session.answers_within(ANSWER_MAX);
     match beat_in_txn(session, run, beat).await {
         Ok(told) => {
             session.commit().await?;

@@ -131,10 +131,14 @@ async fn a_wrong_or_missing_password_is_no_database_and_is_not_repeated_to_anybo
     error: cannot connect to 127.0.0.1:PORT, database "shop": invalid configuration: password missing
     hint: give the password in PGPASSWORD or in ~/.pgpass (which is passed over unless chmod 600 hides it from others)
     "#);
-    // Others can read it, so libpq passes it over, and so do we.
+    // Others can read it, so libpq passes it over, and so do we; both say so.
     let open = pass_file(0o644);
     let passed_over = run().env("DATABASE_URL", &url).env("HOME", open.path()).run().await.expect_code(75);
-    assert_eq!(passed_over.stderr, missing.stderr);
+    let file = open.path().join(".pgpass").display().to_string();
+    let warning = format!(
+        "warning: password file {file} has mode 0644, so others can read it, and is passed over\nhint: chmod 600 {file}\n"
+    );
+    assert_eq!(passed_over.stderr, warning + &missing.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,6 +175,30 @@ async fn nobody_gets_to_see_the_password() {
     let log = fs::read_to_string(GUARDED.log()).unwrap();
     // It logs statements that fail, and the one that made the role did not.
     assert!(!log.contains(SECRET), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_too_few_connections_fewer_workers_go_on() {
+    let db = database().await;
+    let role = format!("limited_{}", db.name);
+    // One for the heartbeat, and two for five workers.
+    let sql = format!(
+        "CREATE ROLE {role} LOGIN CONNECTION LIMIT 3;
+         GRANT CREATE ON DATABASE {} TO {role};
+         CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
+         ALTER TABLE t OWNER TO {role};
+         INSERT INTO t SELECT generate_series(1, 20000)",
+        db.name
+    );
+    db.client().await.batch_execute(&sql).await.unwrap();
+    let run = run().args(["--workers", "5", "--output", "json", "--max-rows-per-second", "20000"]);
+    let url = db.direct_url().replacen("//postgres@", &format!("//{role}@"), 1);
+    let ran = run.env("DATABASE_URL", url).run().await.expect_code(0);
+    assert_eq!(ran.summary()["rows_changed_here"], 20_000);
+    let notices = ran.events("notice");
+    let said = |words: &str| notices.iter().any(|notice| notice["message"].as_str().unwrap().contains(words));
+    assert!(said("[SQLSTATE 53300]") && said("workers of this process from now on: 2"), "{notices:?}");
+    assert!(ran.events("retrying").is_empty(), "somebody tried again and again");
 }
 
 /// What everybody on this host can see of everybody's processes.

@@ -2,6 +2,8 @@
 //!
 //! Must not know: how a batch is run; which remedy fits is decided elsewhere.
 
+use std::sync::atomic::Ordering;
+
 use super::super::batch::{self, Halt};
 use super::super::held::Piece;
 use super::super::retry::{self, Remedy};
@@ -34,6 +36,10 @@ impl Worker {
     }
 
     async fn mend(&mut self, error: &Error, piece: Option<Piece>) -> Option<End> {
+        // too_many_connections: of the server, the database or the role.
+        if error.sqlstate() == Some("53300") && self.shared.live.load(Ordering::Relaxed) > 1 {
+            return Some(End::NoRoom(error.to_string()));
+        }
         self.failures += 1;
         let (rows, stripe_rows) =
             piece.as_ref().map_or((1, 1), |piece| (piece.rows.max(1), piece.stripe_rows.max(1)));

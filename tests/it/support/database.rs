@@ -2,6 +2,7 @@
 //!
 //! Must not know: what is put into it.
 
+use std::env;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -13,10 +14,13 @@ use tokio::time;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, NoTls};
 
-use super::shared_server;
+use super::{PgBouncer, shared_server};
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Its value `pgbouncer` sends the binary through `PgBouncer` in every test.
+const THROUGH: &str = "PGBACKFILL_TEST_THROUGH";
 
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
@@ -36,7 +40,9 @@ struct Dropped {
 pub(crate) struct Database {
     pub(crate) name: String,
     url: String,
+    direct_url: String,
     admin_url: String,
+    bouncer: Option<PgBouncer>,
 }
 
 /// A new database on the shared server.
@@ -46,27 +52,59 @@ pub(crate) async fn database() -> Database {
 
 /// A new database on a server of one's own.
 pub(crate) async fn database_on(server: &Server) -> Database {
+    let db = create(server).await;
+    if env::var_os(THROUGH).is_some_and(|through| through == "pgbouncer") {
+        // Who asks for it has to have it.
+        return db.behind(PgBouncer::before(server).expect("there is no pgbouncer"));
+    }
+    db
+}
+
+/// A new database on the shared server, and between the two and the binary a `PgBouncer`; none if this machine has none.
+pub(crate) async fn database_behind_pgbouncer() -> Option<Database> {
+    let bouncer = PgBouncer::before(shared_server())?;
+    Some(create(shared_server()).await.behind(bouncer))
+}
+
+async fn create(server: &Server) -> Database {
     let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let admin_url = server.connection_string("postgres");
     let create = format!("CREATE DATABASE {name}");
     connect(&admin_url).await.unwrap().batch_execute(&create).await.unwrap();
-    Database { url: server.connection_string(&name), name, admin_url }
+    let url = server.connection_string(&name);
+    Database { name, direct_url: url.clone(), url, admin_url, bouncer: None }
 }
 
 impl Database {
+    fn behind(mut self, bouncer: PgBouncer) -> Self {
+        self.url = bouncer.url(&self.name);
+        self.bouncer = Some(bouncer);
+        self
+    }
+
+    /// Its `PgBouncer` goes with all its connections, and another one comes.
+    pub(crate) fn replace_pgbouncer(&mut self) {
+        self.bouncer.as_mut().expect("the database is behind PgBouncer").replace();
+    }
+
     /// For `DATABASE_URL`.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// The same for another role, which is to be made first.
+    /// The server's own, whatever stands before it: for tests that quote what it says of itself.
+    pub(crate) fn direct_url(&self) -> &str {
+        &self.direct_url
+    }
+
+    /// The same as `url` for another role, which is to be made first.
     pub(crate) fn url_of(&self, role: &str) -> String {
         self.url.replacen("//postgres@", &format!("//{role}@"), 1)
     }
 
-    /// A new connection.
+    /// A new connection, to the server itself.
     pub(crate) async fn client(&self) -> Client {
-        connect(&self.url).await.unwrap()
+        connect(&self.direct_url).await.unwrap()
     }
 
     /// Waits until the condition, an SQL expression, is true; a table that does not exist yet makes it false. For what

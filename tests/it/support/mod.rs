@@ -8,11 +8,15 @@ mod dice;
 mod job;
 pub(crate) mod oracle;
 mod pgbackfill;
+mod pgbouncer;
 mod server;
+mod skip;
 
 pub(crate) use calm::{calm, storm};
-pub(crate) use database::{Database, database, database_on};
+pub(crate) use database::{Database, database, database_behind_pgbouncer, database_on};
 pub(crate) use dice::Dice;
 pub(crate) use job::{JobFile, counted_table};
 pub(crate) use pgbackfill::{Finished, Pgbackfill, Running};
-pub(crate) use server::{own_server, shared_server};
+pub(crate) use pgbouncer::PgBouncer;
+pub(crate) use server::{own_server, own_server_for, psql, shared_server};
+pub(crate) use skip::skipped;

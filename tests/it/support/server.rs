@@ -3,7 +3,8 @@
 //! Must not know: databases.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::LazyLock;
 
 use pgbackfill::sandbox::{Binaries, Builder, Fsync, Search, Server};
@@ -25,9 +26,31 @@ pub(crate) fn own_server(fsync: Fsync) -> Server {
     builder().fsync(fsync).start().unwrap()
 }
 
+/// The same for that many connections, none of which has to outlive a crash, and nobody else at the tables: autovacuum's locks
+/// would look like ours.
+pub(crate) fn own_server_for(connections: u32) -> Server {
+    let server = builder().fsync(Fsync::Off).setting("autovacuum", "off");
+    server.setting("max_connections", connections.to_string()).start().unwrap()
+}
+
 fn builder() -> Builder {
-    let binaries = Binaries::find(&search()).unwrap_or_else(|error| panic!("{error}\nhint: make setup"));
-    Server::builder(binaries).within(env::temp_dir())
+    Server::builder(binaries()).within(env::temp_dir())
+}
+
+fn binaries() -> Binaries {
+    Binaries::find(&search()).unwrap_or_else(|error| panic!("{error}\nhint: make setup"))
+}
+
+/// `psql` and its major version: beside the server's programs, else in `PATH`; not every package has one.
+pub(crate) fn psql() -> Option<(PathBuf, u32)> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let dirs = std::iter::once(binaries().dir().to_path_buf()).chain(env::split_paths(&path));
+    dirs.map(|dir| dir.join("psql")).find_map(|program| {
+        let output = Command::new(&program).arg("--version").output().ok()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let major = said.split_whitespace().nth(2)?.split('.').next()?.parse().ok()?;
+        Some((program, major))
+    })
 }
 
 fn search() -> Search {

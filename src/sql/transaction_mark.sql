@@ -1,0 +1,2 @@
+-- Tells this transaction from all others: its backend, and when it began.
+SELECT pg_backend_pid(), extract(epoch FROM now())::text
