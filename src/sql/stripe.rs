@@ -25,7 +25,7 @@ pub(super) fn source(runs: Runs, first: usize) -> String {
     format!("generate_series(${first}::bigint, ${}::bigint, {}) AS {RUN}", first + 1, runs.step)
 }
 
-/// The condition that selects one stripe: its runs, or `((id >> 1) & 7) = 3`, or the same of a hash; none if there is only one.
+/// The condition that selects one stripe: its runs, or `((id::bigint >> 1) & 7) = 3`, or the same of a hash; none if there is only one.
 ///
 /// A hash may differ between major versions. A server that was upgraded has another system identifier, and a run does not go on
 /// there.
@@ -37,7 +37,8 @@ pub(super) fn condition(target: &Target, stripe: Stripe) -> Option<String> {
     let columns = target.columns();
     let value = match (stripe.runs, stripe.striping.by()) {
         (Some(runs), _) => return Some(within(columns.first()?, runs)),
-        (None, StripeBy::Bits { shift }) => format!("({} >> {shift})", columns.first()?),
+        // As a bigint, because an integer shifted by 32 or more is shifted by 32 less.
+        (None, StripeBy::Bits { shift }) => format!("({}::bigint >> {shift})", columns.first()?),
         (None, StripeBy::Hash) => hash(target),
     };
     Some(format!("({value} & {mask}) = {}", stripe.number))

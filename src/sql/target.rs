@@ -214,7 +214,7 @@ mod tests {
         let sql =
             update(&orders(), &change, Bounds::AfterAndThrough, Stripe { striping, number: 3, runs: None });
         assert!(sql.contains("\n    \"customer_id\" = \"orders\".\"customer_id\"\n"), "{sql}");
-        assert!(sql.contains("\nAND ((\"orders\".\"id\" >> 1) & 7) = 3\n"), "{sql}");
+        assert!(sql.contains("\nAND ((\"orders\".\"id\"::bigint >> 1) & 7) = 3\n"), "{sql}");
     }
 
     #[test]
