@@ -102,6 +102,15 @@ pub struct OrderFacts {
     pub other_indexes: i64,
 }
 
+/// Who keeps dead rows from being removed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Holder {
+    /// A session, a prepared transaction or a replication slot, with its name.
+    pub who: String,
+    /// For how long, in seconds; none if the server does not tell.
+    pub held_s: Option<f64>,
+}
+
 /// A table that holds rows itself.
 #[derive(Clone, Debug)]
 pub struct Leaf {
@@ -211,6 +220,12 @@ pub async fn order(
         other_indexes: row.get("other_indexes"),
     };
     Ok((facts, row.get("quiet")))
+}
+
+/// What has kept dead rows of this database from being removed for more than two seconds, the oldest of all.
+pub async fn horizon(session: &Session) -> Result<Option<Holder>, Error> {
+    let row = session.query_opt(fixed::HORIZON, &[]).await?;
+    Ok(row.map(|row| Holder { who: row.get("who"), held_s: row.get("held_s") }))
 }
 
 /// The leaves below a table as they are now. To measure them the server opens them, so it waits for whoever has locked one;

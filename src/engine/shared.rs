@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::enter::Entered;
 use super::{Events, Options, Stop};
-use crate::db::catalog::{self, Checkpoints};
+use crate::db::catalog::{self, Checkpoints, Holder};
 use crate::db::{Canceller, Pool};
 use crate::event::{Event, Progress};
 use crate::job::{Job, Limits};
@@ -263,6 +263,17 @@ impl Shared {
         let stripes = striping.stripes().get();
         let told = Told { stripes, rows_changed: counters.rows_changed, rows_hot: counters.rows_hot };
         lock(&self.order).learn(told);
+    }
+
+    /// Whether somebody is to be looked for who makes stripes useless.
+    pub(super) fn seeks_holder(&self) -> bool {
+        lock(&self.order).is_futile()
+    }
+
+    pub(super) fn blame(&self, holder: &Holder) {
+        let mut order = lock(&self.order);
+        order.blame(holder);
+        self.emit(Event::Notice { message: order.choice().why });
     }
 
     pub(super) fn planned(&self, claim: &Claim, why: String) {

@@ -15,7 +15,7 @@ use super::held::{Held, Piece};
 use super::retry;
 use super::shared::{Shared, Wait};
 use super::size::Size;
-use crate::db::{Error, Session};
+use crate::db::{Error, Session, catalog};
 use crate::event::Event;
 use crate::pace::Debt;
 use crate::plan;
@@ -174,7 +174,9 @@ impl Worker {
         let hint = self.shared.hint(self.index, rows);
         match batch::batch(&self.shared, session, &held, &piece, gauge, &hint).await {
             Ok(done) => {
-                self.committed(held, &piece, done);
+                if self.committed(held, &piece, done) == RangeState::Done && self.shared.seeks_holder() {
+                    self.seek_holder(session).await?;
+                }
                 Ok(())
             }
             Err(halt) => {
@@ -267,7 +269,16 @@ impl Worker {
         Ok(())
     }
 
-    fn committed(&mut self, held: Held, piece: &Piece, done: Done) {
+    /// Names whoever keeps dead rows from being removed.
+    async fn seek_holder(&self, session: &Session) -> Result<(), Error> {
+        if let Some(holder) = catalog::horizon(session).await? {
+            self.shared.blame(&holder);
+        }
+        Ok(())
+    }
+
+    /// Gives the state of its range.
+    fn committed(&mut self, held: Held, piece: &Piece, done: Done) -> RangeState {
         let range = held.claim.number;
         self.piece = None;
         self.failures = 0;
@@ -291,11 +302,13 @@ impl Worker {
             micros: done.took.as_micros() as u64,
             wal_bytes: done.wal_bytes,
         });
-        if held.position_after(piece).1 == RangeState::Done {
+        let (_, state) = held.position_after(piece);
+        if state == RangeState::Done {
             self.shared.learn(held.claim.striping, done.counters);
             self.shared.emit(Event::RangeDone { range });
         }
         self.held = held.advance(piece);
+        state
     }
 
     /// Pays for what was done, at the price of the moment.

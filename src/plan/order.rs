@@ -7,7 +7,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::db::catalog::OrderFacts;
+use crate::db::catalog::{Holder, OrderFacts};
 use crate::stripe::Wanted;
 
 /// Stripes of a table with the key's index and at most one other. Measured with none: 2, 4 and 8 stripes made 0.96, 0.95 and
@@ -108,6 +108,18 @@ impl Order {
         Choice { wanted, why: self.why.clone() }
     }
 
+    /// Whether stripes have just turned out to be of no use: then somebody may keep dead rows from being removed.
+    #[must_use]
+    pub fn is_futile(&self) -> bool {
+        matches!(self.mode, Mode::Waiting(PATIENCE_RANGES))
+    }
+
+    /// Tells a person who does.
+    pub fn blame(&mut self, holder: &Holder) {
+        let time = holder.held_s.map(|s| format!(" for {s:.0} s")).unwrap_or_default();
+        self.why = format!("{}: {} has held an old snapshot{time}", self.why, holder.who);
+    }
+
     /// Learns from a range that is done.
     pub fn learn(&mut self, told: Told) {
         let share = told.rows_hot as f64 / told.rows_changed.max(1) as f64;
@@ -128,7 +140,7 @@ impl Order {
             Mode::Striped if telling && told.stripes > 1 && share < FUTILE => {
                 self.mode = Mode::Waiting(PATIENCE_RANGES);
                 self.why = format!(
-                    "only {:.0} % of the striped updates were HOT; is an old snapshot or a long transaction open? tried again in a while",
+                    "only {:.0} % of the striped updates were HOT, so stripes rest for {PATIENCE_RANGES} ranges",
                     share * 100.0
                 );
             }
@@ -183,6 +195,21 @@ mod tests {
             order.learn(told(1, 0));
         }
         assert_eq!(stripes(&order), 8);
+    }
+
+    #[test]
+    fn whoever_holds_the_old_snapshot_is_named() {
+        let mut order = Order::new(&facts(), None);
+        assert!(!order.is_futile());
+        order.learn(told(8, 5));
+        assert!(order.is_futile());
+        order.blame(&Holder { who: "session 4711 of bob (psql)".into(), held_s: Some(720.4) });
+        insta::assert_snapshot!(
+            order.choice().why,
+            @"only 5 % of the striped updates were HOT, so stripes rest for 16 ranges: session 4711 of bob (psql) has held an old snapshot for 720 s"
+        );
+        order.learn(told(1, 0));
+        assert!(!order.is_futile());
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub const BAD_ROW_LIST: &str = include_str!("bad_row_list.sql");
 pub const EVENT_INSERT: &str = include_str!("event_insert.sql");
 /// `event_list.sql`
 pub const EVENT_LIST: &str = include_str!("event_list.sql");
+/// `horizon.sql`
+pub const HORIZON: &str = include_str!("horizon.sql");
 /// `leaf_all.sql`
 pub const LEAF_ALL: &str = include_str!("leaf_all.sql");
 /// `leaf_frontier.sql`

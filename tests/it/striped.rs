@@ -147,14 +147,57 @@ async fn an_old_snapshot_makes_stripes_futile_and_they_are_given_up_for_a_while(
     let (db, client) = orders(120_000, "").await;
     let holder = db.client().await;
     holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM orders").await.unwrap();
+    // So long that it is not taken for one of the short ones that come and go.
+    holder.batch_execute("SELECT pg_sleep(2.1)").await.unwrap();
     let ran = run(&db, STATUS).await;
     let reasons = reasons(&ran.events);
     assert!(
-        reasons.iter().any(|(stripes, why)| *stripes == 1 && why.contains("old snapshot")),
+        reasons.iter().any(|(stripes, why)| *stripes == 1
+            && why.contains("HOT")
+            && why.contains("has held an old snapshot")),
         "{reasons:?}"
     );
     holder.batch_execute("COMMIT").await.unwrap();
     assert_tiled(&client, 120_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stripe_is_runs_of_as_many_keys_as_fit_on_a_part_of_a_page() {
+    // About 70 rows a page, of which eight stripes have about nine each: runs of eight keys; of every tenth key, runs of 64 values.
+    for (factor, shift) in [(1, 3), (10, 6)] {
+        let db = database().await;
+        let client = db.client().await;
+        let sql = format!(
+            "CREATE TABLE t (id bigint PRIMARY KEY, note text, n int NOT NULL DEFAULT 0);
+             INSERT INTO t SELECT i * {factor}, repeat('x', 70) FROM generate_series(1::bigint, 20000) AS i; ANALYZE t"
+        );
+        client.batch_execute(&sql).await.unwrap();
+        run(&db, "table = 't'\nset.n = 'n + 1'\n").await;
+        let shifts = "SELECT DISTINCT stripe_shift FROM pgbackfill.range WHERE rows_planned > 1000";
+        let found: Vec<i32> = client.query(shifts, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+        assert_eq!(found, [shift], "ids multiplied by {factor}");
+        assert_once(&client, "t", 20_000).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_lie_scattered_are_walked_in_the_order_of_their_keys() {
+    let db = database().await;
+    let client = db.client().await;
+    client
+        .batch_execute(
+            "CREATE TABLE t (id uuid PRIMARY KEY, note text, n int NOT NULL DEFAULT 0);
+             INSERT INTO t SELECT md5(i::text)::uuid, repeat('x', 70) FROM generate_series(1, 60000) AS i; ANALYZE t",
+        )
+        .await
+        .unwrap();
+    let ran = run(&db, "table = 't'\nset.n = 'n + 1'\n").await;
+    let reasons = reasons(&ran.events);
+    assert!(
+        reasons.iter().all(|(stripes, why)| *stripes == 1 && why.contains("different pages")),
+        "{reasons:?}"
+    );
+    assert_once(&client, "t", 60_000).await;
 }
 
 /// The columns that a run assigns their own value, read from what the plan says.
