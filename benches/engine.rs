@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use pgbackfill::event::Event;
 use pgbackfill::sandbox::Server;
-use support::{Anything, Part, backfill, connect, job, median, server, size, unheard};
+use support::{Anything, Part, backfill, connect, job, median, peak_mb, server, size, unheard};
 use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
@@ -24,7 +24,7 @@ const BATCH: u32 = 10_000;
 fn main() -> Anything<()> {
     let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |name: &str| asked.is_empty() || asked.iter().any(|arg| arg == name);
-    let server = server()?;
+    let server = server("2GB")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     if wanted("overhead") {
         runtime.block_on(overhead(&server, size("ROWS", 1_000_000), size("PAIRS", 5)))?;
@@ -146,20 +146,18 @@ async fn memory(server: &Server, rows: i64) -> Anything<()> {
         .env("DATABASE_URL", server.connection_string("postgres"))
         .stdout(Stdio::null())
         .spawn()?;
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak_kb = 0;
+    let mut peak = 0.0;
     let ended = loop {
         if let Some(ended) = child.try_wait()? {
             break ended;
         }
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak_kb = line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(peak_kb);
+        // It may have ended since.
+        peak = peak_mb(child.id()).unwrap_or(peak);
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     if !ended.success() {
         return Err(format!("pgbackfill run ended with {ended}").into());
     }
-    println!("memory: {rows} rows, peak {:.1} MB (at most 40)", f64::from(peak_kb) / 1024.0);
+    println!("memory: {rows} rows, peak {peak:.1} MB (at most 40)");
     Ok(())
 }

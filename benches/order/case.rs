@@ -21,7 +21,7 @@ pub(crate) enum Case {
     IndexedSet,
     /// A snapshot held open all along: no page can be pruned.
     OldSnapshot,
-    /// Five times the rows.
+    /// The same beside five times the rows, and little memory.
     Scale,
 }
 
@@ -59,7 +59,7 @@ impl Case {
             Self::HalfEmpty => "fillfactor 50",
             Self::IndexedSet => "an index on the column that is set",
             Self::OldSnapshot => "a snapshot held open all along",
-            Self::Scale => "five times the rows",
+            Self::Scale => "and five times the rows, with 256 MB of shared buffers",
         }
     }
 
@@ -76,8 +76,14 @@ impl Case {
         }
     }
 
-    pub(crate) fn rows(self, rows: i64) -> i64 {
-        if self == Self::Scale { rows * 5 } else { rows }
+    /// How many times the rows it is watched with; the first is what the others are compared with.
+    pub(crate) fn scales(self) -> &'static [i64] {
+        if self == Self::Scale { &[1, 5] } else { &[1] }
+    }
+
+    /// So little that neither size fits, where sizes are compared.
+    pub(crate) fn shared_buffers(self) -> &'static str {
+        if self == Self::Scale { "256MB" } else { "2GB" }
     }
 
     pub(crate) fn column(self) -> &'static str {

@@ -21,6 +21,7 @@ use case::Case;
 use report::Report;
 use seen::{Scene, Seen};
 use support::{Anything, server, size};
+use way::Way;
 
 /// How large a measurement is.
 #[derive(Clone, Copy, Debug)]
@@ -54,18 +55,33 @@ fn out_dir(measuring: bool) -> PathBuf {
 }
 
 async fn measure(cases: &[Case], size: Size) -> Anything<Report> {
-    let server = server()?;
-    let mut report = Report::new(&server, size).await?;
+    let mut report = Report::new(size)?;
     for case in cases {
-        let scene = Scene::build(&server, *case, case.rows(size.rows)).await?;
-        let mut seen: Vec<(way::Way, Vec<Seen>)> = case.ways().iter().map(|way| (*way, Vec::new())).collect();
+        let server = server(case.shared_buffers())?;
+        report.tested(&server).await?;
+        let mut all = Vec::new();
+        for scale in case.scales() {
+            let scene = Scene::build(&server, *case, size.rows * scale).await?;
+            all.extend(case.ways().iter().map(|way| Contestant {
+                way: *way,
+                scene: scene.clone(),
+                seen: vec![],
+            }));
+        }
         // Interleaved, so that what the machine does meanwhile meets all of them.
         for _ in 0..size.repeats {
-            for (way, seen) in &mut seen {
-                seen.push(scene.watch(*way).await?);
+            for contestant in &mut all {
+                contestant.seen.push(contestant.scene.watch(&server, contestant.way).await?);
             }
         }
-        report.add(*case, scene.rows(), &seen);
+        report.add(*case, &all);
     }
     Ok(report)
+}
+
+/// One way on one table.
+struct Contestant {
+    way: Way,
+    scene: Scene,
+    seen: Vec<Seen>,
 }

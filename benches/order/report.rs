@@ -7,12 +7,11 @@ use std::path::Path;
 use pgbackfill::sandbox::Server;
 use serde::Serialize;
 
-use crate::Size;
 use crate::case::Case;
 use crate::chart;
 use crate::seen::Seen;
 use crate::support::{Anything, connect, median};
-use crate::way::Way;
+use crate::{Contestant, Size};
 
 /// All that was measured in one go.
 #[derive(Debug, Serialize)]
@@ -37,6 +36,7 @@ pub(crate) struct Measured {
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
     pub(crate) way: &'static str,
+    pub(crate) rows: i64,
     pub(crate) rows_per_s: f64,
     /// Of the case's first way.
     pub(crate) ratio: f64,
@@ -45,12 +45,28 @@ pub(crate) struct Line {
     pub(crate) medians: Seen,
 }
 
+impl Line {
+    fn of(contestant: &Contestant) -> Self {
+        let (rows, medians) = (contestant.scene.rows(), medians(&contestant.seen));
+        Self {
+            way: contestant.way.name(),
+            rows,
+            rows_per_s: rows as f64 / medians.seconds,
+            ratio: 1.0,
+            seconds: contestant.seen.iter().map(|seen| seen.seconds).collect(),
+            medians,
+        }
+    }
+
+    fn label(&self, rows: i64) -> String {
+        if self.rows == rows { self.way.to_owned() } else { format!("{}, {} rows", self.way, self.rows) }
+    }
+}
+
 impl Report {
-    pub(crate) async fn new(server: &Server, size: Size) -> Anything<Self> {
-        let client = connect(server, "postgres").await?;
-        let version: String = client.query_one("SHOW server_version", &[]).await?.get(0);
+    pub(crate) fn new(size: Size) -> Anything<Self> {
         Ok(Self {
-            server: format!("PostgreSQL {version}"),
+            server: String::new(),
             cpus: std::thread::available_parallelism()?.get(),
             rows: size.rows,
             repeats: size.repeats,
@@ -58,17 +74,21 @@ impl Report {
         })
     }
 
-    pub(crate) fn add(&mut self, case: Case, rows: i64, seen: &[(Way, Vec<Seen>)]) {
-        let medians: Vec<_> = seen.iter().map(|(_, seen)| medians(seen)).collect();
-        let base = medians[0].seconds;
-        let ways = seen.iter().zip(&medians).map(|((way, seen), medians)| Line {
-            way: way.name(),
-            rows_per_s: rows as f64 / medians.seconds,
-            ratio: base / medians.seconds,
-            seconds: seen.iter().map(|seen| seen.seconds).collect(),
-            medians: *medians,
-        });
-        let measured = Measured { case: case.name(), says: case.says(), rows, ways: ways.collect() };
+    /// Which server it is; every case has one of its own.
+    pub(crate) async fn tested(&mut self, server: &Server) -> Anything<()> {
+        let client = connect(server, "postgres").await?;
+        let version: String = client.query_one("SHOW server_version", &[]).await?.get(0);
+        self.server = format!("PostgreSQL {version}");
+        Ok(())
+    }
+
+    pub(crate) fn add(&mut self, case: Case, all: &[Contestant]) {
+        let mut ways: Vec<_> = all.iter().map(Line::of).collect();
+        let base = ways.first().map_or(1.0, |line| line.rows_per_s);
+        for line in &mut ways {
+            line.ratio = line.rows_per_s / base;
+        }
+        let measured = Measured { case: case.name(), says: case.says(), rows: self.rows, ways };
         measured.print();
         self.cases.push(measured);
     }
@@ -106,7 +126,7 @@ impl Measured {
             let seen = &line.medians;
             println!(
                 "{:<38}{:>10.0}{:>7.2}×{:>11.0}{:>7}{:>7.2}×{:>8.2}×{:>10.1} %{:>6.0} MB",
-                line.way,
+                line.label(self.rows),
                 line.rows_per_s,
                 line.ratio,
                 seen.wal_bytes_per_row,

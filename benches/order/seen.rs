@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use crate::case::Case;
-use crate::support::{Anything, connect};
+use crate::support::{Anything, connect, peak_mb};
 use crate::way::Way;
 
 /// The server tells its counters of updates with a delay; it is under a second.
@@ -32,22 +32,21 @@ pub(crate) struct Seen {
 }
 
 /// A database with the table of one case, copied for each watch.
-pub(crate) struct Scene<'a> {
-    server: &'a Server,
-    admin: Client,
+#[derive(Clone, Debug)]
+pub(crate) struct Scene {
+    template: String,
     case: Case,
     rows: i64,
 }
 
-const TEMPLATE: &str = "bench_template";
 const COPY: &str = "bench";
 
-impl<'a> Scene<'a> {
-    pub(crate) async fn build(server: &'a Server, case: Case, rows: i64) -> Anything<Self> {
+impl Scene {
+    pub(crate) async fn build(server: &Server, case: Case, rows: i64) -> Anything<Self> {
         let admin = connect(server, "postgres").await?;
-        admin.batch_execute(&format!("DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")).await?;
-        admin.batch_execute(&format!("CREATE DATABASE {TEMPLATE}")).await?;
-        let client = connect(server, TEMPLATE).await?;
+        let template = format!("bench_of_{rows}");
+        admin.batch_execute(&format!("CREATE DATABASE {template}")).await?;
+        let client = connect(server, &template).await?;
         client
             .batch_execute(&format!(
                 "CREATE TABLE orders (id bigint PRIMARY KEY, customer_id bigint, status int, total numeric(12,2), note text,
@@ -63,7 +62,7 @@ impl<'a> Scene<'a> {
         }
         client.batch_execute("VACUUM ANALYZE orders").await?;
         drop(client);
-        Ok(Self { server, admin, case, rows })
+        Ok(Self { template, case, rows })
     }
 
     pub(crate) fn rows(&self) -> i64 {
@@ -71,12 +70,12 @@ impl<'a> Scene<'a> {
     }
 
     /// Runs `way` on a fresh copy of the table.
-    pub(crate) async fn watch(&self, way: Way) -> Anything<Seen> {
-        let client = self.copy().await?;
-        let holder = if self.case == Case::OldSnapshot { Some(hold(self.server).await?) } else { None };
+    pub(crate) async fn watch(&self, server: &Server, way: Way) -> Anything<Seen> {
+        let client = self.copy(server).await?;
+        let holder = if self.case == Case::OldSnapshot { Some(hold(server).await?) } else { None };
         let (heap, indexes) = sizes(&client).await?;
         let (wal, cpu, began) = (wal(&client).await?, cpu()?, Instant::now());
-        way.go(self.server, &client, COPY, self.case).await?;
+        way.go(server, &client, COPY, self.case).await?;
         let seconds = began.elapsed().as_secs_f64();
         let (wal_after, cpu_after) = (self::wal(&client).await?, self::cpu()?);
         let (heap_after, indexes_after) = sizes(&client).await?;
@@ -89,15 +88,16 @@ impl<'a> Scene<'a> {
             heap: heap_after / heap,
             indexes: indexes_after / indexes.max(1.0),
             client_cpu_percent: (cpu_after - cpu) / seconds * 100.0,
-            client_memory_mb: memory_mb()?,
+            client_memory_mb: peak_mb(std::process::id())?,
         })
     }
 
     /// In memory as it would be in production, and the log at the start of a checkpoint.
-    async fn copy(&self) -> Anything<Client> {
-        self.admin.batch_execute(&format!("DROP DATABASE IF EXISTS {COPY} WITH (FORCE)")).await?;
-        self.admin.batch_execute(&format!("CREATE DATABASE {COPY} TEMPLATE {TEMPLATE}")).await?;
-        let client = connect(self.server, COPY).await?;
+    async fn copy(&self, server: &Server) -> Anything<Client> {
+        let admin = connect(server, "postgres").await?;
+        admin.batch_execute(&format!("DROP DATABASE IF EXISTS {COPY} WITH (FORCE)")).await?;
+        admin.batch_execute(&format!("CREATE DATABASE {COPY} TEMPLATE {}", self.template)).await?;
+        let client = connect(server, COPY).await?;
         client.batch_execute("SET enable_indexonlyscan = off; SELECT count(note) FROM orders").await?;
         client.batch_execute("SET enable_seqscan = off; SELECT count(id) FROM orders WHERE id > 0").await?;
         client.batch_execute("RESET ALL").await?;
@@ -160,9 +160,4 @@ fn cpu() -> Anything<f64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
-}
-
-fn memory_mb() -> Anything<f64> {
-    // Linux counts in KiB.
-    Ok(getrusage(UsageWho::RUSAGE_SELF)?.max_rss() as f64 / 1024.0)
 }

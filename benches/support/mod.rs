@@ -17,13 +17,13 @@ pub(crate) fn size(variable: &str, default: i64) -> i64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-pub(crate) fn server() -> Anything<Server> {
+pub(crate) fn server(shared_buffers: &str) -> Anything<Server> {
     let search = match std::env::var_os("PGBACKFILL_PG_BIN") {
         Some(dir) => Search::only(PathBuf::from(dir)),
         None => Search { extra_dirs: vec![], system: SystemDirs::Look, path: std::env::var_os("PATH") },
     };
     let builder = Server::builder(Binaries::find(&search)?).fsync(Fsync::On);
-    Ok(builder.setting("shared_buffers", "2GB").setting("max_wal_size", "8GB").start()?)
+    Ok(builder.setting("shared_buffers", shared_buffers).setting("max_wal_size", "8GB").start()?)
 }
 
 pub(crate) async fn connect(server: &Server, database: &str) -> Anything<Client> {
@@ -78,6 +78,13 @@ pub(crate) async fn backfill(
 /// Events that nobody listens to.
 pub(crate) fn unheard() -> Events {
     mpsc::unbounded_channel().0
+}
+
+/// The most memory that a process has had since its program was started; `getrusage` would count what started it, too.
+pub(crate) fn peak_mb(pid: u32) -> Anything<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }
 
 pub(crate) fn median(values: &mut [f64]) -> f64 {
