@@ -10,8 +10,8 @@ const WIDTH: f64 = 880.0;
 const ROW: f64 = 46.0;
 const TOP: f64 = 64.0;
 /// Where bars begin, and how long the longest is.
-const LEFT: f64 = 262.0;
-const LONGEST: f64 = 330.0;
+const LEFT: f64 = 300.0;
+const LONGEST: f64 = 310.0;
 /// Readable on a white page and, with the sheet behind it, on a dark one.
 const SHEET: &str = "#ffffff";
 const INK: &str = "#24292f";

@@ -40,7 +40,7 @@ pub(crate) struct Line {
     pub(crate) rows_per_s: f64,
     /// Of the case's first way.
     pub(crate) ratio: f64,
-    pub(crate) seconds: Vec<f64>,
+    pub(crate) seconds_of_each: Vec<f64>,
     #[serde(flatten)]
     pub(crate) medians: Seen,
 }
@@ -53,7 +53,7 @@ impl Line {
             rows,
             rows_per_s: rows as f64 / medians.seconds,
             ratio: 1.0,
-            seconds: contestant.seen.iter().map(|seen| seen.seconds).collect(),
+            seconds_of_each: contestant.seen.iter().map(|seen| seen.seconds).collect(),
             medians,
         }
     }
