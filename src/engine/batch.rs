@@ -84,10 +84,11 @@ async fn batch_in_txn(
     hint: &Hint,
 ) -> Result<(u64, Option<u64>, Counters), Halt> {
     let target = shared.plan.target(held.claim.table.clone());
-    let hot_before = lock_in_txn(shared, session, held, &target).await?;
     let bound = Bound::of(&piece.keys);
     // Beside a lookup the server would have to join three sources, and a batch must not depend on how it goes about that.
     let runs = if shared.plan.change.lookup.is_none() { held.runs(piece) } else { None };
+    let finding = runs.map_or("", |_| sql::LOOKING_UP);
+    let hot_before = lock_in_txn(shared, session, held, &target, finding).await?;
     let stripe = Stripe { striping: held.claim.striping, number: held.stripe(), runs };
     let update = sql::update(&target, &shared.plan.change, bound.bounds(), stripe);
     let mut params = bound.params(&target.key);
@@ -128,6 +129,7 @@ async fn lock_in_txn(
     session: &mut Session,
     held: &Held,
     target: &Target,
+    more: &str,
 ) -> Result<i64, Halt> {
     let (table, key) = (target.table.to_string(), shared.plan.key_names());
     let params = [
@@ -137,7 +139,8 @@ async fn lock_in_txn(
         (&key as _, Type::TEXT_ARRAY),
     ];
     session.answers_within(shared.answer_max());
-    let rows = session.begin_and_query(&shared.batch_settings(), &sql::lock(target), &params).await?;
+    let settings = format!("{}; {more}", shared.batch_settings());
+    let rows = session.begin_and_query(&settings, &sql::lock(target), &params).await?;
     let fence = store::fence(&rows).ok_or(Halt::Lost)?;
     if fence.run_state != RunState::Running {
         return Err(Halt::Ordered(fence.run_state));
@@ -180,7 +183,7 @@ async fn quarantine_in_txn(
     hint: &Hint,
 ) -> Result<bool, Halt> {
     let target = shared.plan.target(held.claim.table.clone());
-    let hot_before = lock_in_txn(shared, session, held, &target).await?;
+    let hot_before = lock_in_txn(shared, session, held, &target, "").await?;
     if store::bad_rows_count(session, shared.run.id).await? >= shared.limits.max_bad_rows {
         return Ok(false);
     }

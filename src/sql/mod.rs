@@ -15,7 +15,7 @@ pub use check::{Check, Clause, checks};
 pub use grid::{count, grid, max_key, neighbours};
 pub use name::{Ident, Qualified};
 pub use settings::settings;
-pub use stripe::Stripe;
+pub use stripe::{LOOKING_UP, Stripe};
 pub use target::{Change, Target, lock, measured, update};
 
 /// Which bounds of `(after, through]` a statement has parameters for.

@@ -98,22 +98,27 @@ pub fn update(target: &Target, change: &Change, bounds: Bounds, stripe: Stripe) 
     let set = change.set.iter().map(|(column, e)| format!("{column} = {}", enclosed(e)));
     let set: Vec<_> = set.chain(quiet).collect();
     let mut sql = format!("UPDATE {}\nSET {}", target.source(), set.join(",\n    "));
-    let runs = stripe.runs.map(|runs| stripe::source(runs, bounds.parameters(target.key.len()) + 1));
+    let runs = stripe.runs.map(stripe::source);
     let sources: Vec<_> =
         runs.into_iter().chain(change.lookup.iter().map(|(from, _)| from.clone())).collect();
     // Writing to a String cannot fail.
     if !sources.is_empty() {
         let _ = write!(sql, "\nFROM {}", sources.join(", "));
     }
-    let _ = write!(sql, "\nWHERE {}", target.between(bounds));
-    if let Some(condition) = stripe::condition(target, stripe) {
-        let _ = write!(sql, "\nAND {condition}");
-    }
+    let _ = write!(sql, "\nWHERE {}", rows_of(target, bounds, stripe));
     let conditions = change.lookup.iter().map(|(_, on)| on).chain(&change.filter);
     for condition in conditions {
         let _ = write!(sql, "\nAND {}", enclosed(condition));
     }
     sql
+}
+
+fn rows_of(target: &Target, bounds: Bounds, stripe: Stripe) -> String {
+    if stripe.runs.is_some() {
+        return stripe::within(target);
+    }
+    let all = [Some(target.between(bounds)), stripe::condition(target, stripe)];
+    all.into_iter().flatten().collect::<Vec<_>>().join("\nAND ")
 }
 
 /// The same UPDATE, run under EXPLAIN: it tells the bytes of WAL that it wrote, which no counter does for one session before
@@ -229,11 +234,11 @@ mod tests {
         SET "status_v2" = (
         upper(status) -- the new one
         )
-        FROM generate_series($3::bigint, $4::bigint, 64) AS pgbackfill_run (pgbackfill_lo)
-        WHERE "orders"."id" <= $1
-        AND "orders"."id" > $2
-        AND "orders"."id" >= pgbackfill_lo
-        AND "orders"."id" <= pgbackfill_lo + 7
+        FROM (SELECT greatest(lo, $2 + 1), least(lo + 7, $1)
+              FROM generate_series($3::bigint, $4::bigint, 64) AS run (lo)
+             ) AS pgbackfill_run (pgbackfill_first, pgbackfill_last)
+        WHERE "orders"."id" >= pgbackfill_first
+        AND "orders"."id" <= pgbackfill_last
         AND (
         status_v2 IS NULL
         )

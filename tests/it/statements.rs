@@ -183,17 +183,22 @@ async fn a_batch_reads_its_rows_by_the_index_of_the_key() {
 async fn the_runs_of_a_stripe_are_looked_up_one_by_one() {
     let (_db, mut session) = keyed_table().await;
     let [Keyed { target, .. }, ..] = keyed();
-    let range = KeyRange { after: Some(Key(vec!["1000".into()])), through: Key(vec!["6000".into()]) };
     let striping = Striping::new(8, StripeBy::Bits { shift: 3 }).unwrap();
-    let runs = striping.runs(3, 1000, 6000).unwrap();
-    let bound = Bound::of(&range);
-    let mut params = bound.params(&target.key);
-    params.extend([(&runs.first as _, Type::INT8), (&runs.last as _, Type::INT8)]);
-    let update =
-        sql::update(&target, &count_up(), bound.bounds(), Stripe { striping, number: 3, runs: Some(runs) });
-    let plan = plan(&mut session, BATCH, &update, &params).await;
-    assert_uses(&plan, "t_pkey");
-    assert!(plan.contains("Nested Loop") && plan.contains("(id >= pgbackfill_run.pgbackfill_lo)"), "{plan}");
+    // However many they are: reading all rows between the bounds and comparing each with each run is never better.
+    for through in [1100, 1500, 3000, 9999] {
+        let range =
+            KeyRange { after: Some(Key(vec!["1000".into()])), through: Key(vec![through.to_string()]) };
+        let runs = striping.runs(3, 1000, through).unwrap();
+        let bound = Bound::of(&range);
+        let mut params = bound.params(&target.key);
+        params.extend([(&runs.first as _, Type::INT8), (&runs.last as _, Type::INT8)]);
+        let stripe = Stripe { striping, number: 3, runs: Some(runs) };
+        let update = sql::update(&target, &count_up(), bound.bounds(), stripe);
+        let plan = plan(&mut session, &format!("{BATCH}; {}", sql::LOOKING_UP), &update, &params).await;
+        assert_uses(&plan, "t_pkey");
+        assert!(plan.contains("Nested Loop") && !plan.contains("Join Filter"), "{plan}");
+        assert!(plan.contains("Index Cond: ((id >= GREATEST("), "{plan}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
