@@ -66,6 +66,7 @@
 pub mod db;
 pub mod engine;
 pub mod event;
+pub mod human;
 pub mod job;
 pub mod key;
 pub mod observe;

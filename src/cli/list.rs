@@ -2,7 +2,7 @@
 //!
 //! Must not know: what a run does.
 
-use pgbackfill::observe::human;
+use pgbackfill::human;
 use pgbackfill::store;
 
 use super::exit::Exit;

@@ -6,8 +6,8 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use pgbackfill::db::Session;
+use pgbackfill::human;
 use pgbackfill::job::units::format_bytes;
-use pgbackfill::observe::human;
 use pgbackfill::run::{Knobs, RunId, RunState};
 use pgbackfill::store::{self, BadRow, Listed, Ordered, Process, Totals};
 use serde::Serialize;

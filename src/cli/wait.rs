@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use pgbackfill::db::Pool;
+use pgbackfill::human;
 use pgbackfill::job::parse_duration_ms;
-use pgbackfill::observe::human;
 use pgbackfill::run::RunState;
 use pgbackfill::store::{self, Run};
 

@@ -6,10 +6,10 @@ use std::io;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::human::percent;
 use super::meter::Meter;
 use super::{Now, Observer, sentence};
 use crate::event::Event;
+use crate::human::percent;
 
 /// A short gauge, then the line of the meter, cut where the terminal ends: so it is always one line.
 const TEMPLATE: &str = "{bar:12} {wide_msg}";

@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use super::eta::{Activity, Eta};
-use super::human::{counted, duration, one_line, percent, rate};
 use crate::event::Progress;
+use crate::human::{counted, duration, one_line, percent, rate};
 
 /// Between the parts of the line.
 const GAP: &str = " · ";

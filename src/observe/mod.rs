@@ -5,7 +5,6 @@
 
 pub mod bar;
 pub mod eta;
-pub mod human;
 pub mod json;
 pub mod lines;
 mod meter;

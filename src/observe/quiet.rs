@@ -4,9 +4,9 @@
 
 use std::io::{self, Write};
 
-use super::human::one_line;
 use super::{Now, Observer, sentence, summary};
 use crate::event::{Event, Outcome};
+use crate::human::one_line;
 use crate::run::RunState;
 
 /// Writes a line only when the run stops being on its way to its end: a state other than running or complete, or a

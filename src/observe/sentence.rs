@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::human::{count, duration, one_line};
 use crate::event::{Entry, Event};
+use crate::human::{count, duration, one_line};
 use crate::run::{Knobs, RunState};
 
 /// The sentence for an event; none for those that only move the progress, and none for the summary.

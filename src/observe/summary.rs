@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::human::{count, counted, elapsed, one_line, percent, rate};
 use crate::event::{Outcome, Summary};
+use crate::human::{count, counted, elapsed, one_line, percent, rate};
 
 /// Two to four lines: what came out, what this process did, how long it stood still, and what to do next.
 #[must_use]
