@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::run::{Knobs, RangeNo, RunId, RunState};
+use crate::run::{Hold, Knobs, RangeNo, RunId, RunState, Times};
 
 /// Version of the JSON form of [`Event`]. It grows when a field changes its meaning or goes; a new field or a new
 /// event does not change it, so a reader must pass over what it does not know.
@@ -104,6 +104,20 @@ pub enum Event {
     },
     /// The state of the whole run, over all processes, about twice a second.
     Progress(Progress),
+    /// This process is held back from now on, or for another reason than before.
+    Held {
+        /// How.
+        hold: Hold,
+        /// Why, in words.
+        reason: String,
+    },
+    /// This process works as it can again.
+    Released {
+        /// How it was held back.
+        hold: Hold,
+        /// For how long, in milliseconds.
+        held_ms: u64,
+    },
     /// Something that a person should know and that stops nothing.
     Notice {
         /// One sentence.
@@ -135,6 +149,12 @@ pub struct Progress {
     /// What this process is waiting for, if it is waiting: `paused by ada@host at 03:10:04 UTC`, `the rate ceiling of
     /// 1000 rows/s`, ….
     pub waiting: Option<String>,
+    /// How this process is held back, if it is.
+    pub hold: Option<Hold>,
+    /// For how long it has been, in milliseconds.
+    pub held_ms: Option<u64>,
+    /// What the workers of all processes, those that have left among them, spent their time on.
+    pub times: Times,
     /// True while nothing may be done at all (paused, blocked, no connection): such time does not count for the ETA.
     pub halted: bool,
 }

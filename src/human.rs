@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
 /// `1,234,567`.
 #[must_use]
 pub fn count(number: u64) -> String {
@@ -57,6 +59,12 @@ pub fn elapsed(time: Duration) -> String {
         ms @ 1000..60_000 => format!("{}.{} s", ms / 1000, ms / 100 % 10),
         _ => duration(time),
     }
+}
+
+/// `5.0 GiB`: an amount of bytes.
+#[must_use]
+pub fn bytes(amount: u64) -> String {
+    ByteSize(amount).display().iec().to_string()
 }
 
 /// Hundredths of the total, for a run that is not complete: at most 99, because the total is an estimate and only the

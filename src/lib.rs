@@ -74,6 +74,7 @@ pub mod pace;
 pub mod plan;
 pub mod run;
 pub mod sandbox;
+pub mod signal;
 pub mod sql;
 pub mod store;
 pub mod stripe;

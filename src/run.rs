@@ -5,8 +5,12 @@
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::human;
+use crate::signal::Guard;
 
 /// Number of a run, unique in one database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -140,6 +144,82 @@ impl fmt::Display for Move {
     }
 }
 
+/// How somebody is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// Slower than it could be: a ceiling, or what the application feels.
+    Throttled,
+    /// Not at all for the moment: a person, the guard, the time of day.
+    Paused,
+    /// It would, and cannot: a lock of somebody else, an error that is tried again, no connection.
+    Blocked,
+}
+
+impl Hold {
+    /// As a person reads it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Paused => "paused",
+            Self::Blocked => "blocked",
+        }
+    }
+
+    /// `paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s`; a reason that begins with the word says it all.
+    #[must_use]
+    pub fn sentence(self, held: Duration, reason: &str) -> String {
+        let time = if held < Duration::from_secs(1) { String::new() } else { human::duration(held) };
+        match (reason.starts_with(self.as_str()), time.is_empty()) {
+            (true, true) => reason.to_owned(),
+            (true, false) => format!("{reason} ({time})"),
+            (false, true) => format!("{}: {reason}", self.as_str()),
+            (false, false) => format!("{} {time}: {reason}", self.as_str()),
+        }
+    }
+
+    /// The hold with this spelling, if there is one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Throttled, Self::Paused, Self::Blocked].into_iter().find(|hold| hold.as_str() == text)
+    }
+}
+
+/// What time went into, in milliseconds of workers: two workers spend two seconds in one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// At work, or about to be.
+    pub working_ms: u64,
+    /// Held back by the pace.
+    pub throttled_ms: u64,
+    /// Paused.
+    pub paused_ms: u64,
+    /// Wanting to work, and unable to.
+    pub blocked_ms: u64,
+}
+
+impl Times {
+    /// `6 min 40 s working, 20 s throttled, 6 min 00 s paused, 0 ms blocked`.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let told = [
+            (self.working_ms, "working"),
+            (self.throttled_ms, "throttled"),
+            (self.paused_ms, "paused"),
+            (self.blocked_ms, "blocked"),
+        ];
+        let told = told.map(|(ms, what)| format!("{} {what}", human::elapsed(Duration::from_millis(ms))));
+        told.join(", ")
+    }
+
+    /// True if something other than work took a second or more.
+    #[must_use]
+    pub fn was_held(&self) -> bool {
+        self.throttled_ms + self.paused_ms + self.blocked_ms >= 1000
+    }
+}
+
 /// What a person may change while the run is live. They decide how fast, never what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Knobs {
@@ -155,6 +235,40 @@ pub struct Knobs {
     pub max_rows_per_s: Option<NonZeroU64>,
     /// Ceiling for bytes of WAL per second, over all processes of the run.
     pub max_wal_bytes_per_s: Option<NonZeroU64>,
+    /// Who decides how fast, below the ceilings.
+    #[serde(default)]
+    pub mode: Mode,
+    /// What slows down and what stops.
+    #[serde(default)]
+    pub guard: Guard,
+}
+
+/// Who decides how fast: the controller under the ceilings, or the ceilings alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The controller watches what the application feels and makes way for it.
+    #[default]
+    Auto,
+    /// As fast as the ceilings allow. What the guard stops, it stops here, too.
+    Full,
+}
+
+impl Mode {
+    /// The spelling in a job file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Full => "full",
+        }
+    }
+
+    /// The mode with this spelling, if there is one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Auto, Self::Full].into_iter().find(|mode| mode.as_str() == text)
+    }
 }
 
 impl Default for Knobs {
@@ -172,6 +286,8 @@ impl Default for Knobs {
             max_rows_per_batch: n(50_000),
             max_rows_per_s: None,
             max_wal_bytes_per_s: None,
+            mode: Mode::Auto,
+            guard: Guard::default(),
         }
     }
 }
@@ -186,6 +302,21 @@ mod tests {
             assert_eq!(RunState::parse(state.as_str()), Some(state));
         }
         assert_eq!(RunState::parse("done"), None);
+    }
+
+    #[test]
+    fn a_hold_says_how_for_how_long_and_why() {
+        let time = Duration::from_secs(182);
+        let lag = "replica r1 is 4.2 s behind, limit 1.0 s";
+        insta::assert_snapshot!(Hold::Paused.sentence(time, lag), @"paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s");
+        insta::assert_snapshot!(Hold::Paused.sentence(time, "paused by ada@db1"), @"paused by ada@db1 (3 min 02 s)");
+        insta::assert_snapshot!(Hold::Blocked.sentence(Duration::ZERO, "no connection"), @"blocked: no connection");
+    }
+
+    #[test]
+    fn times_are_told_in_the_order_of_their_worth() {
+        let times = Times { working_ms: 400_000, throttled_ms: 20_000, paused_ms: 360_000, blocked_ms: 0 };
+        insta::assert_snapshot!(times.sentence(), @"6 min 40 s working, 20.0 s throttled, 6 min 00 s paused, 0 ms blocked");
     }
 
     #[test]

@@ -90,6 +90,9 @@ struct PartArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Pace (as `pgbackfill set` does) and limits (of this process)")]
 struct PaceArgs {
+    /// Who decides how fast: auto makes way for the application, full does not
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
     /// How long a batch should take, for example 100ms
     #[arg(long, value_name = "TIME")]
     batch_time: Option<String>,
@@ -123,6 +126,7 @@ impl PaceArgs {
     /// The knobs that were given; checked beside those of the job, turned when the run is entered.
     fn turns(&self, job: &Job) -> Result<Vec<(String, String)>, Failure> {
         let knobs = [
+            ("mode", &self.mode),
             ("batch-time", &self.batch_time),
             ("min-rows-per-batch", &self.min_rows_per_batch),
             ("max-rows-per-batch", &self.max_rows_per_batch),
@@ -154,7 +158,7 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
     let job = job(args)?;
     let params = connect::params(globals, &format!("pgbackfill {}", job.name))?;
     let workers = args.workers.unwrap_or(job.pace.knobs.workers);
-    let pool = connect::pool(&params, workers.get() as usize + 1)?;
+    let pool = connect::pool(&params, workers.get() as usize + engine::CONNECTIONS_BESIDE)?;
     let options = Options {
         which: if args.new_run { Which::New } else { Which::Current },
         workers: args.workers,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use pgbackfill::db::Session;
 use pgbackfill::human;
 use pgbackfill::job::units::format_bytes;
-use pgbackfill::run::{Knobs, RunId, RunState};
+use pgbackfill::run::{Hold, Knobs, Mode, RunId, RunState, Times};
 use pgbackfill::store::{self, BadRow, Listed, Ordered, Process, Totals};
 use serde::Serialize;
 
@@ -139,6 +139,10 @@ fn text(view: &View) -> String {
         ("rate", rate(view)),
         ("pace", pace(&view.knobs)),
     ];
+    let times = view.progress.times;
+    rows.extend(
+        (times != Times::default()).then(|| ("time", format!("{} (its workers' time)", times.sentence()))),
+    );
     rows.extend(view.order.as_ref().map(|order| ("order", self::order(order))));
     for process in &view.processes {
         rows.push(("process", self::process(process)));
@@ -157,7 +161,19 @@ fn standing(view: &View) -> String {
     if view.state == RunState::Running && view.processes.is_empty() {
         return "running, but no process is at work: run the job to go on".to_owned();
     }
-    human::one_line(&view.state.sentence(view.reason.as_deref()))
+    let state = human::one_line(&view.state.sentence(view.reason.as_deref()));
+    // What holds every process holds the run.
+    match view.processes.iter().map(held).collect::<Option<Vec<_>>>() {
+        Some(held) if view.state == RunState::Running && !held.is_empty() => format!("{state}, {}", held[0]),
+        _ => state,
+    }
+}
+
+/// How a process is held back, in words.
+fn held(process: &Process) -> Option<String> {
+    let hold = process.hold.as_deref().and_then(Hold::parse)?;
+    let time = Duration::from_secs_f64(process.waiting_s.unwrap_or(0.0).max(0.0));
+    Some(hold.sentence(time, &human::one_line(process.waiting.as_deref()?)))
 }
 
 fn progress(view: &View) -> String {
@@ -183,8 +199,12 @@ fn rate(view: &View) -> String {
 fn pace(knobs: &Knobs) -> String {
     let rows = knobs.max_rows_per_s.map(|rows| format!(", at most {} rows/s", human::count(rows.get())));
     let wal = knobs.max_wal_bytes_per_s.map(|bytes| format!(", at most {} of WAL/s", format_bytes(bytes)));
+    let mode = match knobs.mode {
+        Mode::Auto => "makes way for the application",
+        Mode::Full => "as fast as it can",
+    };
     format!(
-        "{} a process, batches of {} ms{}{}",
+        "{mode}, {} a process, batches of {} ms{}{}",
         human::counted(knobs.workers.get().into(), "worker", "workers"),
         knobs.batch_time_ms,
         rows.unwrap_or_default(),
@@ -203,7 +223,8 @@ fn order(order: &Ordered) -> String {
 }
 
 fn process(process: &Process) -> String {
-    let waiting = process.waiting.as_ref().map(|why| format!(", waiting: {}", human::one_line(why)));
+    let waiting = || process.waiting.as_ref().map(|why| format!("waiting: {}", human::one_line(why)));
+    let waiting = held(process).or_else(waiting).map(|held| format!("; {held}"));
     format!(
         "{} on {}, version {}, {}, {}{}",
         process.pid,
@@ -237,6 +258,7 @@ mod tests {
                 ranges_done: 9,
                 ranges_open: 2,
                 bad_rows: 0,
+                times: Times { working_ms: 400_000, throttled_ms: 20_000, paused_ms: 0, blocked_ms: 0 },
             },
             percent: Some(50),
             rows_per_s: 1000.0,
@@ -250,7 +272,9 @@ mod tests {
                 version: "0.1.0".into(),
                 workers: 2,
                 rows_per_s: 1000.0,
-                waiting: None,
+                waiting: Some("replica r1 is 4.2 s behind, limit 1.0 s".into()),
+                hold: Some("paused".into()),
+                waiting_s: Some(182.3),
                 last_error: Some("canceling statement due to lock timeout\nhint: x".into()),
                 started_at: "2026-01-01T02:00:00Z".into(),
                 seen_s_ago: 0.2,
@@ -263,13 +287,14 @@ mod tests {
     fn a_run_at_work_is_shown_with_its_processes() {
         insta::assert_snapshot!(text(&view()), @r#"
         job       orders_status_v2, run 3, on "public"."orders"
-        state     running
+        state     running, paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s
         since     2026-01-01T03:00:00Z (started 2026-01-01T02:00:00Z by ada@db1)
         progress  50 %, 500,000 of about 1,000,000 rows passed, 250,000 changed; ranges: 9 done, 2 open
         rate      1.0 k rows/s, about 8 min 20 s left
-        pace      2 workers a process, batches of 100 ms
+        pace      makes way for the application, 2 workers a process, batches of 100 ms
+        time      6 min 40 s working, 20.0 s throttled, 0 ms paused, 0 ms blocked (its workers' time)
         order     8 stripes, 79 % HOT so far: in turns
-        process   7 on db1, version 0.1.0, 2 workers, 1.0 k rows/s
+        process   7 on db1, version 0.1.0, 2 workers, 1.0 k rows/s; paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s
                   last error: canceling statement due to lock timeout hint: x
         "#);
     }

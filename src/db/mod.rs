@@ -19,5 +19,5 @@ pub use cancel::Canceller;
 pub use error::{Error, ServerError};
 pub use params::{ConnectParams, Lookup, ParamsError};
 pub use pool::Pool;
-pub use session::{KeyText, Param, Session};
+pub use session::{InHand, KeyText, Param, Session};
 pub use sqlstate::{NextAct, next_act};

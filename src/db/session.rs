@@ -12,12 +12,12 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join;
 use tokio::time::timeout;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
-use tokio_postgres::{Client, Row, SimpleQueryMessage};
+use tokio_postgres::{Client, Row, SimpleQueryMessage, SimpleQueryRow};
 
 use super::pool::Pooled;
 use super::{Canceller, Error};
@@ -59,15 +59,34 @@ impl ToSql for KeyText<'_> {
 pub(super) struct Mark {
     backend: i32,
     began: String,
+    /// By our clock.
+    since: Instant,
 }
 
 impl Mark {
     fn read(told: &[SimpleQueryMessage]) -> Option<Self> {
-        let row = told.iter().rev().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        })?;
-        Some(Self { backend: row.get(0)?.parse().ok()?, began: row.get(1)?.to_owned() })
+        let row = last_row(told)?;
+        let (backend, began) = (row.get(0)?.parse().ok()?, row.get(1)?.to_owned());
+        Some(Self { backend, began, since: Instant::now() })
+    }
+}
+
+fn last_row(told: &[SimpleQueryMessage]) -> Option<&SimpleQueryRow> {
+    told.iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    })
+}
+
+/// A session's open transaction, seen from elsewhere.
+#[derive(Clone, Debug)]
+pub struct InHand(Arc<Mutex<Option<Mark>>>);
+
+impl InHand {
+    /// The server's process that runs it, and since when; none while no transaction is open.
+    #[must_use]
+    pub fn transaction(&self) -> Option<(i32, Instant)> {
+        lock(&self.0).as_ref().map(|mark| (mark.backend, mark.since))
     }
 }
 
@@ -98,7 +117,7 @@ pub struct Session {
     /// An answer did not come in time.
     deaf: AtomicBool,
     /// The open transaction.
-    mark: Mutex<Option<Mark>>,
+    mark: Arc<Mutex<Option<Mark>>>,
     lost: Lost,
 }
 
@@ -109,7 +128,7 @@ impl Session {
             phase: Phase::Idle,
             answer_max: ANSWER_MAX,
             deaf: AtomicBool::new(false),
-            mark: Mutex::default(),
+            mark: Arc::default(),
             lost,
         }
     }
@@ -127,6 +146,12 @@ impl Session {
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         self.link().canceller.clone()
+    }
+
+    /// A view of this session's transactions for somebody else.
+    #[must_use]
+    pub fn in_hand(&self) -> InHand {
+        InHand(self.mark.clone())
     }
 
     /// True while the connection stands and no transaction is open on it.
@@ -209,6 +234,12 @@ impl Session {
     /// Several statements without parameters, in one round trip.
     pub async fn batch(&self, sql: &str) -> Result<(), Error> {
         self.answered(self.client().batch_execute(sql)).await
+    }
+
+    /// The same, with the first column of the last row.
+    pub async fn told(&self, sql: &str) -> Result<Option<String>, Error> {
+        let told = self.answered(self.client().simple_query(sql)).await?;
+        Ok(last_row(&told).and_then(|row| row.get(0)).map(str::to_owned))
     }
 
     /// BEGIN with its settings (`SET LOCAL …; …`).
@@ -295,5 +326,7 @@ impl Drop for Session {
             // Out of the pool and closed: nobody inherits a half-done transaction.
             drop(Pooled::take(link));
         }
+        // Whoever looks at it from elsewhere must not see a transaction of a session that is gone.
+        *lock(&self.mark) = None;
     }
 }

@@ -6,17 +6,28 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::CONNECTIONS_BESIDE;
+use super::brakeman::Brakeman;
 use super::finish::{self, Leaves};
-use super::shared::{Shared, Wait, WaitKind};
+use super::holding::Holding;
+use super::ledger::Wait;
+use super::own::Own;
+use super::shared::{Shared, Tally};
+use super::way::{self, Way};
 use crate::db::Session;
 use crate::event::{Event, Progress};
-use crate::run::RunState;
+use crate::run::{Hold, RunState};
 use crate::store::{self, Beat, Orders, StoreError, Told, Totals};
 
 /// Time between two beats: an order takes effect within one, and a batch.
 pub(super) const BEAT: Duration = Duration::from_millis(500);
 /// Weight of the latest beat in the mean of speeds.
 const LATEST: f64 = 0.2;
+/// The same for what is spent of a share, which changes once a second.
+const LATEST_BUSY: f64 = 0.5;
 
 /// The totals as an event.
 pub(super) fn progress(totals: &Totals) -> Progress {
@@ -27,6 +38,7 @@ pub(super) fn progress(totals: &Totals) -> Progress {
         ranges_done: totals.ranges_done,
         ranges_open: totals.ranges_open,
         bad_rows: totals.bad_rows,
+        times: totals.times,
         ..Progress::default()
     }
 }
@@ -35,25 +47,65 @@ pub(super) fn progress(totals: &Totals) -> Progress {
 pub(super) struct Control {
     shared: Arc<Shared>,
     session: Option<Session>,
-    rows_per_s: f64,
-    rows_changed: u64,
+    speed: Speed,
     wal_bytes: Option<f64>,
     at: Instant,
+    /// Whether this process may guard.
+    may_lead: watch::Sender<bool>,
+    brakeman: Brakeman,
+    own: Own,
+    holding: Holding,
+    way: Way,
+}
+
+/// What the workers of this process do in a second.
+#[derive(Default)]
+struct Speed {
+    rows_per_s: f64,
+    rows_changed: u64,
+    /// Batch-seconds a second.
+    busy: f64,
+    batch_s: f64,
+}
+
+impl Speed {
+    fn measure(&mut self, tally: &Tally, since: Duration) {
+        let s = since.as_secs_f64().max(0.001);
+        let (rows, batch_s) = (tally.rows_changed(), tally.batch_s());
+        self.rows_per_s += ((rows - self.rows_changed) as f64 / s - self.rows_per_s) * LATEST;
+        self.busy += ((batch_s - self.batch_s) / s - self.busy) * LATEST_BUSY;
+        (self.rows_changed, self.batch_s) = (rows, batch_s);
+    }
 }
 
 impl Control {
-    pub(super) fn new(shared: Arc<Shared>, session: Session) -> Self {
-        let (rows_per_s, rows_changed, wal_bytes) = (0.0, 0, None);
-        Self { shared, session: Some(session), rows_per_s, rows_changed, wal_bytes, at: Instant::now() }
+    pub(super) fn new(shared: Arc<Shared>, session: Session, may_lead: watch::Sender<bool>) -> Self {
+        let now = Instant::now();
+        Self {
+            shared,
+            session: Some(session),
+            speed: Speed::default(),
+            wal_bytes: None,
+            at: now,
+            may_lead,
+            brakeman: Brakeman::new(now),
+            own: Own::default(),
+            holding: Holding::default(),
+            way: Way::default(),
+        }
     }
 
     /// Beats until it is dropped.
     pub(super) async fn steer(mut self) {
-        let mut ticks = tokio::time::interval(BEAT);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut beats, mut looks) = (tokio::time::interval(BEAT), tokio::time::interval(way::LOOK));
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
-            self.beat().await;
+            tokio::select! {
+                biased;
+                _ = beats.tick() => self.beat().await,
+                _ = looks.tick() => self.make_way().await,
+            }
         }
     }
 
@@ -61,7 +113,7 @@ impl Control {
     pub(super) async fn beat(&mut self) {
         let since = self.at.elapsed();
         self.at = Instant::now();
-        self.measure(since);
+        self.speed.measure(&self.shared.tally, since);
         let halted = match self.exchange(since).await {
             Ok(halted) => halted,
             Err(error) => {
@@ -75,11 +127,17 @@ impl Control {
         }
     }
 
-    fn measure(&mut self, since: Duration) {
-        let rows = self.shared.tally.rows_changed();
-        let speed = (rows - self.rows_changed) as f64 / since.as_secs_f64().max(0.001);
-        self.rows_per_s += (speed - self.rows_per_s) * LATEST;
-        self.rows_changed = rows;
+    /// Looks whether somebody waits for a batch of ours, if one is in hand that is long enough for that.
+    async fn make_way(&mut self) {
+        let old = Way::old_batches(&self.shared);
+        let Some(session) = self.session.as_ref().filter(|session| session.is_usable() && !old.is_empty())
+        else {
+            return;
+        };
+        if let Err(error) = self.way.make(&self.shared, session, &old).await {
+            tracing::debug!(%error, "nobody could be asked who waits for us");
+            self.session = None;
+        }
     }
 
     async fn exchange(&mut self, since: Duration) -> Result<bool, StoreError> {
@@ -88,26 +146,61 @@ impl Control {
             _ => self.shared.pool.session().await?,
         };
         let shared = self.shared.clone();
-        let waiting = shared.waiting();
+        let waiting = self.held();
+        let held_s = self.holding.held(self.at).unwrap_or_default().as_secs_f64();
         let error = shared.take_error();
         let beat = Beat {
             process: &shared.process,
             host: &shared.host,
             pid: std::process::id() as i32,
             workers: shared.live.load(Ordering::Relaxed) as i32,
-            rows_per_s: self.rows_per_s,
-            waiting: waiting.as_ref().map(|wait| wait.reason.as_str()),
+            rows_per_s: self.speed.rows_per_s,
+            waiting: waiting.as_ref().map(|wait| (wait.reason.as_str(), wait.hold, held_s)),
             last_error: error.as_deref(),
+            times: shared.times(),
+            auto_workers: shared.auto_workers() as i32,
+            busy: self.speed.busy,
         };
-        let Told { orders, totals, wal_bytes } = store::beat(&mut session, shared.run.id, &beat).await?;
-        if let Some(before) = self.wal_bytes.replace(wal_bytes) {
-            self.shared.log_grows((wal_bytes - before) / since.as_secs_f64().max(0.001));
+        let told = store::beat(&mut session, shared.run.id, &beat).await?;
+        if let Some(before) = self.wal_bytes.replace(told.wal_bytes) {
+            self.shared.log_grows((told.wal_bytes - before) / since.as_secs_f64().max(0.001));
         }
-        self.take_orders(&orders);
-        self.watch_leaves(&mut session, &orders).await?;
-        let halted = self.report(&totals, &orders, waiting);
+        self.take_orders(&told.orders);
+        self.own.read(&shared.signals, &mut session).await?;
+        self.brake(&told);
+        self.watch_leaves(&mut session, &told.orders).await?;
+        let halted = self.report(&told.totals, &told.orders);
         self.session = Some(session);
         Ok(halted)
+    }
+
+    /// What the guard has published decides how the workers go on.
+    fn brake(&mut self, told: &Told) {
+        let leads = told.guard.leader.as_ref() == Some(&self.shared.process);
+        self.may_lead
+            .send_if_modified(|may| std::mem::replace(may, leads || told.guard.lead_is_free) != *may);
+        self.brakeman.work(&self.shared, told, &self.own.readings, Instant::now());
+        self.shared.heard(told.guard.clone());
+    }
+
+    /// What holds the process back, and the events that this makes.
+    fn held(&mut self) -> Option<Wait> {
+        let (state, reason) = {
+            let orders = self.shared.orders.borrow();
+            (orders.state, orders.reason.clone())
+        };
+        let waiting = match state {
+            RunState::Running | RunState::Complete => {
+                self.shared.braking.cause().or_else(|| self.shared.waiting())
+            }
+            RunState::Paused | RunState::Blocked | RunState::Cancelled => {
+                Some(Wait::new(Hold::Paused, "person", state.sentence(reason.as_deref())))
+            }
+        };
+        for event in self.holding.update(waiting.as_ref(), self.at) {
+            self.shared.emit(event);
+        }
+        waiting
     }
 
     fn take_orders(&self, orders: &Orders) {
@@ -123,7 +216,7 @@ impl Control {
             now.clone_from(orders);
             changed
         });
-        self.shared.pool.resize(self.shared.wanted() as usize + 1);
+        self.shared.pool.resize(self.shared.wanted() as usize + CONNECTIONS_BESIDE);
     }
 
     /// A partition that goes is noticed here, and by the worker whose batch meets it; one that comes joins here.
@@ -142,18 +235,18 @@ impl Control {
         Ok(())
     }
 
-    fn report(&self, totals: &Totals, orders: &Orders, waiting: Option<Wait>) -> bool {
+    fn report(&mut self, totals: &Totals, orders: &Orders) -> bool {
         let here = self.shared.live.load(Ordering::Relaxed);
-        let waiting = match orders.state {
-            RunState::Running | RunState::Complete => waiting,
-            RunState::Paused | RunState::Blocked | RunState::Cancelled => {
-                Some(Wait::halted(orders.state.sentence(orders.reason.as_deref())))
-            }
-        };
-        let halted = waiting.as_ref().is_some_and(|wait| wait.kind == WaitKind::Halted);
+        let waiting = self.held();
+        let halted = waiting.as_ref().is_some_and(Wait::is_halt);
         self.shared.report(Progress {
             workers: here + orders.other_workers,
             processes: 1 + orders.other_processes,
+            hold: waiting.as_ref().and_then(|wait| wait.hold),
+            held_ms: waiting
+                .as_ref()
+                .and_then(|_| self.holding.held(self.at))
+                .map(|time| time.as_millis() as u64),
             waiting: waiting.map(|wait| wait.reason),
             halted,
             ..progress(totals)
@@ -161,8 +254,13 @@ impl Control {
         halted
     }
 
-    fn report_lost(&self, error: &StoreError) {
-        let waiting = Some(format!("no connection: {error}"));
-        self.shared.report(Progress { waiting, halted: true, ..self.shared.last_progress() });
+    fn report_lost(&mut self, error: &StoreError) {
+        let lost = Wait::new(Hold::Blocked, "connection", format!("no connection: {error}"));
+        for event in self.holding.update(Some(&lost), self.at) {
+            self.shared.emit(event);
+        }
+        let held_ms = self.holding.held(self.at).map(|time| time.as_millis() as u64);
+        let (waiting, hold) = (Some(lost.reason), lost.hold);
+        self.shared.report(Progress { waiting, hold, held_ms, halted: true, ..self.shared.last_progress() });
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use super::control::{BEAT, Control};
+use super::guardian;
 use super::shared::{Shared, changed};
 use super::worker::{self, End};
 use super::{EngineError, Stop};
@@ -31,18 +32,27 @@ pub(super) struct Verdict {
 
 /// Keeps workers at the run until it ends or they must leave.
 pub(super) async fn work(shared: &Arc<Shared>, session: Session) -> Result<Verdict, EngineError> {
-    let mut control = Control::new(shared.clone(), session);
+    let (may_lead, leading) = watch::channel(false);
+    let mut control = Control::new(shared.clone(), session, may_lead);
     shared.live.store(shared.wanted(), Ordering::Relaxed);
     control.beat().await;
+    let guarding = if *leading.borrow() { guardian::begin(shared).await } else { None };
+    if guarding.is_some() {
+        // What was read holds from the first batch on.
+        control.beat().await;
+    }
     if !shared.share().is_unlimited() && shared.orders.borrow().other_workers > 0 {
         // The others hear of us with their next beat; until then their shares leave no room for ours.
         shared.pause(BEAT + BEAT / 2).await;
     }
-    let steering = tokio::spawn(control.steer());
+    let aside =
+        [tokio::spawn(control.steer()), tokio::spawn(guardian::guard(shared.clone(), leading, guarding))];
     let verdict = Crew::new(shared.clone()).work().await;
-    steering.abort();
-    // Aborted on purpose, so its error says nothing.
-    let _ = steering.await;
+    for task in aside {
+        task.abort();
+        // Aborted on purpose, so its error says nothing.
+        let _ = task.await;
+    }
     verdict
 }
 
@@ -127,7 +137,7 @@ impl Crew {
             Fact::Orders => self.room = None,
             Fact::Stopping => {}
             Fact::GraceOver => {
-                for canceller in self.shared.cancellers() {
+                for canceller in self.shared.hands.cancellers() {
                     // A batch that has just ended has nothing to cancel, and a server that does not answer must not hold us up.
                     let _ = tokio::time::timeout(GRACE, canceller.cancel()).await;
                 }

@@ -3,14 +3,22 @@
 //! Must not know: the terminal, the environment, how events are shown.
 
 mod batch;
+mod brakeman;
+mod braking;
 mod control;
 mod crew;
 mod enter;
 mod finish;
+mod guardian;
+mod hand;
 mod held;
+mod holding;
+mod ledger;
+mod own;
 mod retry;
 mod shared;
 mod size;
+mod way;
 mod worker;
 
 use std::num::{NonZeroU32, NonZeroU64};
@@ -27,6 +35,9 @@ use crate::run::RunId;
 use crate::store::{self, SchemaError, StoreError};
 use enter::Entrance;
 use shared::Shared;
+
+/// Connections of a process besides those of its workers: one to steer by, one to guard with.
+pub const CONNECTIONS_BESIDE: usize = 2;
 
 /// What to do about a run that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -170,7 +181,7 @@ async fn take_part(
     }
     let knobs = entered.run.knobs.clone();
     let wanted = options.workers.unwrap_or(knobs.workers);
-    pool.resize(wanted.get() as usize + 1);
+    pool.resize(wanted.get() as usize + CONNECTIONS_BESIDE);
     let _ = events.send(Event::Entered {
         run: entered.run.id,
         job: job.name.to_string(),
@@ -230,6 +241,7 @@ async fn leave(shared: &Shared, verdict: crew::Verdict, began: Instant) -> Summa
         Ok(session) => {
             // Whoever looks later finds a process that is silent; that is as good.
             let _ = store::leave(&session, shared.run.id, &shared.process).await;
+            let _ = store::leave_guard(&session, &shared.process).await;
             store::totals(&session, shared.run.id).await.ok()
         }
         Err(_) => None,

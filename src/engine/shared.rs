@@ -6,47 +6,25 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::braking::Braking;
 use super::enter::Entered;
+use super::hand::Hands;
+use super::ledger::{Ledger, Wait};
 use super::{Events, Options, Stop};
+use crate::db::Pool;
 use crate::db::catalog::{self, Checkpoints, Holder};
-use crate::db::{Canceller, Pool};
 use crate::event::{Event, Progress};
-use crate::job::{Job, Limits};
+use crate::job::{Job, Limits, OwnSignal};
 use crate::pace::{Ceilings, Share};
 use crate::plan::{self, Choice, Order, Plan, Told};
+use crate::run::{Knobs, Mode, RunState, Times};
 use crate::sql::settings;
-use crate::store::{Claim, Counters, Hint, Orders, Run};
+use crate::store::{Claim, Counters, Hint, Orders, Published, Run};
 use crate::stripe::Striping;
-
-/// What a worker or the process waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wait {
-    pub(super) reason: String,
-    /// Whether anything can be done meanwhile.
-    pub(super) kind: WaitKind,
-}
-
-impl Wait {
-    pub(super) fn paced(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), kind: WaitKind::Paced }
-    }
-
-    pub(super) fn halted(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), kind: WaitKind::Halted }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WaitKind {
-    /// The pace holds us back: part of the work.
-    Paced,
-    /// Nothing can be done: does not count for the ETA.
-    Halted,
-}
 
 /// Counters of this process.
 #[derive(Debug, Default)]
@@ -55,10 +33,12 @@ pub(super) struct Tally {
     batches: AtomicU64,
     retries: AtomicU64,
     halted_ms: AtomicU64,
+    batch_micros: AtomicU64,
 }
 
 impl Tally {
-    pub(super) fn committed(&self, rows_changed: u64) {
+    pub(super) fn committed(&self, rows_changed: u64, took: Duration) {
+        self.batch_micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
         self.rows_changed.fetch_add(rows_changed, Ordering::Relaxed);
         self.batches.fetch_add(1, Ordering::Relaxed);
     }
@@ -81,6 +61,11 @@ impl Tally {
 
     pub(super) fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Time of all batches, in seconds.
+    pub(super) fn batch_s(&self) -> f64 {
+        self.batch_micros.load(Ordering::Relaxed) as f64 / 1e6
     }
 
     pub(super) fn halted_ms(&self) -> u64 {
@@ -108,8 +93,12 @@ pub(super) struct Shared {
     pub(super) live: AtomicU32,
     events: Events,
     settings: Vec<(String, String)>,
-    waits: Mutex<BTreeMap<u32, Wait>>,
-    cancellers: Mutex<BTreeMap<u32, Canceller>>,
+    pub(super) hands: Hands,
+    pub(super) braking: Braking,
+    pub(super) signals: Vec<OwnSignal>,
+    ledger: Mutex<Ledger>,
+    published: Mutex<Published>,
+    guard_trouble: Mutex<Option<String>>,
     last_error: Mutex<Option<String>>,
     progress: Mutex<Progress>,
     order: Mutex<Order>,
@@ -118,7 +107,7 @@ pub(super) struct Shared {
 }
 
 /// A panicking task must not take the others along: what these locks guard is valid at every moment.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -136,6 +125,7 @@ impl Shared {
     ) -> Self {
         let pid = std::process::id();
         let order = Order::new(&plan.order, job.order.stripes);
+        let workers = options.workers.unwrap_or(entered.run.knobs.workers).get();
         let micros = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros();
         Self {
             pool: pool.clone(),
@@ -154,8 +144,12 @@ impl Shared {
             stop,
             live: AtomicU32::new(0),
             events: events.clone(),
-            waits: Mutex::default(),
-            cancellers: Mutex::default(),
+            hands: Hands::default(),
+            braking: Braking::new(workers),
+            signals: job.signals.clone(),
+            ledger: Mutex::default(),
+            published: Mutex::default(),
+            guard_trouble: Mutex::default(),
             last_error: Mutex::default(),
             progress: Mutex::default(),
             order: Mutex::new(order),
@@ -228,19 +222,62 @@ impl Shared {
     }
 
     pub(super) fn waits(&self, worker: u32, wait: Wait) {
-        lock(&self.waits).insert(worker, wait);
+        lock(&self.ledger).turn(worker, Some(wait), Instant::now());
     }
 
     pub(super) fn works(&self, worker: u32) {
-        lock(&self.waits).remove(&worker);
+        lock(&self.ledger).turn(worker, None, Instant::now());
     }
 
     /// What the whole process waits for: something only if every worker waits.
     pub(super) fn waiting(&self) -> Option<Wait> {
-        let waits = lock(&self.waits);
-        let everyone = waits.len() as u32 >= self.live.load(Ordering::Relaxed).max(1);
-        let paced = waits.values().find(|wait| wait.kind == WaitKind::Paced);
-        if everyone { paced.or(waits.values().next()).cloned() } else { None }
+        lock(&self.ledger).waiting().cloned()
+    }
+
+    /// What the workers have spent their time on until now.
+    pub(super) fn times(&self) -> Times {
+        lock(&self.ledger).times(Instant::now())
+    }
+
+    /// What the guard has told everybody last.
+    pub(super) fn heard(&self, published: Published) {
+        *lock(&self.published) = published;
+    }
+
+    /// The share of a leader that spoke a moment ago.
+    pub(super) fn fresh_share(&self) -> Option<f64> {
+        let published = lock(&self.published);
+        published.share.filter(|_| published.read_s_ago.is_some_and(|age| age < 5.0))
+    }
+
+    /// Why this process cannot guard, while it cannot.
+    pub(super) fn guard_failed(&self, why: Option<String>) {
+        *lock(&self.guard_trouble) = why;
+    }
+
+    pub(super) fn guard_trouble(&self) -> Option<String> {
+        lock(&self.guard_trouble).clone()
+    }
+
+    /// How much longer a short transaction of the application may take because of us.
+    pub(super) fn added_latency_ms(&self) -> f64 {
+        self.orders.borrow().knobs.guard.added_latency_ms.into()
+    }
+
+    /// Workers of this process that share what the controller gives.
+    pub(super) fn auto_workers(&self) -> u32 {
+        let orders = self.orders.borrow();
+        let shares = orders.knobs.mode == Mode::Auto && orders.state == RunState::Running;
+        if shares { self.live.load(Ordering::Relaxed) } else { 0 }
+    }
+
+    /// The knobs as they are for one worker just now.
+    pub(super) fn knobs(&self, worker: u32) -> Knobs {
+        let mut knobs = self.orders.borrow().knobs.clone();
+        let full = Duration::from_millis(knobs.batch_time_ms.get().into());
+        let ms = self.braking.level().batch_time(worker, full).as_millis() as u32;
+        knobs.batch_time_ms = NonZeroU32::new(ms).unwrap_or(NonZeroU32::MIN);
+        knobs
     }
 
     /// How the next range is to be striped.
@@ -299,18 +336,9 @@ impl Shared {
         lock(&self.progress).clone()
     }
 
-    pub(super) fn running(&self, worker: u32, canceller: Canceller) {
-        lock(&self.cancellers).insert(worker, canceller);
-    }
-
     pub(super) fn gone(&self, worker: u32) {
-        lock(&self.cancellers).remove(&worker);
-        self.works(worker);
-    }
-
-    /// Handles to cancel every batch in hand.
-    pub(super) fn cancellers(&self) -> Vec<Canceller> {
-        lock(&self.cancellers).values().cloned().collect()
+        self.hands.drop(worker);
+        lock(&self.ledger).gone(worker, Instant::now());
     }
 
     /// Waits for `time`, less if the orders change or somebody wants us to stop.

@@ -5,21 +5,22 @@
 mod recover;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::ExponentialBackoff;
 
 use super::batch::{self, Done, Gauge, Halt};
 use super::finish::{self, Finish};
 use super::held::{Held, Piece};
+use super::ledger::Wait;
 use super::retry;
-use super::shared::{Shared, Wait};
+use super::shared::Shared;
 use super::size::Size;
 use crate::db::{Error, Session, catalog};
 use crate::event::Event;
 use crate::pace::Debt;
 use crate::plan;
-use crate::run::RunState;
+use crate::run::{Hold, RunState};
 use crate::store::{self, Claim, RangeState, StoreError};
 
 /// How often a worker that waits looks again.
@@ -86,6 +87,8 @@ struct Worker {
     debt: Debt,
     failures: u32,
     back_off: ExponentialBackoff,
+    /// The time of the last batch.
+    took: Duration,
 }
 
 /// Works until there is nothing left or a reason to leave.
@@ -100,7 +103,9 @@ pub(super) async fn work(shared: Arc<Shared>, index: u32) -> End {
         debt: Debt::default(),
         failures: 0,
         back_off: retry::back_off(),
+        took: Duration::ZERO,
     };
+    worker.shared.works(index);
     let end = loop {
         if let Some(end) = worker.step().await {
             break end;
@@ -122,12 +127,17 @@ impl Worker {
         match state {
             RunState::Running => {}
             RunState::Paused => {
-                let wait = Wait::halted(reason.unwrap_or_else(|| "paused".into()));
+                let wait = Wait::new(Hold::Paused, "person", reason.unwrap_or_else(|| "paused".into()));
                 self.shared.wait(self.index, wait, LOOK_AGAIN * 5).await;
                 return None;
             }
             RunState::Complete => return Some(End::Complete),
             RunState::Blocked | RunState::Cancelled => return Some(End::Halted(state)),
+        }
+        if let Some((wait, at_most)) = self.shared.braking.holds(self.index, Instant::now()) {
+            let time = at_most.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
+            self.shared.wait(self.index, wait, time).await;
+            return None;
         }
         match self.turn().await {
             Ok(()) | Err(Trouble::Idle) => None,
@@ -157,7 +167,9 @@ impl Worker {
             self.session = Some(session);
         }
         done?;
+        let ended = Instant::now();
         self.settle().await;
+        self.rest(ended.elapsed()).await;
         Ok(())
     }
 
@@ -169,6 +181,7 @@ impl Worker {
         let piece = self.next_piece(session, &mut held).await?;
         let rows = piece.stripe_rows;
         self.piece = Some(piece.clone());
+        self.shared.hands.batch(self.index, rows);
         let gauge =
             if self.shared.share().wal_bytes_per_s.is_some() { Gauge::RowsAndWal } else { Gauge::Rows };
         let hint = self.shared.hint(self.index, rows);
@@ -191,7 +204,7 @@ impl Worker {
 
     async fn connect(&mut self) -> Result<Session, Trouble> {
         let session = self.shared.pool.session().await?;
-        self.shared.running(self.index, session.canceller());
+        self.shared.hands.take(self.index, session.canceller(), session.in_hand());
         Ok(session)
     }
 
@@ -208,7 +221,7 @@ impl Worker {
 
     /// Rows for the next batch.
     fn rows(&self) -> u32 {
-        let rows = self.size.next(&self.shared.orders.borrow().knobs, self.shared.share()).get();
+        let rows = self.size.next(&self.shared.knobs(self.index), self.shared.share()).get();
         let left = self.shared.rows_left_each().unwrap_or(u64::MAX);
         u32::try_from(left).map_or(rows, |left| rows.min(left.max(1)))
     }
@@ -216,8 +229,10 @@ impl Worker {
     /// Claims a range that nobody works on, or plans the next one; `held` stays empty if there is none just now.
     async fn take(&mut self, session: &mut Session) -> Result<(), Trouble> {
         let run = self.shared.run.id;
-        let knobs = self.shared.orders.borrow().knobs.clone();
-        let (choice, cycle) = (self.shared.choice(), self.shared.cycle_max());
+        let knobs = self.shared.knobs(self.index);
+        // Whoever rests in between takes longer for a range.
+        let duty = self.shared.braking.level().duty(self.index).max(crate::pace::FLOOR);
+        let (choice, cycle) = (self.shared.choice(), self.shared.cycle_max().mul_f64(duty));
         let slice =
             self.size.slice(&knobs, self.shared.share(), choice, cycle, self.shared.workers_everywhere());
         let hint = self.shared.hint(self.index, self.rows());
@@ -239,7 +254,7 @@ impl Worker {
             Finish::Complete => Err(Trouble::End(End::Complete)),
             Finish::MoreWork => Ok(()),
             Finish::NotYet => {
-                let wait = Wait::paced("the last ranges are with other workers");
+                let wait = Wait::idle("the last ranges are with other workers");
                 self.shared.wait(self.index, wait, LOOK_AGAIN).await;
                 Ok(())
             }
@@ -283,11 +298,12 @@ impl Worker {
         self.piece = None;
         self.failures = 0;
         self.back_off = retry::back_off();
-        self.shared.tally.committed(done.rows_changed);
+        self.shared.tally.committed(done.rows_changed, done.took);
+        self.took = done.took;
         // A single key is mostly of another stripe; that it passed is a success all the same, and the next may be two.
         let rows = piece.stripe_rows.max(u32::from(self.size.isolates()));
         if rows > 0 {
-            let target = Duration::from_millis(self.shared.orders.borrow().knobs.batch_time_ms.get().into());
+            let target = Duration::from_millis(self.shared.knobs(self.index).batch_time_ms.get().into());
             self.size.succeeded(rows, done.took, target);
         }
         self.size
@@ -318,7 +334,7 @@ impl Worker {
             let mut orders = self.shared.orders.subscribe();
             let share = self.shared.share();
             if !share.is_unlimited() {
-                self.shared.waits(self.index, Wait::paced(ceiling(&self.shared)));
+                self.shared.waits(self.index, Wait::new(Hold::Throttled, "ceiling", ceiling(&self.shared)));
             }
             let mut stop = self.shared.stop.clone();
             tokio::select! {
@@ -328,6 +344,13 @@ impl Worker {
             }
         }
         self.shared.works(self.index);
+    }
+
+    /// Rests after a batch as the pace wants it; what was waited for a ceiling is a rest, too.
+    async fn rest(&mut self, rested: Duration) {
+        if let Some((wait, time)) = self.shared.braking.rest(self.index, self.took) {
+            self.shared.wait(self.index, wait, time.saturating_sub(rested)).await;
+        }
     }
 
     async fn leave(mut self) {

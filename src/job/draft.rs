@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::diagnostic::Faults;
+use super::guard::{OwnSignal, check_guard};
 use super::name::JobName;
 use super::order::Order;
 use super::pace::{Limits, Pace, check_knobs};
 use super::source::{Source, Spot};
 use super::table::TableName;
 use super::{Assignment, Job, Lookup, Marks, SetMark};
+use crate::run::Knobs;
+use crate::signal::Guard;
 
 /// Most columns of a key: more than anyone has, and few enough for a statement a person can read.
 const KEY_COLUMNS_MAX: usize = 4;
@@ -47,6 +50,8 @@ pub(super) struct Draft {
     pub(super) pace: Pace,
     pub(super) limits: Limits,
     pub(super) order: Order,
+    pub(super) guard: Guard,
+    pub(super) signals: Vec<OwnSignal>,
     /// Where each setting of the pace and the limits was written.
     pub(super) settings_at: BTreeMap<&'static str, Spot>,
 }
@@ -98,6 +103,8 @@ impl Draft {
             pace: Pace::default(),
             limits: Limits::default(),
             order: Order::default(),
+            guard: Guard::default(),
+            signals: Vec::new(),
             settings_at: BTreeMap::new(),
         }
     }
@@ -172,6 +179,12 @@ impl Draft {
         if let Err(why) = check_knobs(&self.pace.knobs) {
             faults.add(&self.setting_at(["min_rows_per_batch", "max_rows_per_batch"]), why, None);
         }
+        if let Err(why) = check_guard(&self.guard) {
+            // The message begins with the setting at fault.
+            let setting = why.split(' ').next().unwrap_or_default();
+            let stop = setting.replace("_slow", "_stop");
+            faults.add(&self.setting_at([setting, &stop]), why.clone(), None);
+        }
         let batch_ms = self.pace.knobs.batch_time_ms;
         if let Some(timeout_ms) = self.limits.statement_timeout_ms.filter(|ms| *ms <= batch_ms) {
             let message = format!(
@@ -209,9 +222,10 @@ impl Draft {
             set,
             filter: text(self.filter),
             lookup: text(self.from).zip(text(self.on)).map(|(from, on)| Lookup { from, on }),
-            pace: self.pace,
+            pace: Pace { knobs: Knobs { guard: self.guard, ..self.pace.knobs } },
             limits: self.limits,
             order: self.order,
+            signals: self.signals,
             marks,
         }
     }

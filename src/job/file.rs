@@ -10,13 +10,15 @@ use toml::de::{DeInteger, DeTable, DeValue, Error};
 
 use super::diagnostic::Faults;
 use super::draft::{Draft, Home, Written};
+use super::guard::OwnSignal;
 use super::order::Order;
 use super::pace::{Kind, Limits, Pace, Settings};
 use super::source::{Source, Spot};
 use super::suggest::did_you_mean;
+use crate::signal::Guard;
 
-const KEYS: [&str; 10] =
-    ["description", "table", "key", "where", "from", "on", "set", "pace", "limits", "order"];
+const KEYS: [&str; 11] =
+    ["description", "table", "key", "where", "from", "on", "set", "pace", "limits", "order", "guard"];
 
 type Entry<'a> = (&'a str, Range<usize>, &'a Spanned<DeValue<'a>>);
 
@@ -85,6 +87,7 @@ impl Reader<'_> {
             "pace" => self.settings(draft, |draft| &mut draft.pace, key, value),
             "limits" => self.settings(draft, |draft| &mut draft.limits, key, value),
             "order" => self.settings(draft, |draft| &mut draft.order, key, value),
+            "guard" => self.settings(draft, |draft| &mut draft.guard, key, value),
             unknown => self.unknown_key(unknown, &span, "", KEYS.into_iter()),
         }
     }
@@ -155,6 +158,10 @@ impl Reader<'_> {
             return;
         };
         for (key, span, value) in entries(table) {
+            if (name, key) == ("guard", "sql") {
+                self.signals(draft, value);
+                continue;
+            }
             let Some((known, kind)) = S::ALL.iter().find(|(known, _)| *known == key) else {
                 self.unknown_key(key, &span, name, S::names());
                 continue;
@@ -169,19 +176,81 @@ impl Reader<'_> {
         }
     }
 
+    /// `[[guard.sql]]`: signals of the job's own.
+    fn signals(&mut self, draft: &mut Draft, value: &Spanned<DeValue<'_>>) {
+        let DeValue::Array(signals) = value.get_ref() else {
+            self.wrong_type("`sql`", "a signal of its own, headed [[guard.sql]]", value);
+            return;
+        };
+        for signal in signals {
+            let number = draft.signals.len() + 1;
+            if let Some(signal) = self.signal(number, signal) {
+                draft.signals.push(signal);
+            }
+        }
+    }
+
+    fn signal(&mut self, number: usize, value: &Spanned<DeValue<'_>>) -> Option<OwnSignal> {
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong_type("an entry of `sql`", "a table with `query` and `limit`", value);
+            return None;
+        };
+        let (mut name, mut query, mut limit) = (format!("signal {number}"), None, None);
+        for (key, span, value) in entries(table) {
+            match key {
+                "name" => name = self.text("`name`", value).text,
+                "query" => query = Some(self.text("`query`", value).text),
+                "limit" => limit = Some(self.number("`limit`", value)),
+                unknown => {
+                    self.unknown_key(unknown, &span, "guard.sql", ["name", "query", "limit"].into_iter())
+                }
+            }
+        }
+        let at = self.spot(&value.span());
+        for (key, is_missing) in [("query", query.is_none()), ("limit", limit.is_none())] {
+            if is_missing {
+                let hint = "a signal is a query of one number and the limit above which the run waits";
+                self.faults.add(&at, format!("`{key}` is missing in [[guard.sql]]"), Some(hint.to_owned()));
+            }
+        }
+        Some(OwnSignal { name, query: query?, limit: limit?? })
+    }
+
+    fn number(&mut self, what: &str, value: &Spanned<DeValue<'_>>) -> Option<f64> {
+        let number = match value.get_ref() {
+            DeValue::Integer(number) => decimal(number).parse().ok(),
+            DeValue::Float(number) => number.as_str().replace('_', "").parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number: &f64| number.is_finite());
+        if number.is_none() {
+            self.wrong_type(what, "a number without quotes", value);
+        }
+        number
+    }
+
     /// The value as `Settings::set` takes it, if its TOML type is right.
     fn setting_text(&mut self, setting: &str, kind: Kind, value: &Spanned<DeValue<'_>>) -> Option<String> {
         match (kind, value.get_ref()) {
-            (Kind::Word | Kind::Duration | Kind::Bytes, DeValue::String(text)) => {
+            (Kind::Word | Kind::Duration | Kind::Bytes | Kind::CountOrOff, DeValue::String(text)) => {
                 return Some(text.to_string());
             }
-            (Kind::Count | Kind::Bytes, DeValue::Integer(number)) => return Some(decimal(number)),
+            (Kind::Count | Kind::CountOrOff | Kind::Bytes, DeValue::Integer(number)) => {
+                return Some(decimal(number));
+            }
+            (Kind::Names, DeValue::Array(names)) => {
+                let what = format!("a name in `{setting}`");
+                let names: Vec<_> = names.iter().map(|name| self.text(&what, name).text).collect();
+                return Some(names.join(", "));
+            }
             (Kind::Flag, DeValue::Boolean(truth)) => return Some(truth.to_string()),
             _ => {}
         }
         let wanted = match kind {
             Kind::Word => "a text in quotes",
             Kind::Count => "a whole number without quotes",
+            Kind::CountOrOff => "a whole number without quotes or \"off\"",
+            Kind::Names => "an array of names such as [\"r1\", \"r2\"]",
             Kind::Duration => "a duration such as \"200ms\"",
             Kind::Bytes => "an amount of bytes such as \"16MiB\"",
             Kind::Flag => "true or false without quotes",
@@ -219,6 +288,7 @@ fn elsewhere(key: &str, section: &str) -> Option<&'static str> {
         key if Pace::kind(key).is_some() => Some("under [pace]"),
         key if Limits::kind(key).is_some() => Some("under [limits]"),
         key if Order::kind(key).is_some() => Some("under [order]"),
+        key if Guard::kind(key).is_some() => Some("under [guard]"),
         key if !section.is_empty() && KEYS.contains(&key) => Some("above the first [section]"),
         _ => None,
     }

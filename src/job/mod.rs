@@ -6,6 +6,7 @@
 mod diagnostic;
 mod draft;
 mod file;
+mod guard;
 mod name;
 mod order;
 mod pace;
@@ -16,10 +17,12 @@ mod table;
 mod text;
 pub mod units;
 
+pub use crate::run::Mode;
 pub use diagnostic::{Diagnostic, JobErrors, NoErrors};
+pub use guard::OwnSignal;
 pub use name::{JobName, JobNameError};
 pub use order::Order;
-pub use pace::{Limits, Mode, Pace, WORKERS, knob_changes, turn_knobs, turn_limit, written_knobs};
+pub use pace::{Limits, Pace, WORKERS, knob_changes, turn_knobs, turn_limit, written_knobs};
 pub use parts::JobParts;
 pub use source::Place;
 pub use suggest::did_you_mean;
@@ -71,6 +74,8 @@ pub struct Job {
     pub limits: Limits,
     /// In which order.
     pub order: Order,
+    /// Signals of its own that can stop it.
+    pub signals: Vec<OwnSignal>,
     marks: Marks,
 }
 
@@ -163,10 +168,24 @@ impl Job {
 impl PartialEq for Job {
     fn eq(&self, other: &Self) -> bool {
         // Spelled out without `..`, so that a new field cannot be forgotten here.
-        let Self { name, description, table, key, set, filter, lookup, pace, limits, order, marks: _ } = self;
+        let Self {
+            name,
+            description,
+            table,
+            key,
+            set,
+            filter,
+            lookup,
+            pace,
+            limits,
+            order,
+            signals,
+            marks: _,
+        } = self;
         (name, description, table, key) == (&other.name, &other.description, &other.table, &other.key)
             && (set, filter, lookup) == (&other.set, &other.filter, &other.lookup)
             && (pace, limits, order) == (&other.pace, &other.limits, &other.order)
+            && *signals == other.signals
     }
 }
 

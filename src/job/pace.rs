@@ -5,11 +5,13 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::RangeInclusive;
 
+use super::guard::check_guard;
 use super::suggest::did_you_mean;
 use super::units::{
     COUNT_MAX, format_bytes, format_duration_ms, parse_bytes, parse_count, parse_duration_ms, parse_positive,
 };
-use crate::run::Knobs;
+use crate::run::{Knobs, Mode};
+use crate::signal::Guard;
 
 /// Workers that one process may have: each holds a connection.
 pub const WORKERS: RangeInclusive<u32> = 1..=64;
@@ -21,21 +23,9 @@ const RETRIES: RangeInclusive<u64> = 0..=1000;
 /// Takes a ceiling away.
 const NO_CEILING: &str = "none";
 
-/// Who decides how fast: the guard under the ceilings, or the ceilings alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// The guard watches the server and makes way for the application.
-    #[default]
-    Auto,
-    /// As fast as the ceilings allow.
-    Full,
-}
-
 /// How fast a job may go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// Who decides.
-    pub mode: Mode,
     /// Where the knobs stand at the start of a run.
     pub knobs: Knobs,
 }
@@ -60,32 +50,16 @@ impl Default for Limits {
     }
 }
 
-impl Mode {
-    /// The spelling in a job file.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Full => "full",
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        [Self::Auto, Self::Full]
-            .into_iter()
-            .find(|mode| mode.as_str() == text)
-            .ok_or_else(|| format!("`{}` is neither `auto` nor `full`", text.escape_debug()))
-    }
-}
-
 /// What TOML type a setting has in a job file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Word,
     Count,
+    CountOrOff,
     Duration,
     Bytes,
     Flag,
+    Names,
 }
 
 /// A group of settings that can be written, read by name and checked.
@@ -119,17 +93,11 @@ impl Settings for Pace {
     ];
 
     fn set(&mut self, setting: &str, value: &str) -> Result<(), String> {
-        if setting == "mode" {
-            self.mode = Mode::parse(value)?;
-            return Ok(());
-        }
         turn_one(&mut self.knobs, setting, value)
     }
 
     fn written(&self) -> Vec<(&'static str, String)> {
-        let mut all = vec![("mode", self.mode.as_str().to_owned())];
-        all.extend(written_knobs(&self.knobs).into_iter().filter(|(_, value)| value != NO_CEILING));
-        all
+        written_knobs(&self.knobs).into_iter().filter(|(_, value)| value != NO_CEILING).collect()
     }
 }
 
@@ -176,7 +144,12 @@ pub fn turn_knobs<'a>(
     let mut turned = knobs.clone();
     for (knob, value) in turns {
         let knob = knob.replace('-', "_");
-        turn_one(&mut turned, &knob, value).map_err(|why| match Pace::kind(&knob) {
+        let turn = if Guard::kind(&knob).is_some() {
+            turned.guard.set(&knob, value)
+        } else {
+            turn_one(&mut turned, &knob, value)
+        };
+        turn.map_err(|why| match Pace::kind(&knob).or(Guard::kind(&knob)) {
             Some(_) => format!("`{knob}`: {why}"),
             None => why,
         })?;
@@ -187,13 +160,14 @@ pub fn turn_knobs<'a>(
     Ok(())
 }
 
-/// Every knob as a person writes it, in the order of a job file; a ceiling that is not set is `none`.
+/// Every knob of the pace as a person writes it, in the order of a job file; a ceiling that is not set is `none`.
 #[must_use]
-pub fn written_knobs(knobs: &Knobs) -> [(&'static str, String); 6] {
+pub fn written_knobs(knobs: &Knobs) -> Vec<(&'static str, String)> {
     let ceiling = |value: Option<NonZeroU64>, format: fn(NonZeroU64) -> String| {
         value.map_or_else(|| NO_CEILING.to_owned(), format)
     };
-    [
+    vec![
+        ("mode", knobs.mode.as_str().to_owned()),
         ("workers", knobs.workers.to_string()),
         ("batch_time", format_duration_ms(knobs.batch_time_ms)),
         ("min_rows_per_batch", knobs.min_rows_per_batch.to_string()),
@@ -206,9 +180,10 @@ pub fn written_knobs(knobs: &Knobs) -> [(&'static str, String); 6] {
 /// What differs in `after`, a knob each, as a person writes it: `workers 2 → 4`.
 #[must_use]
 pub fn knob_changes(before: &Knobs, after: &Knobs) -> Vec<String> {
-    written_knobs(before)
+    let all = |knobs: &Knobs| written_knobs(knobs).into_iter().chain(knobs.guard.all()).collect::<Vec<_>>();
+    all(before)
         .into_iter()
-        .zip(written_knobs(after))
+        .zip(all(after))
         .filter(|((_, was), (_, is))| was != is)
         .map(|((knob, was), (_, is))| format!("{knob} {was} → {is}"))
         .collect()
@@ -220,11 +195,15 @@ pub(super) fn check_knobs(knobs: &Knobs) -> Result<(), String> {
     if min > max {
         return Err(format!("min_rows_per_batch is {min}, more than max_rows_per_batch, which is {max}"));
     }
-    Ok(())
+    check_guard(&knobs.guard)
 }
 
 fn turn_one(knobs: &mut Knobs, knob: &str, value: &str) -> Result<(), String> {
     match knob {
+        "mode" => {
+            knobs.mode = Mode::parse(value)
+                .ok_or_else(|| format!("`{}` is neither `auto` nor `full`", value.escape_debug()))?;
+        }
         "workers" => knobs.workers = parse_positive(value, &WORKERS)?,
         "batch_time" => knobs.batch_time_ms = parse_duration_ms(value, &BATCH_TIME_MS)?,
         "min_rows_per_batch" => knobs.min_rows_per_batch = parse_positive(value, &ROWS_PER_BATCH)?,
@@ -232,7 +211,7 @@ fn turn_one(knobs: &mut Knobs, knob: &str, value: &str) -> Result<(), String> {
         "max_rows_per_second" => knobs.max_rows_per_s = ceiling(value, parse_rows_per_s)?,
         "max_wal_per_second" => knobs.max_wal_bytes_per_s = ceiling(value, parse_bytes)?,
         unknown => {
-            return Err(unknown_setting(unknown, Pace::names().filter(|name| *name != "mode")));
+            return Err(unknown_setting(unknown, Pace::names().chain(Guard::names())));
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ use super::name::JobName;
 use super::order::Order;
 use super::pace::{Limits, Pace, Settings};
 use super::source::Spot;
+use crate::signal::Guard;
 
 /// What the flags say. Places are then named by flag: `--set`.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,8 @@ pub struct JobParts {
     pub limits: Limits,
     /// In which order.
     pub order: Order,
+    /// What slows down and what stops.
+    pub guard: Guard,
 }
 
 /// The draft of a job, with the faults found on the way.
@@ -55,6 +58,7 @@ pub(super) fn read(parts: JobParts) -> (Draft, Faults) {
     draft.pace = settings(&parts.pace, &mut draft.settings_at, &mut faults);
     draft.limits = settings(&parts.limits, &mut draft.settings_at, &mut faults);
     draft.order = settings(&parts.order, &mut draft.settings_at, &mut faults);
+    draft.guard = settings(&parts.guard, &mut draft.settings_at, &mut faults);
     draft.name = parts.name;
     (draft, faults)
 }

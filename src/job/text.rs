@@ -22,6 +22,13 @@ pub(super) fn whole(job: &Job) -> String {
     section(&mut out, "pace", &job.pace);
     section(&mut out, "limits", &job.limits);
     section(&mut out, "order", &job.order);
+    section(&mut out, "guard", &job.pace.knobs.guard);
+    for signal in &job.signals {
+        out.push_str("\n[[guard.sql]]\n");
+        item(&mut out, "name", &signal.name);
+        item(&mut out, "query", &signal.query);
+        let _ = writeln!(out, "limit = {:?}", signal.limit);
+    }
     out
 }
 
@@ -90,10 +97,19 @@ fn feed_optional(hash: &mut Sha256, part: Option<&String>) {
 }
 
 fn section<S: Settings>(out: &mut String, name: &str, settings: &S) {
+    let written = settings.written();
+    if written.is_empty() {
+        return;
+    }
     let _ = writeln!(out, "\n[{name}]");
-    for (setting, value) in settings.written() {
+    for (setting, value) in written {
         let value = match S::kind(setting) {
             Some(Kind::Count | Kind::Flag) => value,
+            Some(Kind::CountOrOff) if value.parse::<u64>().is_ok() => value,
+            Some(Kind::Names) => {
+                let names: Vec<_> = value.split(", ").filter(|name| !name.is_empty()).map(basic).collect();
+                format!("[{}]", names.join(", "))
+            }
             _ => basic(&value),
         };
         let _ = writeln!(out, "{setting} = {value}");

@@ -30,7 +30,11 @@ impl Meter {
 }
 
 fn line(p: &Progress, activity: Activity, rows_per_s: Option<f64>, remaining: Option<Duration>) -> String {
-    let waiting = p.waiting.as_ref().map(|why| format!("waiting: {}", one_line(why)));
+    let held = Duration::from_millis(p.held_ms.unwrap_or(0));
+    let waiting = p.waiting.as_ref().map(|why| match p.hold {
+        Some(hold) => hold.sentence(held, &one_line(why)),
+        None => format!("waiting: {}", one_line(why)),
+    });
     let (first, last) = match activity {
         Activity::Halted => (Some(waiting.unwrap_or_else(|| "waiting".to_owned())), None),
         Activity::Working => (None, waiting),
@@ -60,6 +64,7 @@ fn workers(p: &Progress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Hold;
 
     fn progress() -> Progress {
         Progress {
@@ -81,20 +86,26 @@ mod tests {
     #[test]
     fn a_halted_run_says_first_what_it_waits_for_and_claims_no_speed() {
         let progress = Progress {
-            waiting: Some("paused by ada@host at 03:10:04 UTC".into()),
+            waiting: Some("replica r1 is 4.2 s behind, limit 1.0 s".into()),
+            hold: Some(Hold::Paused),
+            held_ms: Some(182_000),
             halted: true,
             bad_rows: 1,
             processes: 3,
             ..progress()
         };
         let line = line(&progress, Activity::Halted, Some(65_300.0), None);
-        insta::assert_snapshot!(line, @"43 % · waiting: paused by ada@host at 03:10:04 UTC · 1,234,567 rows changed · 2 workers in 3 processes · 1 bad row");
+        insta::assert_snapshot!(line, @"43 % · paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s · 1,234,567 rows changed · 2 workers in 3 processes · 1 bad row");
     }
 
     #[test]
     fn a_run_at_its_ceiling_says_so_last() {
-        let progress = Progress { waiting: Some("the rate ceiling of 1000 rows/s".into()), ..progress() };
-        insta::assert_snapshot!(line(&progress, Activity::Working, Some(998.0), None), @"43 % · 1,234,567 rows changed · 998 rows/s · 2 workers · waiting: the rate ceiling of 1000 rows/s");
+        let progress = Progress {
+            waiting: Some("held at max_rows_per_second = 1000".into()),
+            hold: Some(Hold::Throttled),
+            ..progress()
+        };
+        insta::assert_snapshot!(line(&progress, Activity::Working, Some(998.0), None), @"43 % · 1,234,567 rows changed · 998 rows/s · 2 workers · throttled: held at max_rows_per_second = 1000");
     }
 
     #[test]

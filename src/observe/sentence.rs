@@ -22,6 +22,10 @@ pub(super) fn of(event: &Event) -> Option<String> {
         }
         Event::StateChanged { state, reason } => state_changed(*state, reason.as_deref()),
         Event::KnobsChanged { knobs } => format!("new pace: {}", describe(knobs)),
+        Event::Held { hold, reason } => format!("{}: {}", hold.as_str(), one_line(reason)),
+        Event::Released { hold, held_ms } => {
+            format!("no longer {}, after {}", hold.as_str(), duration(Duration::from_millis(*held_ms)))
+        }
         Event::Notice { message } => format!("notice: {}", one_line(message)),
         Event::RangePlanned { .. }
         | Event::BatchCommitted { .. }

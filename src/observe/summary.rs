@@ -14,6 +14,7 @@ pub fn text(summary: &Summary) -> String {
         Some(headline(summary)),
         Some(work(summary)),
         halted(summary),
+        times(summary),
         hint(summary).map(|hint| format!("hint: {hint}")),
     ];
     lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
@@ -73,6 +74,11 @@ fn halted(summary: &Summary) -> Option<String> {
     let halted = Duration::from_millis(summary.halted_ms);
     (halted >= Duration::from_secs(1))
         .then(|| format!("{} of it halted: paused or without a connection", elapsed(halted)))
+}
+
+fn times(summary: &Summary) -> Option<String> {
+    let times = summary.progress.times;
+    times.was_held().then(|| format!("the workers of the whole run spent {}", times.sentence()))
 }
 
 fn hint(summary: &Summary) -> Option<String> {

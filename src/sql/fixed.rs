@@ -8,10 +8,16 @@ pub const BAD_ROW_COUNT: &str = include_str!("bad_row_count.sql");
 pub const BAD_ROW_INSERT: &str = include_str!("bad_row_insert.sql");
 /// `bad_row_list.sql`
 pub const BAD_ROW_LIST: &str = include_str!("bad_row_list.sql");
+/// `blocked_by.sql`
+pub const BLOCKED_BY: &str = include_str!("blocked_by.sql");
 /// `event_insert.sql`
 pub const EVENT_INSERT: &str = include_str!("event_insert.sql");
 /// `event_list.sql`
 pub const EVENT_LIST: &str = include_str!("event_list.sql");
+/// `guard_leave.sql`
+pub const GUARD_LEAVE: &str = include_str!("guard_leave.sql");
+/// `guard_read.sql`
+pub const GUARD_READ: &str = include_str!("guard_read.sql");
 /// `horizon.sql`
 pub const HORIZON: &str = include_str!("horizon.sql");
 /// `leaf_all.sql`
@@ -92,10 +98,11 @@ pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 5] = [
+pub const SCHEMA_STEPS: [&str; 6] = [
     include_str!("schema/001_control_schema.sql"),
     include_str!("schema/002_assert_complete.sql"),
     include_str!("schema/003_stripes.sql"),
     include_str!("schema/004_done_has_cursor.sql"),
     include_str!("schema/005_range_why.sql"),
+    include_str!("schema/006_guard.sql"),
 ];

@@ -3,6 +3,7 @@
 //!
 //! Must not know: connections, who runs a statement and when.
 
+mod canary;
 mod check;
 pub mod fixed;
 mod grid;
@@ -11,6 +12,7 @@ mod settings;
 mod stripe;
 mod target;
 
+pub use canary::{canary, own_signal};
 pub use check::{Check, Clause, checks};
 pub use grid::{count, grid, max_key, neighbours};
 pub use name::{Ident, Qualified};

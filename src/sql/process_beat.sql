@@ -1,13 +1,24 @@
--- The heartbeat and the orders in one round trip. A CTE's own change is not seen beside it, so the others are counted alone.
+-- The heartbeat, the orders and what the guard has read, in one round trip. A CTE's own change is not seen beside it, so the others are
+-- counted alone.
 WITH beat AS (
-    INSERT INTO pgbackfill.process (run, process, host, pid, version, workers, rows_per_s, waiting, last_error)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    INSERT INTO pgbackfill.process (run, process, host, pid, version, workers, rows_per_s, waiting, waiting_since, hold, last_error,
+                                    working_ms, throttled_ms, paused_ms, blocked_ms, auto_workers, busy)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() - make_interval(secs => $11), $12, $9, $13, $14, $15, $16, $17, $18)
     ON CONFLICT (run, process) DO UPDATE
     SET last_seen = clock_timestamp(),
         workers = excluded.workers,
         rows_per_s = excluded.rows_per_s,
         waiting = excluded.waiting,
-        last_error = coalesce(excluded.last_error, process.last_error)
+        waiting_since = excluded.waiting_since,
+        hold = excluded.hold,
+        last_error = coalesce(excluded.last_error, process.last_error),
+        working_ms = excluded.working_ms,
+        throttled_ms = excluded.throttled_ms,
+        paused_ms = excluded.paused_ms,
+        blocked_ms = excluded.blocked_ms,
+        auto_workers = excluded.auto_workers,
+        busy = excluded.busy,
+        left_at = NULL
 )
 SELECT run.state,
        run.reason,
@@ -15,13 +26,34 @@ SELECT run.state,
        coalesce(others.workers, 0)::bigint AS other_workers,
        others.processes AS other_processes,
        -- How far the whole server's log has got: what lies between two looks drives the checkpoints.
-       (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 AS wal_bytes
+       (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 AS wal_bytes,
+       extract(epoch FROM clock_timestamp())::float8 AS clock_s,
+       -- Over all runs of the database, this process not among them.
+       coalesce(everybody.auto_workers, 0)::bigint AS other_auto_workers,
+       guard.leader,
+       guard.leader IS NULL OR guard.leader_until < clock_timestamp() AS lead_is_free,
+       guard.readings::text AS readings,
+       extract(epoch FROM guard.read_at)::float8 AS read_at_s,
+       extract(epoch FROM clock_timestamp() - guard.read_at)::float8 AS read_s_ago,
+       guard.share,
+       guard.share_why,
+       extract(epoch FROM guard.quiet_from - clock_timestamp())::float8 AS quiet_in_s,
+       extract(epoch FROM guard.quiet_until - clock_timestamp())::float8 AS quiet_until_s
 FROM pgbackfill.run
+CROSS JOIN pgbackfill.guard
 CROSS JOIN (
     SELECT sum(workers) AS workers, count(*) AS processes
     FROM pgbackfill.process
     WHERE run = $1
     AND process <> $2
+    AND left_at IS NULL
     AND last_seen > clock_timestamp() - make_interval(secs => $10)
 ) AS others
+CROSS JOIN (
+    SELECT sum(auto_workers) AS auto_workers
+    FROM pgbackfill.process
+    WHERE process <> $2
+    AND left_at IS NULL
+    AND last_seen > clock_timestamp() - make_interval(secs => $10)
+) AS everybody
 WHERE run.id = $1

@@ -1,3 +1,5 @@
-DELETE FROM pgbackfill.process
+-- What it spent its time on stays.
+UPDATE pgbackfill.process
+SET left_at = clock_timestamp(), workers = 0, auto_workers = 0, waiting = NULL, waiting_since = NULL, hold = NULL
 WHERE run = $1
 AND process = $2

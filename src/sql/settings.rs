@@ -13,7 +13,7 @@ pub fn settings(pairs: &[(&str, &str)]) -> String {
 }
 
 /// A string constant, in the form that means the same whatever `standard_conforming_strings` says.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
     if doubled.contains('\\') {
         format!("E'{}'", doubled.replace('\\', "\\\\"))

@@ -5,6 +5,7 @@
 //! Must not know: batches' contents, pace, who watches.
 
 mod bad_row;
+mod guard;
 mod leaf;
 mod process;
 mod range;
@@ -12,6 +13,9 @@ mod run;
 mod schema;
 
 pub use bad_row::{BadRow, bad_row_in_txn, bad_rows, bad_rows_count};
+pub use guard::{
+    Blocked, GUARD_ANSWER_MAX, Lead, Led, Published, Quiet, blocked_by, leave_guard, read_guard,
+};
 pub use leaf::{
     LeafNo, OpenLeaf, StoredLeaf, add_leaf_in_txn, leaves, move_frontier_in_txn, next_leaf_in_txn,
 };

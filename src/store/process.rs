@@ -11,9 +11,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::SILENCE_S_MAX;
+use super::guard::{self, Published};
 use super::run::{StoreError, Totals, totals};
 use crate::db::{Error, Session};
-use crate::run::{Knobs, RunId, RunState};
+use crate::run::{Hold, Knobs, RunId, RunState, Times};
 use crate::sql::fixed;
 
 const BEATING: &str = "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10s'; \
@@ -35,10 +36,16 @@ pub struct Beat<'a> {
     pub workers: i32,
     /// Changed rows per second, over the last seconds.
     pub rows_per_s: f64,
-    /// What it waits for.
-    pub waiting: Option<&'a str>,
+    /// What it waits for, how, and for how many seconds it has.
+    pub waiting: Option<(&'a str, Option<Hold>, f64)>,
     /// The last error, if there was one since the last beat.
     pub last_error: Option<&'a str>,
+    /// What its workers spent their time on.
+    pub times: Times,
+    /// Workers that make way for the application; none in mode full.
+    pub auto_workers: i32,
+    /// Batch-seconds a second, lately.
+    pub busy: f64,
 }
 
 /// What the run asks of the process.
@@ -65,6 +72,12 @@ pub struct Told {
     pub totals: Totals,
     /// All that the server has ever written to its log, in bytes.
     pub wal_bytes: f64,
+    /// The database's clock, in seconds since 1970.
+    pub clock_s: f64,
+    /// Workers in mode auto of the other processes, over all runs of the database.
+    pub other_auto_workers: u32,
+    /// What the guard has published.
+    pub guard: Published,
 }
 
 /// A live process.
@@ -84,6 +97,10 @@ pub struct Process {
     pub rows_per_s: f64,
     /// What it waits for.
     pub waiting: Option<String>,
+    /// How that holds it back: `throttled`, `paused`, `blocked`.
+    pub hold: Option<String>,
+    /// For how long it has been waiting, in seconds.
+    pub waiting_s: Option<f64>,
     /// Its last error.
     pub last_error: Option<String>,
     /// RFC 3339, UTC, by the database's clock.
@@ -111,6 +128,12 @@ pub async fn beat(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<
 
 async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<Told, StoreError> {
     let version = env!("CARGO_PKG_VERSION");
+    let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    let times =
+        [beat.times.working_ms, beat.times.throttled_ms, beat.times.paused_ms, beat.times.blocked_ms].map(ms);
+    let reason = beat.waiting.map(|(reason, ..)| reason);
+    let hold = beat.waiting.and_then(|(_, hold, _)| hold).map(Hold::as_str);
+    let waiting_s = beat.waiting.map(|(.., waiting_s)| waiting_s);
     let params = [
         (&run.0 as _, Type::INT8),
         (&beat.process as _, Type::TEXT),
@@ -119,9 +142,17 @@ async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Resu
         (&version as _, Type::TEXT),
         (&beat.workers as _, Type::INT4),
         (&beat.rows_per_s as _, Type::FLOAT8),
-        (&beat.waiting as _, Type::TEXT),
+        (&reason as _, Type::TEXT),
         (&beat.last_error as _, Type::TEXT),
         (&SILENCE_S_MAX as _, Type::FLOAT8),
+        (&waiting_s as _, Type::FLOAT8),
+        (&hold as _, Type::TEXT),
+        (&times[0] as _, Type::INT8),
+        (&times[1] as _, Type::INT8),
+        (&times[2] as _, Type::INT8),
+        (&times[3] as _, Type::INT8),
+        (&beat.auto_workers as _, Type::INT4),
+        (&beat.busy as _, Type::FLOAT8),
     ];
     let rows = session.begin_and_query(BEATING, fixed::PROCESS_BEAT, &params).await?;
     let row = rows.first().ok_or_else(|| StoreError::Unreadable { run, what: "its row is gone".into() })?;
@@ -129,6 +160,9 @@ async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Resu
         orders: orders(run, row)?,
         totals: totals(session, run).await?,
         wal_bytes: row.get("wal_bytes"),
+        clock_s: row.get("clock_s"),
+        other_auto_workers: u32::try_from(row.get::<_, i64>("other_auto_workers")).unwrap_or(0),
+        guard: guard::published(row).map_err(|what| StoreError::Unreadable { run, what })?,
     })
 }
 
@@ -165,6 +199,8 @@ pub async fn live(session: &Session, run: RunId) -> Result<Vec<Process>, Error> 
             workers: row.get("workers"),
             rows_per_s: row.get("rows_per_s"),
             waiting: row.get("waiting"),
+            hold: row.get("hold"),
+            waiting_s: row.get("waiting_s"),
             last_error: row.get("last_error"),
             started_at: row.get("started_at"),
             seen_s_ago: row.get("seen_s_ago"),

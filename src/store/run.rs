@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use crate::db::{Error, Session};
 use crate::key::KeyColumn;
-use crate::run::{IllegalMove, Knobs, Move, RunId, RunState};
+use crate::run::{IllegalMove, Knobs, Move, RunId, RunState, Times};
 use crate::sql::fixed;
 
 /// Why a run could not be read or moved.
@@ -161,6 +161,8 @@ pub struct Totals {
     pub ranges_open: u64,
     /// Rows in the quarantine.
     pub bad_rows: u64,
+    /// What the workers of all processes spent their time on.
+    pub times: Times,
 }
 
 fn state_of(row: &Row, run: RunId) -> Result<RunState, StoreError> {
@@ -340,6 +342,12 @@ pub async fn totals(session: &Session, run: RunId) -> Result<Totals, Error> {
         ranges_done: number("ranges_done"),
         ranges_open: number("ranges_open"),
         bad_rows: number("bad_rows"),
+        times: Times {
+            working_ms: number("working_ms"),
+            throttled_ms: number("throttled_ms"),
+            paused_ms: number("paused_ms"),
+            blocked_ms: number("blocked_ms"),
+        },
     })
 }
 

@@ -8,7 +8,7 @@ use crate::support::{Database, Pgbackfill, database, shared_server};
 const ROWS: i64 = 20_000;
 
 /// A job on the table `t`, without a file; its name is `t_n`.
-const JOB: [&str; 5] = ["run", "--table", "t", "--set", "n = n + 1"];
+const JOB: [&str; 7] = ["run", "--table", "t", "--set", "n = n + 1", "--mode", "full"];
 
 async fn table() -> Database {
     let db = database().await;

@@ -53,7 +53,7 @@ async fn guarded() -> (Database, String) {
 
 /// `pgbackfill run` of a job on `t`.
 fn run() -> Pgbackfill {
-    Pgbackfill::new(["run", "--table", "t", "--set", "n = n + 1", "--name", "job"])
+    Pgbackfill::new(["run", "--table", "t", "--set", "n = n + 1", "--name", "job", "--mode", "full"])
 }
 
 /// A `.pgpass` with these permissions in a directory of its own.
@@ -181,9 +181,9 @@ async fn nobody_gets_to_see_the_password() {
 async fn with_too_few_connections_fewer_workers_go_on() {
     let db = database().await;
     let role = format!("limited_{}", db.name);
-    // One for the heartbeat, and two for five workers.
+    // One for the heartbeat, one for the guard, and two for five workers.
     let sql = format!(
-        "CREATE ROLE {role} LOGIN CONNECTION LIMIT 3;
+        "CREATE ROLE {role} LOGIN CONNECTION LIMIT 4;
          GRANT CREATE ON DATABASE {} TO {role};
          CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
          ALTER TABLE t OWNER TO {role};

@@ -206,7 +206,7 @@ async fn a_signal_stops_the_process_and_the_next_one_goes_on() {
         let process = at_work(&job, &db).await;
         process.signal(signal);
         assert_eq!(process.finish().await.expect_code(3).summary()["outcome"], "stopped");
-        db.until("NOT EXISTS (SELECT FROM pgbackfill.process)").await;
+        db.until("NOT EXISTS (SELECT FROM pgbackfill.process WHERE left_at IS NULL)").await;
         let next = job.run_with(&db, ["--max-rows-per-second", "none"]).run().await.expect_code(0);
         assert_eq!(next.events("entered")[0]["entry"], "resumed");
         assert_exact(&db).await;

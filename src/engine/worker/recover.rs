@@ -6,14 +6,17 @@ use std::sync::atomic::Ordering;
 
 use super::super::batch::{self, Halt};
 use super::super::held::Piece;
+use super::super::ledger::Wait;
 use super::super::retry::{self, Remedy};
-use super::super::shared::Wait;
 use super::{End, LOOK_AGAIN, Trouble, Worker};
 use crate::db::{Error, NextAct};
 use crate::event::Event;
 use crate::plan;
-use crate::run::{Move, RunState};
+use crate::run::{Hold, Move, RunState};
 use crate::store::{self, BadRow, StoreError, Turn};
+
+/// `query_canceled`: by a timeout, by somebody else, or by ourselves.
+const CANCELLED: &str = "57014";
 
 impl Worker {
     pub(super) async fn recover(&mut self, halt: Halt) -> Option<End> {
@@ -27,7 +30,7 @@ impl Worker {
             Halt::Ordered(state @ (RunState::Blocked | RunState::Cancelled)) => Some(End::Halted(state)),
             // The control loop has not heard of it yet; it will within a beat.
             Halt::Ordered(RunState::Paused) => {
-                self.shared.wait(self.index, Wait::halted("paused"), LOOK_AGAIN).await;
+                self.shared.wait(self.index, Wait::new(Hold::Paused, "person", "paused"), LOOK_AGAIN).await;
                 None
             }
             Halt::Changed(why) => Some(self.block(why).await),
@@ -39,6 +42,12 @@ impl Worker {
         // too_many_connections: of the server, the database or the role.
         if error.sqlstate() == Some("53300") && self.shared.live.load(Ordering::Relaxed) > 1 {
             return Some(End::NoRoom(error.to_string()));
+        }
+        if let Some(why) =
+            self.shared.hands.why_cancelled(self.index).filter(|_| error.sqlstate() == Some(CANCELLED))
+        {
+            self.make_way(why, piece.as_ref()).await;
+            return None;
         }
         self.failures += 1;
         let (rows, stripe_rows) =
@@ -69,6 +78,20 @@ impl Worker {
         None
     }
 
+    /// Somebody waited for our batch: it was cancelled, and the next one is half as long.
+    async fn make_way(&mut self, why: String, piece: Option<&Piece>) {
+        self.size.halve(piece.map_or(1, |piece| piece.stripe_rows.max(1)));
+        self.shared.tally.retried();
+        let pause = LOOK_AGAIN / 4;
+        self.shared.emit(Event::Retrying {
+            worker: Some(self.index),
+            sqlstate: Some(CANCELLED.to_owned()),
+            message: why.clone(),
+            wait_ms: pause.as_millis() as u64,
+        });
+        self.shared.wait(self.index, Wait::new(Hold::Throttled, "blocked_sessions", why), pause).await;
+    }
+
     async fn again(&mut self, error: &Error) {
         let pause = self.back_off.next().unwrap_or(LOOK_AGAIN);
         self.shared.tally.retried();
@@ -78,13 +101,19 @@ impl Worker {
             message: error.to_string(),
             wait_ms: pause.as_millis() as u64,
         });
-        self.shared.wait(self.index, Wait::halted(format!("trying again after: {error}")), pause).await;
+        self.shared
+            .wait(
+                self.index,
+                Wait::new(Hold::Blocked, "retry", format!("trying again after: {error}")),
+                pause,
+            )
+            .await;
     }
 
     async fn await_person(&mut self, error: &Error) {
         let reason = format!("the server needs a person: {error}");
         self.shared.emit(Event::Notice { message: format!("{reason}; probing once a minute") });
-        self.shared.wait(self.index, Wait::halted(reason), retry::DISK_PROBE).await;
+        self.shared.wait(self.index, Wait::new(Hold::Blocked, "disk", reason), retry::DISK_PROBE).await;
     }
 
     /// Puts the row at fault aside, or blocks the run if there are too many of them.

@@ -56,7 +56,7 @@ fn every_key_of_a_job_file_is_read() {
     assert_eq!(job.table.to_string(), r#"app."Odd.Name""#);
     assert_eq!(job.key, ["id"]);
     assert_eq!(job.lookup.as_ref().unwrap().from, "users AS u");
-    assert_eq!(job.pace.mode, Mode::Full);
+    assert_eq!(job.pace.knobs.mode, Mode::Full);
     assert_eq!(job.pace.knobs.max_rows_per_batch.get(), 1000);
     assert_eq!(job.pace.knobs.max_wal_bytes_per_s.unwrap().get(), 16 << 20);
     assert_eq!(job.limits.statement_timeout_ms.unwrap().get(), 5000);

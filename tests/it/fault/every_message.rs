@@ -108,7 +108,7 @@ impl Lane {
 /// One process at the run; an error if the fault kept it from entering or drove it away.
 async fn process(url: &str) -> Result<(), EngineError> {
     let params = ConnectParams::resolve(url, &|_| None).unwrap();
-    let pool = Pool::new(&params, 2).unwrap();
+    let pool = Pool::new(&params, 3).unwrap();
     let (events, _nobody) = mpsc::unbounded_channel();
     let (_keep, stop) = watch::channel(Stop::NotYet);
     let options = Options { workers: NonZeroU32::new(1), ..options() };

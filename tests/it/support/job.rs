@@ -15,6 +15,8 @@ pub(crate) struct JobFile {
 }
 
 impl JobFile {
+    /// As fast as it can, unless the text has a mode of its own: with many tests on few cores a run would make way for the others
+    /// for as long as they last.
     pub(crate) fn new(toml: &str) -> Self {
         let file = Self { dir: tempfile::tempdir().unwrap() };
         file.rewrite(toml);
@@ -23,7 +25,7 @@ impl JobFile {
 
     /// Another text under the same name.
     pub(crate) fn rewrite(&self, toml: &str) {
-        fs::write(self.path(), toml).unwrap();
+        fs::write(self.path(), in_full(toml)).unwrap();
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -38,6 +40,18 @@ impl JobFile {
     /// `pgbackfill run job.toml`, and events as JSON lines.
     pub(crate) fn run(&self, db: &Database) -> Pgbackfill {
         self.run_with(db, [])
+    }
+}
+
+fn in_full(toml: &str) -> String {
+    if toml.contains("mode =") {
+        toml.to_owned()
+    } else if toml.contains("[pace]") {
+        toml.replacen("[pace]", "[pace]\nmode = \"full\"", 1)
+    } else {
+        // At its end, so that the places in messages stay; unless a section has begun there.
+        let (text, mode) = (toml.trim_end(), "pace.mode = \"full\"");
+        if toml.contains("\n[") { format!("{mode}\n{text}\n") } else { format!("{text}\n{mode}\n") }
     }
 }
 

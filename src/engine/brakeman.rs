@@ -1,0 +1,82 @@
+//! Works the brake of this process: from what the guard has published, the run's knobs and the job's own signals to what the workers may do.
+//!
+//! Must not know: how signals are read, what a worker does.
+
+use std::time::{Duration, Instant};
+
+use super::ledger::Wait;
+use super::shared::Shared;
+use crate::pace::{Brake, Cause, FLOOR, Level, OwnReading, Seen, Verdict};
+use crate::run::{Hold, Knobs, Mode};
+use crate::store::{Published, Told};
+
+/// A published share is believed for so long, in seconds.
+const VALID_S: f64 = 5.0;
+/// Until somebody has measured how much the application bears.
+const START: f64 = 1.0;
+
+/// The brake, and the hand on it.
+pub(super) struct Brakeman {
+    brake: Brake,
+    began: Instant,
+}
+
+impl Brakeman {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { brake: Brake::new(now), began: now }
+    }
+
+    /// Sets the workers' level by what the last beat brought. Called with every beat.
+    pub(super) fn work(&mut self, shared: &Shared, told: &Told, own: &[OwnReading], now: Instant) {
+        let trouble = shared.guard_trouble();
+        let seen = Seen {
+            run: shared.run.id,
+            readings: &told.guard.readings,
+            read_at_s: told.guard.read_at_s,
+            age: told.guard.read_s_ago.map(|s| Duration::from_secs_f64(s.max(0.0))),
+            trouble: trouble.as_deref(),
+            own,
+        };
+        let knobs = &told.orders.knobs;
+        let verdict = self.brake.judge(&knobs.guard, &seen, now);
+        let workers = shared.wanted();
+        let share = self.share(knobs, told, workers, &verdict, now);
+        let level = Level::new(share, workers);
+        let slow = if level.is_full() { None } else { why_slow(&verdict, &told.guard) };
+        let stop = verdict.stop.map(|cause| wait(Hold::Paused, cause));
+        shared.braking.set(stop, level, slow, quiet(knobs, &told.guard, now));
+    }
+
+    /// The batch-seconds a second of this process.
+    fn share(&self, knobs: &Knobs, told: &Told, workers: u32, verdict: &Verdict, now: Instant) -> f64 {
+        let all = f64::from(workers);
+        if knobs.mode == Mode::Full {
+            return all;
+        }
+        let is_fresh = told.guard.read_s_ago.is_some_and(|age| age <= VALID_S);
+        let of_all = match told.guard.share.filter(|_| is_fresh) {
+            Some(share) => share,
+            None if now.duration_since(self.began).as_secs_f64() <= VALID_S => START,
+            None => FLOOR,
+        };
+        let part = all / (all + f64::from(told.other_auto_workers));
+        (of_all * part * verdict.factor).max(FLOOR * part).min(all)
+    }
+}
+
+/// The signals say more than the controller, which sees what they do to us.
+fn why_slow(verdict: &Verdict, guard: &Published) -> Option<Wait> {
+    let measured = || guard.share_why.clone().map(|text| Cause { key: "latency".into(), text });
+    verdict.slow.clone().or_else(measured).map(|cause| wait(Hold::Throttled, cause))
+}
+
+fn wait(hold: Hold, cause: Cause) -> Wait {
+    Wait::new(hold, cause.key, cause.text)
+}
+
+/// The quiet time, by our clock.
+fn quiet(knobs: &Knobs, guard: &Published, now: Instant) -> Option<(Instant, Instant)> {
+    let quiet = guard.quiet.filter(|quiet| knobs.mode == Mode::Auto && quiet.until_s > 0.0)?;
+    let at = |s: f64| now + Duration::from_secs_f64(s.max(0.0));
+    Some((at(quiet.in_s), at(quiet.until_s)))
+}

@@ -1,0 +1,438 @@
+//! What the guard's signals allow a run: everything, less, or nothing for the moment, and why.
+//!
+//! A signal that went over its bound holds until it is well below it again, so that nobody is stopped and started twice a second. A
+//! signal that nobody could read is not a green light: soon it means slowly, and after its deadline it means wait.
+//!
+//! Must not know: who reads the signals, who obeys.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::FLOOR;
+use crate::human;
+use crate::run::RunId;
+use crate::signal::{Guard, Reading, Signal};
+
+/// Readings are believed for so long.
+const VALID: Duration = Duration::from_secs(5);
+/// A standby may be gone for so long, to restart for example.
+const GONE: Duration = Duration::from_secs(15);
+/// What is over its bound is held until it is below this part of it.
+const RELEASE: f64 = 0.7;
+/// Each second over a bound leaves this part of the pace.
+const EASE_PER_S: f64 = 0.8;
+/// Each second below gives it back.
+const RECOVER_PER_S: f64 = 1.1;
+/// Where less work does not make a signal fall.
+const STANDING: f64 = 0.5;
+
+/// Why a run is held back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// The same as long as it is the same cause, whatever its numbers are.
+    pub key: String,
+    /// In words.
+    pub text: String,
+}
+
+/// What the signals allow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Nothing may be done, because.
+    pub stop: Option<Cause>,
+    /// Less may be done, because.
+    pub slow: Option<Cause>,
+    /// The part of the pace that is left.
+    pub factor: f64,
+}
+
+/// A reading of one of the job's own signals.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnReading {
+    /// Its name.
+    pub name: String,
+    /// What its query gave, or why it gave nothing.
+    pub value: Result<f64, String>,
+    /// The run stops above.
+    pub limit: f64,
+}
+
+/// What there is to judge by.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The run that wants to work.
+    pub run: RunId,
+    /// What was read.
+    pub readings: &'a [Reading],
+    /// When, by the database's clock; the same value means the same readings.
+    pub read_at_s: Option<f64>,
+    /// How old they are.
+    pub age: Option<Duration>,
+    /// Why they are not younger, if that is known.
+    pub trouble: Option<&'a str>,
+    /// The job's own signals.
+    pub own: &'a [OwnReading],
+}
+
+/// Which bound of a signal holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Held {
+    slow: bool,
+    stop: bool,
+}
+
+/// The memory of one process about one run.
+#[derive(Clone, Debug)]
+pub struct Brake {
+    held: BTreeMap<Signal, Held>,
+    /// Standbys and when they were last connected.
+    standbys: BTreeMap<String, Instant>,
+    /// Since when an own signal could not be read.
+    unread: BTreeMap<String, Instant>,
+    eased: f64,
+    judged: Instant,
+    began: Instant,
+    read_at_s: Option<f64>,
+}
+
+impl Brake {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self {
+            held: BTreeMap::new(),
+            standbys: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            eased: 1.0,
+            judged: now,
+            began: now,
+            read_at_s: None,
+        }
+    }
+
+    /// Judges what was seen. Called a few times a second.
+    pub fn judge(&mut self, guard: &Guard, seen: &Seen<'_>, now: Instant) -> Verdict {
+        // What was left by whoever was here before us is no older than we are: we may begin before the first reading.
+        let here = now.duration_since(self.began);
+        let age = seen.age.map_or(here, |age| age.min(here));
+        let is_new = seen.read_at_s.is_some() && seen.read_at_s != self.read_at_s;
+        self.read_at_s = seen.read_at_s;
+        if is_new && seen.age.is_some_and(|age| age <= VALID) {
+            self.take(guard, seen, now);
+        }
+        let stops = self
+            .unreadable(guard, seen, age)
+            .into_iter()
+            .chain(self.over(guard, seen, |held| held.stop, |bounds| bounds.stop))
+            .chain(self.missing(guard, seen, now))
+            .chain(self.own(guard, seen.own, now));
+        let stop = all_of(stops.collect());
+        let slows: Vec<Cause> = self.over(guard, seen, |held| held.slow && !held.stop, |bounds| bounds.slow);
+        let factor = self.factor(age, now);
+        let slow = if age > VALID { Some(stale(age, seen.trouble)) } else { all_of(slows) };
+        Verdict { stop, slow, factor }
+    }
+
+    /// Remembers which bounds were passed, and who was there.
+    fn take(&mut self, guard: &Guard, seen: &Seen<'_>, now: Instant) {
+        for signal in Signal::ALL {
+            let bounds = guard.bounds(signal);
+            let value = relevant(guard, seen, signal).filter_map(|reading| reading.value).reduce(f64::max);
+            let held = self.held.entry(signal).or_default();
+            held.slow = passes(value, bounds.slow, held.slow);
+            held.stop = passes(value, bounds.stop, held.stop);
+        }
+        for reading in seen.readings.iter().filter(|reading| reading.signal == Signal::ReplicaLag) {
+            self.standbys.insert(reading.subject.clone(), now);
+        }
+    }
+
+    /// The readings that hold a bound, as causes.
+    fn over(
+        &self,
+        guard: &Guard,
+        seen: &Seen<'_>,
+        is_held: impl Fn(&Held) -> bool,
+        bound: impl Fn(&crate::signal::Bounds) -> Option<u64>,
+    ) -> Vec<Cause> {
+        let worst = |signal: Signal| {
+            let readings =
+                relevant(guard, seen, signal).filter_map(|reading| Some((reading, reading.value?)));
+            readings.max_by(|a, b| a.1.total_cmp(&b.1))
+        };
+        let cause = |signal: Signal| {
+            let limit =
+                bound(&guard.bounds(signal)).filter(|_| self.held.get(&signal).is_some_and(&is_held))?;
+            let (reading, value) = worst(signal)?;
+            let limit =
+                if limit > 0 { format!(", limit {}", signal.shown(limit as f64)) } else { String::new() };
+            let text = format!("{}{limit}", signal.said(&reading.subject, value));
+            Some(Cause { key: signal.as_str().to_owned(), text })
+        };
+        Signal::ALL.into_iter().filter_map(cause).collect()
+    }
+
+    fn unreadable(&self, guard: &Guard, seen: &Seen<'_>, age: Duration) -> Vec<Cause> {
+        let deadline = Duration::from_millis(guard.deadline_ms.into());
+        let mut found = Vec::new();
+        if age > deadline {
+            found.push(stale(age, seen.trouble));
+        }
+        let listed = guard.standbys.as_deref().unwrap_or_default();
+        let blind = |reading: &&Reading| {
+            reading.signal == Signal::ReplicaLag
+                && reading.value.is_none()
+                && listed.contains(&reading.subject)
+        };
+        found.extend(seen.readings.iter().find(blind).map(|reading| Cause {
+            key: "blind".to_owned(),
+            text: format!(
+                "the lag of replica {} cannot be read by this role: GRANT pg_read_all_stats to it, or take it off standbys",
+                reading.subject
+            ),
+        }));
+        found
+    }
+
+    /// Standbys that should be connected and are not.
+    fn missing(&self, guard: &Guard, seen: &Seen<'_>, now: Instant) -> Vec<Cause> {
+        let expected: Vec<&String> = match &guard.standbys {
+            Some(listed) => listed.iter().collect(),
+            None => self.standbys.keys().collect(),
+        };
+        let gone = |name: &&String| {
+            // Before the first readings nobody can have been seen.
+            let since = self.standbys.get(*name).copied().or(seen.read_at_s.map(|_| self.began))?;
+            let gone = now.duration_since(since);
+            (gone > GONE).then(|| Cause {
+                key: "standby_gone".to_owned(),
+                text: format!(
+                    "replica {name} has not been connected for {}; if it is gone for good, set standbys to those that are left",
+                    human::duration(gone)
+                ),
+            })
+        };
+        expected.iter().filter_map(gone).collect()
+    }
+
+    fn own(&mut self, guard: &Guard, own: &[OwnReading], now: Instant) -> Vec<Cause> {
+        let deadline = Duration::from_millis(guard.deadline_ms.into());
+        let mut found = Vec::new();
+        for OwnReading { name, value, limit } in own {
+            let text = match value {
+                Ok(value) => {
+                    self.unread.remove(name);
+                    (value > limit).then(|| format!("{name} is {value}, limit {limit}"))
+                }
+                Err(why) => {
+                    let since = *self.unread.entry(name.clone()).or_insert(now);
+                    (now.duration_since(since) > deadline).then(|| format!("{name} cannot be read: {why}"))
+                }
+            };
+            found.extend(text.map(|text| Cause { key: format!("own {name}"), text }));
+        }
+        found
+    }
+
+    fn factor(&mut self, age: Duration, now: Instant) -> f64 {
+        let s = now.duration_since(self.judged).as_secs_f64().min(2.0);
+        self.judged = now;
+        let slowing = |signal: &Signal| self.held.get(signal).is_some_and(|held| held.slow || held.stop);
+        let eases = Signal::ALL.iter().any(|signal| !signal.is_standing() && slowing(signal));
+        let stands = Signal::ALL.iter().any(|signal| signal.is_standing() && slowing(signal));
+        let change = if eases { EASE_PER_S.powf(s) } else { RECOVER_PER_S.powf(s) };
+        self.eased = (self.eased * change).clamp(FLOOR, 1.0);
+        match age {
+            age if age > VALID => FLOOR,
+            _ if stands => self.eased.min(STANDING),
+            _ => self.eased,
+        }
+    }
+}
+
+fn passes(value: Option<f64>, bound: Option<u64>, held: bool) -> bool {
+    let (Some(value), Some(bound)) = (value, bound) else { return false };
+    let bound = bound as f64;
+    value >= if held { bound * RELEASE } else { bound }
+}
+
+/// The readings of a signal that are about this run or about the whole server.
+fn relevant<'a>(guard: &'a Guard, seen: &Seen<'a>, signal: Signal) -> impl Iterator<Item = &'a Reading> {
+    let run = seen.run.0;
+    let counts = move |name: &String| guard.standbys.as_ref().is_none_or(|listed| listed.contains(name));
+    seen.readings.iter().filter(move |reading| {
+        reading.signal == signal
+            && reading.run.is_none_or(|about| about == run)
+            && (signal != Signal::ReplicaLag || counts(&reading.subject))
+    })
+}
+
+fn stale(age: Duration, trouble: Option<&str>) -> Cause {
+    let why = trouble.map(|why| format!(": {why}")).unwrap_or_default();
+    let text = format!("the server's signals have not been read for {}{why}", human::duration(age));
+    Cause { key: "stale".to_owned(), text }
+}
+
+/// Several causes as one: the first gives the key.
+fn all_of(causes: Vec<Cause>) -> Option<Cause> {
+    let texts: Vec<_> = causes.iter().map(|cause| cause.text.as_str()).collect();
+    let text = texts.join("; ");
+    causes.first().map(|first| Cause { key: first.key.clone(), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: RunId = RunId(7);
+
+    /// A brake, a clock, and what is read each second.
+    struct Road {
+        brake: Brake,
+        guard: Guard,
+        now: Instant,
+        second: f64,
+    }
+
+    impl Road {
+        fn new() -> Self {
+            let now = Instant::now();
+            Self { brake: Brake::new(now), guard: Guard::default(), now, second: 0.0 }
+        }
+
+        /// A second later, with these readings fresh.
+        fn read(&mut self, readings: &[Reading]) -> Verdict {
+            self.look(readings, &[], Duration::ZERO)
+        }
+
+        fn look(&mut self, readings: &[Reading], own: &[OwnReading], age: Duration) -> Verdict {
+            self.now += Duration::from_secs(1);
+            if age.is_zero() {
+                self.second += 1.0;
+            }
+            let read_at_s = Some(self.second).filter(|second| *second > 0.0);
+            let seen = Seen { run: RUN, readings, read_at_s, age: Some(age), trouble: None, own };
+            self.brake.judge(&self.guard, &seen, self.now)
+        }
+    }
+
+    fn reading(signal: Signal, subject: &str, value: f64) -> Reading {
+        Reading { signal, run: None, subject: subject.into(), value: Some(value) }
+    }
+
+    fn lag(ms: f64) -> [Reading; 1] {
+        [reading(Signal::ReplicaLag, "r1", ms)]
+    }
+
+    fn text(cause: Option<Cause>) -> String {
+        cause.map(|cause| cause.text).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_signal_over_its_limit_stops_and_lets_go_only_well_below_it() {
+        let mut road = Road::new();
+        assert_eq!(road.read(&lag(900.0)).stop, None);
+        insta::assert_snapshot!(text(road.read(&lag(4210.0)).stop), @"replica r1 is 4.2 s behind, limit 1.0 s");
+        assert!(road.read(&lag(900.0)).stop.is_some());
+        assert_eq!(road.read(&lag(600.0)).stop, None);
+    }
+
+    #[test]
+    fn over_the_soft_limit_the_pace_falls_and_comes_back() {
+        let mut road = Road::new();
+        let factors: Vec<f64> = (0..5).map(|_| road.read(&lag(700.0)).factor).collect();
+        assert!(factors.windows(2).all(|pair| pair[1] < pair[0]) && factors[4] < 0.4, "{factors:?}");
+        let last = road.read(&lag(700.0));
+        insta::assert_snapshot!(text(last.slow), @"replica r1 is 700 ms behind, limit 500 ms");
+        let back: Vec<f64> = (0..30).map(|_| road.read(&lag(0.0)).factor).collect();
+        assert!(back[0] > last.factor && (back[29] - 1.0).abs() < 1e-9, "{back:?}");
+    }
+
+    #[test]
+    fn what_stands_by_itself_leaves_half_of_the_pace() {
+        let mut road = Road::new();
+        let vacuum = [reading(Signal::Maintenance, "autovacuum has been at work on orders", 500.0)];
+        (0..20).for_each(|_| drop(road.read(&vacuum)));
+        let verdict = road.read(&vacuum);
+        assert_eq!((verdict.factor, verdict.stop), (0.5, None));
+        insta::assert_snapshot!(text(verdict.slow), @"autovacuum has been at work on orders for 500 ms");
+        assert!(road.read(&[]).factor > 0.9);
+    }
+
+    #[test]
+    fn readings_that_grow_old_mean_slowly_and_then_not_at_all() {
+        let mut road = Road::new();
+        (0..60).for_each(|_| drop(road.read(&lag(0.0))));
+        let old = |road: &mut Road, s| road.look(&lag(0.0), &[], Duration::from_secs(s));
+        assert_eq!(old(&mut road, 4).factor, 1.0);
+        assert_eq!((old(&mut road, 6).factor, old(&mut road, 6).stop), (FLOOR, None));
+        insta::assert_snapshot!(text(old(&mut road, 16).stop), @"the server's signals have not been read for 16 s");
+        assert_eq!(road.read(&lag(0.0)).stop, None);
+    }
+
+    #[test]
+    fn what_was_read_before_we_came_is_neither_believed_nor_held_against_us() {
+        let mut road = Road::new();
+        let verdict = road.look(&lag(60_000.0), &[], Duration::from_secs(86_400));
+        assert_eq!((verdict.stop, verdict.slow, verdict.factor), (None, None, 1.0));
+    }
+
+    #[test]
+    fn a_standby_that_vanishes_stops_us_after_fifteen_seconds() {
+        let mut road = Road::new();
+        road.read(&lag(0.0));
+        let stops: Vec<bool> = (0..20).map(|_| road.read(&[]).stop.is_some()).collect();
+        assert_eq!(stops.iter().position(|stop| *stop), Some(15));
+        insta::assert_snapshot!(text(road.read(&[]).stop), @"replica r1 has not been connected for 21 s; if it is gone for good, set standbys to those that are left");
+        assert_eq!(road.read(&lag(0.0)).stop, None);
+    }
+
+    #[test]
+    fn a_listed_standby_need_not_have_been_seen_and_others_do_not_count() {
+        let mut road = Road::new();
+        road.guard.standbys = Some(vec!["r2".into()]);
+        assert_eq!(road.read(&lag(99_000.0)).stop, None);
+        (0..15).for_each(|_| drop(road.read(&lag(0.0))));
+        assert!(text(road.read(&lag(0.0)).stop).starts_with("replica r2 has not been connected for"));
+        road.guard.standbys = Some(vec![]);
+        assert_eq!(road.read(&lag(99_000.0)).stop, None);
+    }
+
+    #[test]
+    fn the_lag_of_a_listed_standby_must_be_readable() {
+        let mut road = Road::new();
+        let blind = [Reading { value: None, ..reading(Signal::ReplicaLag, "r1", 0.0) }];
+        assert_eq!(road.read(&blind).stop, None);
+        road.guard.standbys = Some(vec!["r1".into()]);
+        assert!(text(road.read(&blind).stop).contains("GRANT pg_read_all_stats"));
+    }
+
+    #[test]
+    fn what_concerns_another_run_does_not_concern_us() {
+        let mut road = Road::new();
+        let other =
+            Reading { run: Some(8), ..reading(Signal::DdlWaiting, "session 5 has been waiting", 9.0) };
+        assert_eq!(road.read(std::slice::from_ref(&other)).stop, None);
+        let ours = Reading { run: Some(RUN.0), ..other };
+        insta::assert_snapshot!(text(road.read(&[ours]).stop), @"session 5 has been waiting for 9 ms");
+    }
+
+    #[test]
+    fn several_reasons_are_all_told() {
+        let mut road = Road::new();
+        let both = [lag(5000.0)[0].clone(), reading(Signal::ArchiveBacklog, "", 50.0)];
+        insta::assert_snapshot!(text(road.read(&both).stop), @"replica r1 is 5.0 s behind, limit 1.0 s; 50 segments of WAL wait for the archive, limit 42");
+    }
+
+    #[test]
+    fn an_own_signal_stops_above_its_limit_and_when_it_cannot_be_read() {
+        let mut road = Road::new();
+        let own = |value: Result<f64, String>| [OwnReading { name: "queue".into(), value, limit: 10.0 }];
+        assert_eq!(road.look(&[], &own(Ok(10.0)), Duration::ZERO).stop, None);
+        insta::assert_snapshot!(text(road.look(&[], &own(Ok(12.0)), Duration::ZERO).stop), @"queue is 12, limit 10");
+        let broken = own(Err("no such table".into()));
+        let stops: Vec<bool> =
+            (0..20).map(|_| road.look(&[], &broken, Duration::ZERO).stop.is_some()).collect();
+        assert_eq!(stops.iter().position(|stop| *stop), Some(16));
+    }
+}

@@ -1,0 +1,248 @@
+//! Signals: what the guard reads of the server, how much of each is too much, and how it is said.
+//!
+//! Must not know: how a signal is read, what follows when there is too much of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::human;
+
+/// One thing that the guard reads. The spelling is that of a job file and of the control schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// How far a standby is behind, in milliseconds.
+    ReplicaLag,
+    /// WAL that a replication slot retains, in bytes.
+    SlotWal,
+    /// Segments of WAL that wait for the archive.
+    ArchiveBacklog,
+    /// For how long a vacuum or another maintenance command has been at work on the table, in milliseconds.
+    Maintenance,
+    /// Dead rows of the table, in percent of all its rows.
+    DeadRows,
+    /// For how long somebody has kept dead rows from being removed, in milliseconds.
+    OldSnapshot,
+    /// For how long a command that needs the table for itself has been waiting for it, in milliseconds.
+    DdlWaiting,
+    /// Sessions of others that are running a statement.
+    ActiveSessions,
+    /// Percent of `max_wal_size` that the server writes a second.
+    WalFill,
+}
+
+/// What a signal's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Milliseconds.
+    Time,
+    /// Bytes.
+    Bytes,
+    /// A plain number.
+    Count,
+}
+
+/// From where on a signal slows us down, and from where on it stops us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Slower from here on; none: never.
+    pub slow: Option<u64>,
+    /// Stop from here on; none: never.
+    pub stop: Option<u64>,
+}
+
+/// One value, as it was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Which signal.
+    pub signal: Signal,
+    /// The run whose table it is about; none: the whole server.
+    pub run: Option<i64>,
+    /// Whom it is about: a standby, a slot, a session, a table.
+    pub subject: String,
+    /// How much, in the signal's unit; none: this role may not read it.
+    pub value: Option<f64>,
+}
+
+impl Signal {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 9] = [
+        Self::DdlWaiting,
+        Self::ReplicaLag,
+        Self::SlotWal,
+        Self::ArchiveBacklog,
+        Self::OldSnapshot,
+        Self::DeadRows,
+        Self::Maintenance,
+        Self::ActiveSessions,
+        Self::WalFill,
+    ];
+
+    /// The spelling in a job file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReplicaLag => "replica_lag",
+            Self::SlotWal => "slot_wal",
+            Self::ArchiveBacklog => "archive_backlog",
+            Self::Maintenance => "maintenance",
+            Self::DeadRows => "dead_rows",
+            Self::OldSnapshot => "old_snapshot",
+            Self::DdlWaiting => "ddl_waiting",
+            Self::ActiveSessions => "active_sessions",
+            Self::WalFill => "wal_fill",
+        }
+    }
+
+    /// What its numbers are.
+    #[must_use]
+    pub const fn unit(self) -> Unit {
+        match self {
+            Self::ReplicaLag | Self::Maintenance | Self::OldSnapshot | Self::DdlWaiting => Unit::Time,
+            Self::SlotWal => Unit::Bytes,
+            Self::ArchiveBacklog | Self::DeadRows | Self::ActiveSessions | Self::WalFill => Unit::Count,
+        }
+    }
+
+    /// The bounds where nobody has set others.
+    #[must_use]
+    pub const fn usual(self) -> Bounds {
+        let (slow, stop) = match self {
+            Self::ReplicaLag => (Some(500), Some(1000)),
+            Self::SlotWal => (Some(4 << 30), Some(16 << 30)),
+            // 42 segments of 16 MiB are 672 MiB that a full disk would have to hold beside everything else.
+            Self::ArchiveBacklog => (Some(21), Some(42)),
+            Self::Maintenance => (Some(0), None),
+            Self::DeadRows => (Some(50), None),
+            Self::OldSnapshot => (Some(5 * 60_000), Some(60 * 60_000)),
+            // Whoever waits for the table keeps everybody behind him waiting, too.
+            Self::DdlWaiting => (None, Some(0)),
+            // How many are many depends on the machine, which the server does not tell.
+            Self::ActiveSessions => (None, None),
+            // Faster than that, and a checkpoint begins every few seconds.
+            Self::WalFill => (Some(10), None),
+        };
+        Bounds { slow, stop }
+    }
+
+    /// True where less of our work does not make the signal fall: then we go at half speed instead of ever slower.
+    #[must_use]
+    pub const fn is_standing(self) -> bool {
+        matches!(self, Self::Maintenance | Self::DeadRows | Self::OldSnapshot)
+    }
+
+    /// A value as a person reads it.
+    #[must_use]
+    pub fn shown(self, value: f64) -> String {
+        match self {
+            Self::ReplicaLag | Self::Maintenance | Self::OldSnapshot | Self::DdlWaiting => {
+                human::elapsed(Duration::from_millis(value.max(0.0) as u64))
+            }
+            Self::SlotWal => human::bytes(value.max(0.0) as u64),
+            Self::DeadRows | Self::WalFill => format!("{value:.0} %"),
+            Self::ArchiveBacklog | Self::ActiveSessions => human::count(value.max(0.0) as u64),
+        }
+    }
+
+    /// What was read, as the first half of a sentence: `replica r1 is 4.2 s behind`.
+    #[must_use]
+    pub fn said(self, subject: &str, value: f64) -> String {
+        let shown = self.shown(value);
+        match self {
+            Self::ReplicaLag => format!("replica {subject} is {shown} behind"),
+            Self::SlotWal => format!("replication slot {subject} retains {shown} of WAL"),
+            Self::ArchiveBacklog => format!("{shown} segments of WAL wait for the archive{subject}"),
+            Self::Maintenance => format!("{subject} for {shown}"),
+            Self::DeadRows => format!("{shown} of the rows of {subject} are dead"),
+            Self::OldSnapshot => format!("{subject} has kept dead rows from being removed for {shown}"),
+            Self::DdlWaiting => format!("{subject} for {shown}"),
+            Self::ActiveSessions => format!("{shown} sessions are active"),
+            Self::WalFill => format!("the server writes {shown} of max_wal_size a second"),
+        }
+    }
+}
+
+/// What the guard may let pass, and what not. A person may change it while the run is live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Guard {
+    /// Bounds that a person set; the others are the usual ones.
+    pub bounds: BTreeMap<Signal, Bounds>,
+    /// The standbys that must be connected, by `application_name`; none: every one that was seen.
+    pub standbys: Option<Vec<String>>,
+    /// A session that has waited for a batch of ours for so long ends the batch, in milliseconds; none: never.
+    pub blocked_sessions_ms: Option<u32>,
+    /// How much longer than without us a short transaction of the application may take, in milliseconds.
+    pub added_latency_ms: u32,
+    /// Signals that nobody could read for so long stop us, in milliseconds.
+    pub deadline_ms: u32,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            bounds: BTreeMap::new(),
+            standbys: None,
+            blocked_sessions_ms: Some(100),
+            added_latency_ms: 1,
+            deadline_ms: 15_000,
+        }
+    }
+}
+
+impl Guard {
+    /// The bounds of a signal.
+    #[must_use]
+    pub fn bounds(&self, signal: Signal) -> Bounds {
+        self.bounds.get(&signal).copied().unwrap_or_else(|| signal.usual())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_signal_says_what_was_read() {
+        let said = [
+            Signal::ReplicaLag.said("r1", 4_210.0),
+            Signal::SlotWal.said("\"old\"", 5.0 * (1u64 << 30) as f64),
+            Signal::ArchiveBacklog.said(" (the last attempt failed)", 43.0),
+            Signal::Maintenance.said("autovacuum has been at work on orders", 12_000.0),
+            Signal::DeadRows.said("orders", 53.4),
+            Signal::OldSnapshot.said("session 7 of app", 400_000.0),
+            Signal::DdlWaiting.said("session 7 of app has been waiting to lock orders", 0.0),
+            Signal::ActiveSessions.said("", 40.0),
+            Signal::WalFill.said("", 25.0),
+        ];
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        replica r1 is 4.2 s behind
+        replication slot "old" retains 5.0 GiB of WAL
+        43 segments of WAL wait for the archive (the last attempt failed)
+        autovacuum has been at work on orders for 12.0 s
+        53 % of the rows of orders are dead
+        session 7 of app has kept dead rows from being removed for 6 min 40 s
+        session 7 of app has been waiting to lock orders for 0 ms
+        40 sessions are active
+        the server writes 25 % of max_wal_size a second
+        "#);
+    }
+
+    #[test]
+    fn a_signal_is_stored_as_it_is_spelled() {
+        for signal in Signal::ALL {
+            assert_eq!(serde_json::to_value(signal).unwrap(), signal.as_str());
+        }
+    }
+
+    #[test]
+    fn what_is_not_stored_is_usual() {
+        let guard: Guard =
+            serde_json::from_str(r#"{"bounds": {"replica_lag": {"slow": null, "stop": 5000}}}"#).unwrap();
+        assert_eq!(guard.bounds(Signal::ReplicaLag), Bounds { slow: None, stop: Some(5000) });
+        assert_eq!(guard.bounds(Signal::SlotWal), Signal::SlotWal.usual());
+        assert_eq!(guard.deadline_ms, 15_000);
+    }
+}

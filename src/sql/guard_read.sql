@@ -1,0 +1,152 @@
+-- The guard's whole round trip: takes or renews the lead if it is free or ours, reads every signal, and publishes all of it. No row
+-- comes back if another process leads. What depends on the last reading (the speed of the WAL) is found in the row as it was.
+UPDATE pgbackfill.guard
+SET leader = $1,
+    leader_until = clock_timestamp() + make_interval(secs => $2),
+    read_at = clock_timestamp(),
+    wal_lsn = pg_current_wal_insert_lsn(),
+    share = coalesce($3, share),
+    share_why = $4,
+    quiet_from = CASE WHEN $5::float8 IS NULL THEN quiet_from ELSE clock_timestamp() + make_interval(secs => $5) END,
+    quiet_until = CASE WHEN $5::float8 IS NULL THEN quiet_until ELSE clock_timestamp() + make_interval(secs => $5 + $6) END,
+    readings = (
+        WITH seeing AS MATERIALIZED (
+            SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS stats
+        ),
+        target AS MATERIALIZED (
+            SELECT run.id AS run, run.target_name AS name, run.target AS relation
+            FROM pgbackfill.run
+            WHERE run.state IN ('running', 'paused')
+            UNION
+            SELECT run.id, run.target_name, leaf.relation
+            FROM pgbackfill.run
+            JOIN pgbackfill.leaf ON leaf.run = run.id
+            WHERE run.state IN ('running', 'paused')
+        ),
+        session AS MATERIALIZED (
+            SELECT pid, backend_type, state, backend_xmin, datname, application_name, xact_start, query_start, query,
+                   'session ' || pid || coalesce(' of ' || usename, '') || coalesce(' (' || nullif(application_name, '') || ')', '') AS who
+            FROM pg_stat_activity
+        ),
+        reading AS (
+            -- A command that needs the table for itself, and everybody behind it in the queue.
+            SELECT 'ddl_waiting' AS signal, target.run,
+                   session.who || ' has been waiting for ' || pg_locks.mode || ' on ' || target.name AS subject,
+                   1000 * extract(epoch FROM clock_timestamp() - coalesce(
+                       -- Known from version 14 on.
+                       (to_jsonb(pg_locks) ->> 'waitstart')::timestamptz, session.query_start, clock_timestamp()))::float8 AS value
+            FROM pg_locks
+            JOIN target USING (relation)
+            JOIN session USING (pid)
+            WHERE NOT pg_locks.granted
+            AND pg_locks.locktype = 'relation'
+            AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND pg_locks.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+            UNION ALL
+            -- What holds this lock: VACUUM, ANALYZE, CREATE INDEX CONCURRENTLY, VALIDATE CONSTRAINT.
+            SELECT 'maintenance', target.run,
+                   CASE WHEN session.backend_type = 'autovacuum worker' THEN 'autovacuum' ELSE session.who END
+                       || ' has been at work on ' || target.name,
+                   1000 * extract(epoch FROM clock_timestamp() - coalesce(session.xact_start, clock_timestamp()))::float8
+            FROM pg_locks
+            JOIN target USING (relation)
+            JOIN session USING (pid)
+            WHERE pg_locks.granted
+            AND pg_locks.locktype = 'relation'
+            AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND pg_locks.mode = 'ShareUpdateExclusiveLock'
+            UNION ALL
+            SELECT 'dead_rows', dead.run, dead.name, 100.0 * dead.dead / nullif(dead.dead + dead.live, 0)
+            FROM (
+                SELECT run, name, sum(pg_stat_get_dead_tuples(relation))::float8 AS dead, sum(pg_stat_get_live_tuples(relation))::float8 AS live
+                FROM target
+                GROUP BY run, name
+            ) AS dead
+            WHERE dead.dead > 10000
+            UNION ALL
+            -- Oldest first; a vacuum's own snapshot holds nothing up.
+            (SELECT 'old_snapshot', NULL::bigint, session.who,
+                   1000 * extract(epoch FROM clock_timestamp() - coalesce(session.xact_start, session.query_start))::float8
+            FROM session
+            WHERE session.backend_xmin IS NOT NULL
+            AND session.datname = current_database()
+            AND session.backend_type IS DISTINCT FROM 'autovacuum worker'
+            AND coalesce(session.query, '') NOT ILIKE 'vacuum%'
+            ORDER BY age(session.backend_xmin) DESC
+            LIMIT 1)
+            UNION ALL
+            SELECT 'old_snapshot', NULL, 'prepared transaction ' || quote_literal(gid),
+                   1000 * extract(epoch FROM clock_timestamp() - prepared)::float8
+            FROM pg_prepared_xacts
+            WHERE database = current_database()
+            UNION ALL
+            -- The age of the oldest commit of ours that is not replayed there yet; the server's own replay_lag stands still while a
+            -- replay is paused.
+            SELECT 'replica_lag', NULL, coalesce(nullif(application_name, ''), 'pid ' || pid),
+                   CASE WHEN replay_lsn IS NOT NULL THEN 1000 * greatest(
+                       (SELECT max(past.age_s) FROM unnest($7::text[], $8::float8[]) AS past (lsn, age_s)
+                        WHERE past.lsn::pg_lsn > pg_stat_replication.replay_lsn),
+                       CASE WHEN replay_lsn < pg_current_wal_lsn() THEN extract(epoch FROM replay_lag)::float8 END,
+                       0) END
+            FROM pg_stat_replication
+            -- What follows nothing (a base backup, an archiver of WAL) has no place in it.
+            WHERE (state IN ('streaming', 'catchup') AND replay_lsn IS NOT NULL) OR NOT (SELECT stats FROM seeing)
+            UNION ALL
+            SELECT 'slot_wal', NULL, quote_literal(slot_name) || CASE WHEN active THEN '' ELSE ', which nobody reads,' END,
+                   pg_current_wal_lsn() - restart_lsn
+            FROM pg_replication_slots
+            WHERE restart_lsn IS NOT NULL
+            UNION ALL
+            -- From the names of segments: the last archived one and the present one, both on any timeline.
+            SELECT 'archive_backlog', NULL,
+                   CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity')
+                        THEN ' (the archive command failed ' || failed_count || ' times, for the last time on ' || last_failed_wal || ')'
+                        ELSE '' END,
+                   greatest(0, floor((pg_current_wal_lsn() - '0/0'::pg_lsn) / segment.bytes) - 1 - CASE
+                       WHEN last_archived_wal ~ '^[0-9A-F]{24}$'
+                       THEN ('x' || substr(last_archived_wal, 9, 8))::bit(32)::bigint * (4294967296 / segment.bytes)
+                            + ('x' || substr(last_archived_wal, 17, 8))::bit(32)::bigint
+                       -- Nothing yet: from the segment that failed on.
+                       WHEN last_failed_wal ~ '^[0-9A-F]{24}$'
+                       THEN ('x' || substr(last_failed_wal, 9, 8))::bit(32)::bigint * (4294967296 / segment.bytes)
+                            + ('x' || substr(last_failed_wal, 17, 8))::bit(32)::bigint - 1
+                       END)::float8
+            FROM pg_stat_archiver
+            CROSS JOIN (SELECT pg_size_bytes(current_setting('wal_segment_size'))::numeric AS bytes) AS segment
+            WHERE current_setting('archive_mode') <> 'off'
+            AND coalesce(last_archived_wal, last_failed_wal) IS NOT NULL
+            UNION ALL
+            SELECT 'active_sessions', NULL, '', count(*)::float8
+            FROM session
+            WHERE state = 'active'
+            AND backend_type = 'client backend'
+            AND application_name NOT LIKE 'pgbackfill%'
+            AND (SELECT stats FROM seeing)
+            UNION ALL
+            SELECT 'wal_fill', NULL, '',
+                   100.0 * (pg_current_wal_insert_lsn() - guard.wal_lsn)::float8
+                       / greatest(extract(epoch FROM clock_timestamp() - guard.read_at)::float8, 0.1)
+                       / pg_size_bytes(current_setting('max_wal_size'))
+            WHERE guard.read_at > clock_timestamp() - interval '10 s'
+            UNION ALL
+            -- What this role cannot see.
+            SELECT blind.signal, NULL, 'other sessions', NULL
+            FROM unnest(ARRAY['old_snapshot', 'active_sessions']) AS blind (signal)
+            WHERE NOT (SELECT stats FROM seeing)
+        )
+        SELECT coalesce(jsonb_agg(to_jsonb(reading)), '[]')
+        FROM reading
+        -- Nobody holds up dead rows that are not there.
+        WHERE reading.signal <> 'old_snapshot' OR reading.value IS NULL OR reading.value > 2000
+    )
+WHERE guard.leader IS NULL
+OR guard.leader = $1
+OR guard.leader_until < clock_timestamp()
+RETURNING readings::text,
+          share,
+          (SELECT coalesce(sum(process.busy), 0) FROM pgbackfill.process
+           WHERE process.left_at IS NULL AND process.auto_workers > 0
+           AND process.last_seen > clock_timestamp() - make_interval(secs => $9)) AS busy,
+          (SELECT coalesce(sum(process.auto_workers), 0) FROM pgbackfill.process
+           WHERE process.left_at IS NULL
+           AND process.last_seen > clock_timestamp() - make_interval(secs => $9)) AS workers

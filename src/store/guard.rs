@@ -1,0 +1,164 @@
+//! What is read of the server for all runs of a database, by one process at a time, and published to the others.
+//!
+//! Must not know: how much of a signal is too much, what a share is spent on.
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::SILENCE_S_MAX;
+use crate::db::{Error, Session};
+use crate::signal::Reading;
+use crate::sql::fixed;
+
+/// A leader that is silent for so long has lost its place, in seconds. It speaks once a second.
+const LEASE_S: f64 = 3.0;
+
+const READING: &str = "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '3s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL jit = off";
+
+/// The longest wait for an answer while leading: the `statement_timeout`, and the way there and back.
+pub const GUARD_ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// A time in which nobody works.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quiet {
+    /// Seconds from now to its beginning; negative once it has begun.
+    pub in_s: f64,
+    /// Seconds from now to its end.
+    pub until_s: f64,
+}
+
+/// What the leader tells everybody.
+#[derive(Clone, Debug, Default)]
+pub struct Published {
+    /// Who leads.
+    pub leader: Option<String>,
+    /// Whether anybody may take the lead.
+    pub lead_is_free: bool,
+    /// The signals.
+    pub readings: Vec<Reading>,
+    /// When they were read, by the database's clock, in seconds since 1970; none: never.
+    pub read_at_s: Option<f64>,
+    /// The same as an age, in seconds.
+    pub read_s_ago: Option<f64>,
+    /// Batch-seconds a second that all processes in mode auto may spend together; none: nobody has measured yet.
+    pub share: Option<f64>,
+    /// Why not more.
+    pub share_why: Option<String>,
+    /// When nobody is to work.
+    pub quiet: Option<Quiet>,
+}
+
+/// What a leader, or one who would like to be, has to say.
+#[derive(Clone, Debug)]
+pub struct Lead<'a> {
+    /// Its process.
+    pub process: &'a str,
+    /// What all may spend from now on; none: as before.
+    pub share: Option<f64>,
+    /// Why not more.
+    pub why: Option<&'a str>,
+    /// The latest quiet time: seconds to its beginning, negative once it has begun, and its length.
+    pub quiet: Option<(f64, f64)>,
+    /// Commits of the last minutes: where the log was then, and how many seconds ago.
+    pub past: (&'a [String], &'a [f64]),
+}
+
+/// What the leader gets to know.
+#[derive(Clone, Debug)]
+pub struct Led {
+    /// The signals.
+    pub readings: Vec<Reading>,
+    /// What all may spend.
+    pub share: Option<f64>,
+    /// What they spend.
+    pub busy: f64,
+    /// How many workers they have.
+    pub workers: u32,
+}
+
+/// Somebody who waits for one of our sessions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Blocked {
+    /// Who waits: the process id of its backend.
+    pub waiting: i32,
+    /// For whom: the same of ours.
+    pub ours: i32,
+    /// For how long, in milliseconds; none: the server does not tell (before version 14).
+    pub waited_ms: Option<f64>,
+}
+
+/// The guard's columns of a heartbeat's answer.
+pub(super) fn published(row: &Row) -> Result<Published, String> {
+    let quiet = row.get::<_, Option<f64>>("quiet_in_s").zip(row.get::<_, Option<f64>>("quiet_until_s"));
+    Ok(Published {
+        leader: row.get("leader"),
+        lead_is_free: row.get("lead_is_free"),
+        readings: readings(row.get("readings"))?,
+        read_at_s: row.get("read_at_s"),
+        read_s_ago: row.get("read_s_ago"),
+        share: row.get("share"),
+        share_why: row.get("share_why"),
+        quiet: quiet.map(|(in_s, until_s)| Quiet { in_s, until_s }),
+    })
+}
+
+fn readings(text: &str) -> Result<Vec<Reading>, String> {
+    let all: Vec<serde_json::Value> =
+        serde_json::from_str(text).map_err(|error| format!("the guard's readings: {error}"))?;
+    // A newer program that leads may know signals that this one does not.
+    Ok(all.into_iter().filter_map(|reading| serde_json::from_value(reading).ok()).collect())
+}
+
+/// Takes or keeps the lead, reads every signal and publishes them. None: another process leads.
+pub async fn read_guard(session: &mut Session, lead: &Lead<'_>) -> Result<Option<Led>, Error> {
+    session.answers_within(GUARD_ANSWER_MAX);
+    let (quiet_in_s, quiet_s) = lead.quiet.unzip();
+    let params = [
+        (&lead.process as _, Type::TEXT),
+        (&LEASE_S as _, Type::FLOAT8),
+        (&lead.share as _, Type::FLOAT8),
+        (&lead.why as _, Type::TEXT),
+        (&quiet_in_s as _, Type::FLOAT8),
+        (&quiet_s as _, Type::FLOAT8),
+        (&lead.past.0 as _, Type::TEXT_ARRAY),
+        (&lead.past.1 as _, Type::FLOAT8_ARRAY),
+        (&SILENCE_S_MAX as _, Type::FLOAT8),
+    ];
+    let rows = match session.begin_and_query(READING, fixed::GUARD_READ, &params).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            // The first error is the one to tell; a session whose rollback fails too is closed when it is dropped.
+            let _ = session.rollback().await;
+            return Err(error);
+        }
+    };
+    session.commit().await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    Ok(Some(Led {
+        readings: readings(row.get("readings")).map_err(Error::Protocol)?,
+        share: row.get("share"),
+        busy: row.get("busy"),
+        workers: u32::try_from(row.get::<_, i64>("workers")).unwrap_or(0),
+    }))
+}
+
+/// Gives the lead back, so that the next one need not wait.
+pub async fn leave_guard(session: &Session, process: &str) -> Result<(), Error> {
+    session.execute(fixed::GUARD_LEAVE, &[(&process, Type::TEXT)]).await.map(drop)
+}
+
+/// Who waits for one of these sessions of ours.
+pub async fn blocked_by(session: &Session, ours: &[i32]) -> Result<Vec<Blocked>, Error> {
+    let rows = session.query(fixed::BLOCKED_BY, &[(&ours, Type::INT4_ARRAY)]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Blocked {
+            waiting: row.get("pid"),
+            ours: row.get("ours"),
+            waited_ms: row.get("waited_ms"),
+        })
+        .collect())
+}
