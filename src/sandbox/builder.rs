@@ -84,7 +84,7 @@ fn initdb(binaries: &Binaries, home: &Home, account: Account) -> Result<(), Sand
     Err(SandboxError::Initdb { status: done.status, output: String::from_utf8_lossy(&output).into_owned() })
 }
 
-fn on_a_free_port<T>(
+pub(super) fn on_a_free_port<T>(
     mut start: impl FnMut(u16) -> Result<T, SandboxError>,
 ) -> Result<(T, u16), SandboxError> {
     let mut attempt = 1;

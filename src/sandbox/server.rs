@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::account::Account;
+use super::builder::on_a_free_port;
 use super::home::Home;
 use super::postmaster::{Launch, Postmaster};
 use super::wait;
@@ -145,6 +147,30 @@ impl Server {
         Ok(())
     }
 
+    /// A hot standby that follows this server under this `application_name`, on a copy of its data as it is now. This server is
+    /// restarted for that; the standby has the same settings.
+    pub fn standby(&mut self, name: &str) -> Result<Self, SandboxError> {
+        if self.postmaster.is_some() {
+            self.stop(StopMode::Fast)?;
+        }
+        let account = self.launch.account;
+        // The home lies in a directory of somebody's choice.
+        let parent = self.home.dir().parent().unwrap_or_else(|| Path::new("/tmp"));
+        let home = Home::create(parent, account)?;
+        let mut watchman = Watchman::post(&home)?;
+        copy(&self.home.data(), &home.data(), account, home.dir())?;
+        let signal = home.data().join("standby.signal");
+        std::fs::write(&signal, "").map_err(SandboxError::io("write", &signal))?;
+        account.own(&signal)?;
+        self.restart()?;
+        let primary = format!("host=127.0.0.1 port={} user=postgres application_name={name}", self.port);
+        let mut settings = self.launch.settings.clone();
+        settings.push(("primary_conninfo".into(), primary));
+        let launch = Launch { program: self.launch.program.clone(), settings, account };
+        let (postmaster, port) = on_a_free_port(|port| launch.start(&home, port, &mut watchman))?;
+        Ok(Self::new(home, watchman, launch, port, postmaster))
+    }
+
     /// Leaves the server as it is, running or stopped, for as long as it likes.
     #[must_use]
     pub fn keep(mut self) -> Kept {
@@ -152,6 +178,14 @@ impl Server {
         let pid = self.postmaster.take().map(|postmaster| postmaster.pid());
         Kept { pid, dirs: self.home.all() }
     }
+}
+
+fn copy(from: &Path, to: &Path, account: Account, dir: &Path) -> Result<(), SandboxError> {
+    let program = Path::new("cp");
+    let done = account.command(program, dir).arg("-a").arg(from).arg(to).status();
+    let status = done.map_err(SandboxError::io("start", program))?;
+    let failed = || std::io::Error::other(format!("cp ended with {status}"));
+    if status.success() { Ok(()) } else { Err(SandboxError::io("copy", from)(failed())) }
 }
 
 impl Drop for Server {
@@ -231,6 +265,19 @@ mod tests {
         server.restart().unwrap();
         assert_eq!(answer(&url, "SELECT 'up again'").await, "up again");
         drop(lost);
+    }
+
+    #[tokio::test]
+    async fn a_standby_follows_its_primary_under_its_name() {
+        let mut primary = server();
+        let standby = primary.standby("r1").unwrap();
+        let client = connect(&primary.connection_string("postgres")).await;
+        client.batch_execute("CREATE TABLE t AS SELECT 'here' AS word").await.unwrap();
+        let caught_up = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_replication \
+                         WHERE application_name = 'r1' AND replay_lsn >= pg_current_wal_lsn()) \
+                         LOOP PERFORM pg_sleep(0.01); PERFORM pg_stat_clear_snapshot(); END LOOP; END $$";
+        client.batch_execute(caught_up).await.unwrap();
+        assert_eq!(answer(&standby.connection_string("postgres"), "SELECT word FROM t").await, "here");
     }
 
     #[test]
