@@ -78,3 +78,4 @@ pub mod signal;
 pub mod sql;
 pub mod store;
 pub mod stripe;
+pub mod window;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::human;
 use crate::signal::Guard;
+use crate::window::Window;
 
 /// Number of a run, unique in one database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -241,6 +242,9 @@ pub struct Knobs {
     /// What slows down and what stops.
     #[serde(default)]
     pub guard: Guard,
+    /// When anything may be done, every day; none: always.
+    #[serde(default)]
+    pub window: Option<Window>,
 }
 
 /// Who decides how fast: the controller under the ceilings, or the ceilings alone.
@@ -288,6 +292,7 @@ impl Default for Knobs {
             max_wal_bytes_per_s: None,
             mode: Mode::Auto,
             guard: Guard::default(),
+            window: None,
         }
     }
 }

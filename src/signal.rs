@@ -200,6 +200,15 @@ impl Guard {
     }
 }
 
+/// The signals that could not be read, each with what it is about: `replica_lag (r1), old_snapshot (other sessions)`.
+#[must_use]
+pub fn blind(readings: &[Reading]) -> Option<String> {
+    let blind = readings.iter().filter(|reading| reading.value.is_none());
+    let all: Vec<_> =
+        blind.map(|reading| format!("{} ({})", reading.signal.as_str(), reading.subject)).collect();
+    (!all.is_empty()).then(|| all.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -108,6 +108,9 @@ struct PaceArgs {
     /// Ceiling for bytes of WAL, over all processes, for example 16MiB
     #[arg(long, value_name = "BYTES")]
     max_wal_per_second: Option<String>,
+    /// When work may be done, every day, for example "22:00-06:00 Europe/Berlin"
+    #[arg(long, value_name = "WINDOW")]
+    window: Option<String>,
     /// How long a batch waits for a lock
     #[arg(long, value_name = "TIME")]
     lock_timeout: Option<String>,
@@ -132,6 +135,7 @@ impl PaceArgs {
             ("max-rows-per-batch", &self.max_rows_per_batch),
             ("max-rows-per-second", &self.max_rows_per_second),
             ("max-wal-per-second", &self.max_wal_per_second),
+            ("window", &self.window),
         ];
         let given = || knobs.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
         turn_knobs(&mut job.pace.knobs.clone(), given()).map_err(Failure::usage)?;

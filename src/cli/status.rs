@@ -204,11 +204,12 @@ fn pace(knobs: &Knobs) -> String {
         Mode::Full => "as fast as it can",
     };
     format!(
-        "{mode}, {} a process, batches of {} ms{}{}",
+        "{mode}, {} a process, batches of {} ms{}{}{}",
         human::counted(knobs.workers.get().into(), "worker", "workers"),
         knobs.batch_time_ms,
         rows.unwrap_or_default(),
-        wal.unwrap_or_default()
+        wal.unwrap_or_default(),
+        knobs.window.as_ref().map(|window| format!(", only from {window}")).unwrap_or_default()
     )
 }
 

@@ -11,6 +11,9 @@ use crate::run::Hold;
 /// What is shorter is no event.
 const LASTING: Duration = Duration::from_secs(1);
 
+/// What comes and goes from batch to batch is shown and is no event: ceilings, shares, errors (which are events of their own).
+const FLEETING: [&str; 5] = ["ceiling", "share", "quiet", "retry", "blocked_sessions"];
+
 /// One reason, from its beginning.
 struct Since {
     key: String,
@@ -46,7 +49,7 @@ impl Holding {
     }
 
     fn tell(&mut self, wait: &Wait, now: Instant) -> Option<Event> {
-        let since = self.0.as_mut()?;
+        let since = self.0.as_mut().filter(|since| !FLEETING.contains(&since.key.as_str()))?;
         let hold =
             since.hold.filter(|_| !since.told && now.saturating_duration_since(since.at) >= LASTING)?;
         since.told = true;

@@ -12,6 +12,7 @@ use super::units::{
 };
 use crate::run::{Knobs, Mode};
 use crate::signal::Guard;
+use crate::window::{Window, WindowError};
 
 /// Workers that one process may have: each holds a connection.
 pub const WORKERS: RangeInclusive<u32> = 1..=64;
@@ -90,6 +91,7 @@ impl Settings for Pace {
         ("max_rows_per_batch", Kind::Count),
         ("max_rows_per_second", Kind::Count),
         ("max_wal_per_second", Kind::Bytes),
+        ("window", Kind::Word),
     ];
 
     fn set(&mut self, setting: &str, value: &str) -> Result<(), String> {
@@ -174,6 +176,7 @@ pub fn written_knobs(knobs: &Knobs) -> Vec<(&'static str, String)> {
         ("max_rows_per_batch", knobs.max_rows_per_batch.to_string()),
         ("max_rows_per_second", ceiling(knobs.max_rows_per_s, |rows| rows.to_string())),
         ("max_wal_per_second", ceiling(knobs.max_wal_bytes_per_s, format_bytes)),
+        ("window", knobs.window.as_ref().map_or_else(|| NO_CEILING.to_owned(), Window::to_string)),
     ]
 }
 
@@ -210,11 +213,25 @@ fn turn_one(knobs: &mut Knobs, knob: &str, value: &str) -> Result<(), String> {
         "max_rows_per_batch" => knobs.max_rows_per_batch = parse_positive(value, &ROWS_PER_BATCH)?,
         "max_rows_per_second" => knobs.max_rows_per_s = ceiling(value, parse_rows_per_s)?,
         "max_wal_per_second" => knobs.max_wal_bytes_per_s = ceiling(value, parse_bytes)?,
+        "window" => knobs.window = if value == NO_CEILING { None } else { Some(window(value)?) },
         unknown => {
             return Err(unknown_setting(unknown, Pace::names().chain(Guard::names())));
         }
     }
     Ok(())
+}
+
+fn window(value: &str) -> Result<Window, String> {
+    value.parse().map_err(|why| match &why {
+        WindowError::Zone(zone) => {
+            let zones = Window::zones();
+            match did_you_mean(zone, zones.iter().map(String::as_str)) {
+                Some(near) => format!("{why}, did you mean `{near}`?"),
+                None => why.to_string(),
+            }
+        }
+        _ => why.to_string(),
+    })
 }
 
 type ParseCeiling = fn(&str) -> Result<NonZeroU64, String>;
@@ -283,6 +300,20 @@ mod tests {
         let told = knob_changes(&before, &after).join(", ");
         insta::assert_snapshot!(told, @"workers 2 → 4, batch_time 100ms → 1s, max_wal_per_second none → 16MiB");
         assert!(knob_changes(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn a_window_is_turned_like_any_knob_and_taken_away_again() {
+        let mut knobs = Knobs::default();
+        turn_knobs(&mut knobs, [("window", "22:00-06:00 Europe/Berlin")]).unwrap();
+        assert_eq!(
+            knobs.window.as_ref().map(Window::to_string).as_deref(),
+            Some("22:00-06:00 Europe/Berlin")
+        );
+        let why = turn_knobs(&mut knobs, [("window", "22:00-06:00 Europe/Berlim")]).unwrap_err();
+        insta::assert_snapshot!(why, @"`window`: `Europe/Berlim` is not a time zone such as `Europe/Berlin`, did you mean `Europe/Berlin`?");
+        turn_knobs(&mut knobs, [("window", "none")]).unwrap();
+        assert_eq!(knobs.window, None);
     }
 
     #[test]

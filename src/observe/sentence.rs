@@ -72,6 +72,7 @@ fn describe(knobs: &Knobs) -> String {
     parts.extend(
         knobs.max_wal_bytes_per_s.map(|bytes| format!("at most {} bytes of WAL/s", count(bytes.get()))),
     );
+    parts.extend(knobs.window.as_ref().map(|window| format!("only from {window}")));
     parts.join(", ")
 }
 

@@ -7,6 +7,7 @@ mod control;
 mod demo;
 mod engine;
 mod fault;
+mod guard;
 mod harness;
 mod house;
 mod jobs;

@@ -33,6 +33,12 @@ pub(crate) fn own_server_for(connections: u32) -> Server {
     server.setting("max_connections", connections.to_string()).start().unwrap()
 }
 
+/// The same with these settings, which no ALTER SYSTEM can change.
+pub(crate) fn server_with(settings: &[(&str, &str)]) -> Server {
+    let server = builder().fsync(Fsync::Off);
+    settings.iter().fold(server, |server, (name, value)| server.setting(*name, *value)).start().unwrap()
+}
+
 fn builder() -> Builder {
     Server::builder(binaries()).within(env::temp_dir())
 }

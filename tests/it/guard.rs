@@ -1,0 +1,332 @@
+//! The guard on real servers: what it reads stops or slows a run, the reason is told, and when the cause is gone the run goes on.
+//!
+//! Must not know: how a signal is read.
+
+mod scene;
+
+use pgbackfill::sandbox::Fsync;
+use serde_json::Value;
+
+use crate::support::oracle::assert_once;
+use crate::support::{JobFile, Pgbackfill, Running, counted_table, database, database_on, own_server};
+use scene::{ROWS, Scene, archiving_server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_falls_behind_stops_the_run_until_it_has_caught_up() {
+    let mut primary = own_server(Fsync::Off);
+    let standby = primary.standby("r1").unwrap();
+    let replica = scene::connect(&standby.connection_string("postgres")).await;
+    let scene = Scene::on(database_on(&primary).await, "").await;
+    let process = scene.at_work().await;
+    replica.batch_execute("SELECT pg_wal_replay_pause()").await.unwrap();
+    scene.until_held("paused", "replica r1 is % s behind, limit 1.0 s").await;
+    replica.batch_execute("SELECT pg_wal_replay_resume()").await.unwrap();
+    scene.goes_on(process, "replica r1 is").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_vanishes_stops_the_run_until_a_person_says_that_it_is_gone() {
+    let mut primary = own_server(Fsync::Off);
+    let standby = primary.standby("r1").unwrap();
+    let scene = Scene::on(database_on(&primary).await, "").await;
+    let process = scene.at_work().await;
+    scene.db.until("(SELECT readings::text LIKE '%\"subject\": \"r1\"%' FROM pgbackfill.guard)").await;
+    drop(standby);
+    scene
+        .until_held(
+            "paused",
+            "replica r1 has not been connected for % s; if it is gone for good, set standbys%",
+        )
+        .await;
+    Pgbackfill::new(["set", "job", "standbys="]).on(&scene.db).run().await.expect_code(0);
+    scene.goes_on(process, "replica r1 has not been connected").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_nobody_reads_stops_the_run_until_it_is_dropped() {
+    let server = own_server(Fsync::Off);
+    let scene =
+        Scene::on(database_on(&server).await, "slot_wal_slow = '512KiB'\nslot_wal_stop = '1MiB'\n").await;
+    scene.sql("SELECT pg_create_physical_replication_slot('left_behind', true)").await;
+    // It retains what was written since the last checkpoint: too much before the first batch.
+    let process = scene.job.run(&scene.db).spawn();
+    scene
+        .until_held(
+            "paused",
+            "replication slot ''left_behind'', which nobody reads, retains % of WAL, limit 1.0 MiB",
+        )
+        .await;
+    scene.sql("SELECT pg_drop_replication_slot('left_behind')").await;
+    scene.goes_on(process, "replication slot").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_fails_stops_the_run_until_it_works_again() {
+    let server = archiving_server();
+    let scene =
+        Scene::on(database_on(&server).await, "archive_backlog_slow = 1\narchive_backlog_stop = 2\n").await;
+    scene.sql("ALTER SYSTEM SET archive_command = 'false'").await;
+    scene.sql("SELECT pg_reload_conf()").await;
+    let process = scene.job.run(&scene.db).spawn();
+    for _ in 0..4 {
+        scene.sql("SELECT pg_logical_emit_message(true, 'x', 'x')").await;
+        scene.sql("SELECT pg_switch_wal()").await;
+    }
+    scene.until_held("paused", "% segments of WAL wait for the archive (the archive command failed % times, for the last time on %), limit 2").await;
+    scene.sql("ALTER SYSTEM SET archive_command = 'true'").await;
+    scene.sql("SELECT pg_reload_conf()").await;
+    scene.goes_on(process, "segments of WAL wait for the archive").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alter_table_that_waits_stops_the_run_until_it_is_through() {
+    let scene = Scene::on(database().await, "").await;
+    let process = scene.at_work().await;
+    let reader = scene.db.client().await;
+    reader.batch_execute("BEGIN; SELECT FROM t LIMIT 1").await.unwrap();
+    let altering = scene.db.client().await;
+    let altered =
+        tokio::spawn(async move { altering.batch_execute("ALTER TABLE t ADD COLUMN more int").await });
+    scene.until_held("paused", "session % has been waiting for AccessExclusiveLock on %t% for %").await;
+    reader.batch_execute("COMMIT").await.unwrap();
+    altered.await.unwrap().unwrap();
+    scene.goes_on(process, "AccessExclusiveLock").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_snapshot_slows_the_run_and_then_stops_it_until_it_is_gone() {
+    let scene = Scene::on(database().await, "old_snapshot_slow = '2s'\nold_snapshot_stop = '4s'\n").await;
+    let process = scene.at_work().await;
+    let client = scene.db.client().await;
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM t LIMIT 1").await.unwrap();
+    scene.until_held("paused", "session % has kept dead rows from being removed for % s, limit 4.0 s").await;
+    client.batch_execute("COMMIT").await.unwrap();
+    scene.goes_on(process, "dead rows from being removed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn autovacuum_on_the_table_leaves_the_run_half_of_its_pace() {
+    let server = scene::vacuuming_server();
+    let scene = Scene::in_auto(database_on(&server).await, "").await;
+    scene.sql("ALTER TABLE t SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)").await;
+    let process = scene.at_work().await;
+    scene.until_held("throttled", "%autovacuum has been at work on %t% for %").await;
+    scene.sql("ALTER TABLE t SET (autovacuum_enabled = off)").await;
+    scene
+        .sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'",
+        )
+        .await;
+    scene.goes_on(process, "autovacuum has been at work").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_of_the_jobs_own_stops_the_run_above_its_limit() {
+    let signal =
+        "[[guard.sql]]\nname = 'the queue'\nquery = 'SELECT count(*) FROM queue -- all of it'\nlimit = 5\n";
+    let scene = Scene::on(database().await, signal).await;
+    scene.sql("CREATE TABLE queue AS SELECT FROM generate_series(1, 5)").await;
+    let process = scene.at_work().await;
+    scene.sql("INSERT INTO queue SELECT FROM generate_series(1, 5)").await;
+    scene.until_held("paused", "the queue is 10, limit 5").await;
+    scene.sql("TRUNCATE queue").await;
+    scene.goes_on(process, "the queue is").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_of_the_jobs_own_can_change_nothing() {
+    let signal = "deadline = '6s'\n[[guard.sql]]\nname = 'the trap'\nquery = 'INSERT INTO trap DEFAULT VALUES RETURNING 1'\nlimit = 5\n";
+    let scene = Scene::on(database().await, signal).await;
+    scene.sql("CREATE TABLE trap (id int GENERATED ALWAYS AS IDENTITY)").await;
+    let process = scene.at_work().await;
+    scene.until_held("paused", "the trap cannot be read: %").await;
+    let caught: i64 =
+        scene.db.client().await.query_one("SELECT count(*) FROM trap", &[]).await.unwrap().get(0);
+    assert_eq!(caught, 0);
+    process.signal(nix::sys::signal::Signal::SIGKILL);
+    process.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outside_of_its_window_a_run_waits() {
+    let scene = Scene::on(database().await, "").await;
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).time();
+    let hours = |n: i64| now.wrapping_add(jiff::Span::new().hours(n)).strftime("%H:%M").to_string();
+    let process = scene.at_work().await;
+    let window = format!("window={}-{} UTC", hours(2), hours(4));
+    Pgbackfill::new(["set", "job", &window]).on(&scene.db).run().await.expect_code(0);
+    scene.until_held("paused", "outside of its window % UTC, which opens in %").await;
+    Pgbackfill::new(["set", "job", "window=none"]).on(&scene.db).run().await.expect_code(0);
+    scene.goes_on(process, "outside of its window").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_that_nobody_can_read_stop_the_run_until_they_are_read_again() {
+    let scene = Scene::on(database().await, "deadline = '6s'\n").await;
+    let process = scene.at_work().await;
+    let client = scene.db.client().await;
+    client.batch_execute("BEGIN; SELECT FROM pgbackfill.guard FOR UPDATE").await.unwrap();
+    scene.until_held("paused", "the server''s signals have not been read for % s: %lock timeout%").await;
+    client.batch_execute("COMMIT").await.unwrap();
+    scene.goes_on(process, "signals have not been read").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_batch_of_ours_is_let_through() {
+    let db = database().await;
+    counted_table(&db, 2_000).await;
+    let client = db.client().await;
+    // Ten milliseconds for each row: without making way, somebody would wait for seconds.
+    client
+        .batch_execute(
+            "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END';
+             CREATE TRIGGER slowly BEFORE UPDATE OF n ON t FOR EACH ROW EXECUTE FUNCTION slowly();
+             ALTER TABLE t ADD COLUMN other int",
+        )
+        .await
+        .unwrap();
+    let job = JobFile::new(
+        "table = 't'\nset.n = 'n + 1'\norder.stripes = 1\n[pace]\nworkers = 1\nbatch_time = '5s'\nmin_rows_per_batch = 500\n",
+    );
+    let process = job.run(&db).spawn();
+    db.until("EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE mode = 'RowExclusiveLock' AND relation = 't'::regclass AND clock_timestamp() - xact_start > interval '50 ms')").await;
+    client.batch_execute("UPDATE t SET other = 1 WHERE id = 1").await.unwrap();
+    Pgbackfill::new(["set", "job", "min-rows-per-batch=1", "batch-time=100ms"])
+        .on(&db)
+        .run()
+        .await
+        .expect_code(0);
+    client.batch_execute("ALTER TABLE t DISABLE TRIGGER slowly").await.unwrap();
+    let ran = process.finish().await.expect_code(0);
+    assert_once(&client, "t", 2_000).await;
+    let said = |event: &Value| {
+        event["message"].as_str().is_some_and(|why| why.contains("has waited for our batch for"))
+    };
+    assert!(ran.events("retrying").iter().any(said), "{:?}", ran.events("retrying"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_without_privileges_is_told_what_it_cannot_see_and_guards_all_the_same() {
+    let db = database().await;
+    let role = format!("blind_{}", db.name);
+    let scene = Scene::on(db, "").await;
+    let name = &scene.db.name;
+    scene.sql(&format!("CREATE ROLE {role} LOGIN; GRANT CREATE ON DATABASE {name} TO {role}; ALTER TABLE t OWNER TO {role}")).await;
+    let process = scene.at_work_as(&role).await;
+    scene.db.until("(SELECT readings::text LIKE '%old_snapshot%' FROM pgbackfill.guard)").await;
+    // The locks are for everybody to see.
+    let reader = scene.db.client().await;
+    reader.batch_execute("BEGIN; SELECT FROM t LIMIT 1").await.unwrap();
+    let altering = scene.db.client().await;
+    let altered =
+        tokio::spawn(async move { altering.batch_execute("ALTER TABLE t ADD COLUMN more int").await });
+    scene.until_held("paused", "session % has been waiting for AccessExclusiveLock on %").await;
+    reader.batch_execute("COMMIT").await.unwrap();
+    altered.await.unwrap().unwrap();
+    scene.sql(&format!("GRANT pg_read_all_stats TO {role}")).await;
+    scene.db.until("(SELECT readings::text NOT LIKE '%\"value\": null%' FROM pgbackfill.guard)").await;
+    let ran = scene.goes_on(process, "AccessExclusiveLock").await;
+    let said = |event: &Value| {
+        event["message"].as_str().is_some_and(|text| text.starts_with("the guard is blind for "))
+    };
+    assert_eq!(
+        ran.events("notice").iter().filter(|event| said(event)).count(),
+        1,
+        "{:?}",
+        ran.events("notice")
+    );
+    scene.sql(&format!("REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_killed_is_followed_by_another_process() {
+    let scene = Scene::in_auto(database().await, "").await;
+    let first = scene.at_work().await;
+    let led_by =
+        |process: &Running| format!("(SELECT leader LIKE '%/{}/%' FROM pgbackfill.guard)", process.pid());
+    scene.db.until(&led_by(&first)).await;
+    let second = scene.job.run(&scene.db).spawn();
+    scene.db.until("(SELECT count(*) FROM pgbackfill.process) = 2").await;
+    first.signal(nix::sys::signal::Signal::SIGKILL);
+    first.finish().await;
+    scene.db.until(&led_by(&second)).await;
+    scene.db.until("(SELECT read_at > clock_timestamp() - interval '1 s' FROM pgbackfill.guard)").await;
+    let share = "SELECT share FROM pgbackfill.guard";
+    let share: f64 = scene.db.client().await.query_one(share, &[]).await.unwrap().get(0);
+    assert!(share > 0.0);
+    scene.finishes(second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_in_one_database_have_one_guard_and_each_its_own_reasons() {
+    let scene = Scene::in_auto(database().await, "").await;
+    scene.sql(&format!("CREATE TABLE u (id int PRIMARY KEY, n int NOT NULL DEFAULT 0); INSERT INTO u SELECT generate_series(1, {ROWS})")).await;
+    let first = scene.at_work().await;
+    let other = [
+        "run",
+        "--table",
+        "u",
+        "--set",
+        "n = n + 1",
+        "--name",
+        "other",
+        "--output",
+        "json",
+        "--max-rows-per-second",
+        "2000",
+    ];
+    let second = Pgbackfill::new(other).on(&scene.db).spawn();
+    scene.db.until("(SELECT count(*) FROM pgbackfill.process WHERE auto_workers = 2) = 2").await;
+    // Neither has more than its half of what both may spend.
+    scene.db.until("(SELECT count(DISTINCT leader) = 1 FROM pgbackfill.guard)").await;
+    let reader = scene.db.client().await;
+    reader.batch_execute("BEGIN; SELECT FROM u LIMIT 1").await.unwrap();
+    let altering = scene.db.client().await;
+    let altered =
+        tokio::spawn(async move { altering.batch_execute("ALTER TABLE u ADD COLUMN more int").await });
+    scene
+        .db
+        .until(
+            "EXISTS (SELECT FROM pgbackfill.process JOIN pgbackfill.run ON run.id = process.run
+                     WHERE run.job = 'other' AND hold = 'paused' AND waiting LIKE '%AccessExclusiveLock%')
+             AND NOT EXISTS (SELECT FROM pgbackfill.process JOIN pgbackfill.run ON run.id = process.run
+                             WHERE run.job = 'job' AND waiting LIKE '%AccessExclusiveLock%')",
+        )
+        .await;
+    reader.batch_execute("COMMIT").await.unwrap();
+    altered.await.unwrap().unwrap();
+    Pgbackfill::new(["set", "other", "max-rows-per-second=none", "mode=full"])
+        .on(&scene.db)
+        .run()
+        .await
+        .expect_code(0);
+    second.finish().await.expect_code(0);
+    Pgbackfill::new(["set", "job", "max-rows-per-second=none", "mode=full"])
+        .on(&scene.db)
+        .run()
+        .await
+        .expect_code(0);
+    first.finish().await.expect_code(0);
+    let wrong = "SELECT (SELECT count(*) FROM t WHERE n <> 1) + (SELECT count(*) FROM u WHERE n <> 1)";
+    let wrong: i64 = scene.db.client().await.query_one(wrong, &[]).await.unwrap().get(0);
+    assert_eq!(wrong, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_the_workers_is_accounted_for() {
+    let scene = Scene::on(database().await, "").await;
+    let process = scene.at_work().await;
+    Pgbackfill::new(["pause", "job"]).on(&scene.db).run().await.expect_code(0);
+    scene.db.until("(SELECT paused_ms > 500 FROM pgbackfill.process)").await;
+    Pgbackfill::new(["resume", "job"]).on(&scene.db).run().await.expect_code(0);
+    let ran = scene.finishes(process).await;
+    let times = &ran.summary()["progress"]["times"];
+    for account in ["working_ms", "throttled_ms", "paused_ms"] {
+        assert!(times[account].as_u64().unwrap() > 0, "{times}");
+    }
+    let shown = Pgbackfill::new(["status", "job"]).on(&scene.db).run().await.expect_code(0).stdout;
+    assert!(
+        shown.contains(" working, ") && shown.contains(" throttled, ") && shown.contains(" paused, "),
+        "{shown}"
+    );
+}
