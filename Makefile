@@ -5,7 +5,7 @@ WITH_POSTGRES := .ci/postgres.sh
 # The same for PgBouncer, without which a few tests are skipped.
 WITH_PGBOUNCER := .ci/pgbouncer.sh
 
-.PHONY: help demo test test-pgbouncer torture bench bench-engine bench-pure lint setup clean
+.PHONY: help demo test test-pgbouncer torture bench bench-engine bench-pure pace-eval lint setup clean
 
 help: ## what can be made (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -27,6 +27,9 @@ bench-engine: ## what the engine costs (ARGS=overhead, first-batch or memory for
 
 bench-pure: ## what the client itself computes, without a server
 	@cargo bench --locked --bench pure
+
+pace-eval: ## what a backfill does to an application, about 25 min (ARGS=loads, overhead or steps; SECONDS=, WARM_UP=, ROWS=, REPEATS=)
+	@$(WITH_POSTGRES) cargo bench --locked --bench pace -- $(ARGS)
 
 bench: ## the order against one UPDATE, a loop and key order (ROWS=, REPEATS=, ARGS=one-index for one case of eight)
 	@$(WITH_POSTGRES) cargo bench --locked --bench order -- $(ARGS)

@@ -30,6 +30,8 @@ pub(super) struct Done {
     pub(super) rows_changed: u64,
     pub(super) wal_bytes: Option<u64>,
     pub(super) took: Duration,
+    /// Of it, the UPDATE: what more rows make longer.
+    pub(super) update_took: Duration,
     /// The range's counters from now on.
     pub(super) counters: Counters,
 }
@@ -64,8 +66,8 @@ pub(super) async fn batch(
 ) -> Result<Done, Halt> {
     let began = Instant::now();
     match batch_in_txn(shared, session, held, piece, gauge, hint).await {
-        Ok((rows_changed, wal_bytes, counters)) => {
-            Ok(Done { rows_changed, wal_bytes, took: began.elapsed(), counters })
+        Ok((rows_changed, wal_bytes, update_took, counters)) => {
+            Ok(Done { rows_changed, wal_bytes, took: began.elapsed(), update_took, counters })
         }
         Err(halt) => {
             // The first error is the one to tell; a session whose rollback fails too is closed when it is dropped.
@@ -82,7 +84,7 @@ async fn batch_in_txn(
     piece: &Piece,
     gauge: Gauge,
     hint: &Hint,
-) -> Result<(u64, Option<u64>, Counters), Halt> {
+) -> Result<(u64, Option<u64>, Duration, Counters), Halt> {
     let target = shared.plan.target(held.claim.table.clone());
     let bound = Bound::of(&piece.keys);
     // Beside a lookup the server would have to join three sources, and a batch must not depend on how it goes about that.
@@ -95,6 +97,7 @@ async fn batch_in_txn(
     if let Some(runs) = &stripe.runs {
         params.extend([(&runs.first as _, Type::INT8), (&runs.last as _, Type::INT8)]);
     }
+    let began = Instant::now();
     let (rows_changed, wal_bytes) = match gauge {
         Gauge::Rows => (session.execute(&update, &params).await?, None),
         Gauge::RowsAndWal => {
@@ -103,9 +106,10 @@ async fn batch_in_txn(
             (rows, Some(bytes))
         }
     };
+    let update_took = began.elapsed();
     let checkpoint = checkpoint(held, piece, rows_changed, hot_before);
     let counters = checkpoint.commit(session, shared.run.id, &held.claim, hint).await?;
-    Ok((rows_changed, wal_bytes, counters))
+    Ok((rows_changed, wal_bytes, update_took, counters))
 }
 
 fn unreadable() -> Error {

@@ -19,7 +19,7 @@ use crate::window::Standing;
 /// A published share is believed for so long, in seconds.
 const VALID_S: f64 = 5.0;
 /// Until somebody has measured how much the application bears.
-const START: f64 = 1.0;
+const START: f64 = 0.25;
 
 /// The brake, and the hand on it.
 pub(super) struct Brakeman {

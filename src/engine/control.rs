@@ -65,16 +65,16 @@ struct Speed {
     rows_changed: u64,
     /// Batch-seconds a second.
     busy: f64,
-    batch_s: f64,
+    busy_s: f64,
 }
 
 impl Speed {
     fn measure(&mut self, tally: &Tally, since: Duration) {
         let s = since.as_secs_f64().max(0.001);
-        let (rows, batch_s) = (tally.rows_changed(), tally.batch_s());
+        let (rows, busy_s) = (tally.rows_changed(), tally.busy_s());
         self.rows_per_s += ((rows - self.rows_changed) as f64 / s - self.rows_per_s) * LATEST;
-        self.busy += ((batch_s - self.batch_s) / s - self.busy) * LATEST_BUSY;
-        (self.rows_changed, self.batch_s) = (rows, batch_s);
+        self.busy += ((busy_s - self.busy_s) / s - self.busy) * LATEST_BUSY;
+        (self.rows_changed, self.busy_s) = (rows, busy_s);
     }
 }
 

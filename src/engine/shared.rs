@@ -26,6 +26,9 @@ use crate::sql::settings;
 use crate::store::{Claim, Counters, Hint, Orders, Published, Run};
 use crate::stripe::Striping;
 
+/// Rows of a batch that is short because the pace is low: fewer make it no shorter, because most of it is its round trips.
+const SHORT_BATCH_ROWS: NonZeroU32 = NonZeroU32::new(100).unwrap();
+
 /// Counters of this process.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -33,12 +36,16 @@ pub(super) struct Tally {
     batches: AtomicU64,
     retries: AtomicU64,
     halted_ms: AtomicU64,
-    batch_micros: AtomicU64,
+    busy_micros: AtomicU64,
 }
 
 impl Tally {
-    pub(super) fn committed(&self, rows_changed: u64, took: Duration) {
-        self.batch_micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+    /// A worker kept the server busy for so long.
+    pub(super) fn busy(&self, took: Duration) {
+        self.busy_micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn committed(&self, rows_changed: u64) {
         self.rows_changed.fetch_add(rows_changed, Ordering::Relaxed);
         self.batches.fetch_add(1, Ordering::Relaxed);
     }
@@ -63,9 +70,9 @@ impl Tally {
         self.retries.load(Ordering::Relaxed)
     }
 
-    /// Time of all batches, in seconds.
-    pub(super) fn batch_s(&self) -> f64 {
-        self.batch_micros.load(Ordering::Relaxed) as f64 / 1e6
+    /// Time in which workers kept the server busy, in seconds.
+    pub(super) fn busy_s(&self) -> f64 {
+        self.busy_micros.load(Ordering::Relaxed) as f64 / 1e6
     }
 
     pub(super) fn halted_ms(&self) -> u64 {
@@ -275,8 +282,12 @@ impl Shared {
     pub(super) fn knobs(&self, worker: u32) -> Knobs {
         let mut knobs = self.orders.borrow().knobs.clone();
         let full = Duration::from_millis(knobs.batch_time_ms.get().into());
-        let ms = self.braking.level().batch_time(worker, full).as_millis() as u32;
-        knobs.batch_time_ms = NonZeroU32::new(ms).unwrap_or(NonZeroU32::MIN);
+        let time = self.braking.level().batch_time(worker, full);
+        if time < full {
+            knobs.batch_time_ms = NonZeroU32::new(time.as_millis() as u32).unwrap_or(NonZeroU32::MIN);
+            let least = knobs.min_rows_per_batch.max(SHORT_BATCH_ROWS);
+            knobs.min_rows_per_batch = least.min(knobs.max_rows_per_batch);
+        }
         knobs
     }
 

@@ -87,8 +87,6 @@ struct Worker {
     debt: Debt,
     failures: u32,
     back_off: ExponentialBackoff,
-    /// The time of the last batch.
-    took: Duration,
 }
 
 /// Works until there is nothing left or a reason to leave.
@@ -103,7 +101,6 @@ pub(super) async fn work(shared: Arc<Shared>, index: u32) -> End {
         debt: Debt::default(),
         failures: 0,
         back_off: retry::back_off(),
-        took: Duration::ZERO,
     };
     worker.shared.works(index);
     let end = loop {
@@ -162,14 +159,18 @@ impl Worker {
             Some(session) => session,
             None => self.connect().await?,
         };
+        let began = Instant::now();
         let done = self.turn_on(&mut session).await;
         if session.is_usable() {
             self.session = Some(session);
         }
         done?;
+        // Looking up a range costs the server as much as working on it.
+        let took = began.elapsed();
+        self.shared.tally.busy(took);
         let ended = Instant::now();
         self.settle().await;
-        self.rest(ended.elapsed()).await;
+        self.rest(took, ended.elapsed()).await;
         Ok(())
     }
 
@@ -229,6 +230,7 @@ impl Worker {
     /// Claims a range that nobody works on, or plans the next one; `held` stays empty if there is none just now.
     async fn take(&mut self, session: &mut Session) -> Result<(), Trouble> {
         let run = self.shared.run.id;
+        // Where batches are short so that the application feels them less, so is the look at the range's keys.
         let knobs = self.shared.knobs(self.index);
         // Whoever rests in between takes longer for a range.
         let duty = self.shared.braking.level().duty(self.index).max(crate::pace::FLOOR);
@@ -298,13 +300,12 @@ impl Worker {
         self.piece = None;
         self.failures = 0;
         self.back_off = retry::back_off();
-        self.shared.tally.committed(done.rows_changed, done.took);
-        self.took = done.took;
+        self.shared.tally.committed(done.rows_changed);
         // A single key is mostly of another stripe; that it passed is a success all the same, and the next may be two.
         let rows = piece.stripe_rows.max(u32::from(self.size.isolates()));
         if rows > 0 {
             let target = Duration::from_millis(self.shared.knobs(self.index).batch_time_ms.get().into());
-            self.size.succeeded(rows, done.took, target);
+            self.size.succeeded(rows, done.update_took, target);
         }
         self.size
             .wrote(done.wal_bytes.unwrap_or(0), if done.wal_bytes.is_some() { done.rows_changed } else { 0 });
@@ -346,9 +347,9 @@ impl Worker {
         self.shared.works(self.index);
     }
 
-    /// Rests after a batch as the pace wants it; what was waited for a ceiling is a rest, too.
-    async fn rest(&mut self, rested: Duration) {
-        if let Some((wait, time)) = self.shared.braking.rest(self.index, self.took) {
+    /// Rests after a turn as the pace wants it; what was waited for a ceiling is a rest, too.
+    async fn rest(&self, took: Duration, rested: Duration) {
+        if let Some((wait, time)) = self.shared.braking.rest(self.index, took) {
             self.shared.wait(self.index, wait, time.saturating_sub(rested)).await;
         }
     }

@@ -81,6 +81,12 @@ impl Server {
         self.home.dir()
     }
 
+    /// Where a program of this name lies if it came with the server's own.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.launch.program.with_file_name(name)
+    }
+
     /// Where the server writes its log.
     #[must_use]
     pub fn log(&self) -> PathBuf {

@@ -1,0 +1,69 @@
+//! The ways to run a backfill beside an application.
+//!
+//! Must not know: the application.
+
+use std::fmt;
+
+/// Ceilings of the grid, in rows per second.
+const RATES: [u32; 6] = [10_000, 25_000, 50_000, 80_000, 120_000, 180_000];
+
+const SET: &str = "table = 'orders'\nset.filled = 'filled + 1'\n";
+/// What the harness compares must not be held by the guard.
+const UNGUARDED: &str = "[guard]\nreplica_lag_slow = 'off'\nreplica_lag_stop = 'off'\nwal_fill_slow = 'off'\nmaintenance_slow = 'off'\n";
+
+/// One way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arm {
+    /// The application alone.
+    Nothing,
+    /// As fast as it can.
+    Full,
+    /// A ceiling, which somebody would have to know.
+    Rate(u32),
+    /// As fast as it can until a replica is a second behind: what others do.
+    StopAndGo,
+    /// The controller.
+    Auto,
+}
+
+impl Arm {
+    pub(crate) fn all() -> Vec<Self> {
+        let rates = RATES.into_iter().map(Self::Rate);
+        [Self::Nothing, Self::Full, Self::StopAndGo].into_iter().chain(rates).chain([Self::Auto]).collect()
+    }
+
+    /// The job file.
+    pub(crate) fn job(self) -> Option<String> {
+        match self {
+            Self::Nothing => None,
+            Self::Full => Some(format!("{SET}[pace]\nmode = 'full'\n{UNGUARDED}")),
+            Self::Rate(rate) => {
+                Some(format!("{SET}[pace]\nmode = 'full'\nmax_rows_per_second = {rate}\n{UNGUARDED}"))
+            }
+            Self::StopAndGo => Some(format!("{SET}[pace]\nmode = 'full'\n")),
+            Self::Auto => Some(auto()),
+        }
+    }
+}
+
+/// As it is by default.
+pub(crate) fn auto() -> String {
+    SET.to_owned()
+}
+
+/// Hardly anything but the guard.
+pub(crate) fn floor() -> String {
+    format!("{SET}[pace]\nmax_rows_per_second = 20\n")
+}
+
+impl fmt::Display for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.pad("nothing"),
+            Self::Full => f.pad("full"),
+            Self::Rate(rate) => f.pad(&format!("{rate} rows/s")),
+            Self::StopAndGo => f.pad("stop/go on lag"),
+            Self::Auto => f.pad("auto"),
+        }
+    }
+}
