@@ -148,7 +148,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     }
     let text = format!("{error:#}");
     // Job errors come with their own heading.
-    out::aside(&format!("{}{text}", if text.starts_with("error:") { "" } else { "error: " }));
+    let has_heading = text.starts_with("error:") || text.starts_with("error[");
+    out::aside(&format!("{}{text}", if has_heading { "" } else { "error: " }));
     Exit::from(error).into()
 }
 

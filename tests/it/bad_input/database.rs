@@ -67,7 +67,7 @@ async fn missing_rights_are_told_with_the_grant_that_gives_them() {
     let db = database_with(ORDERS).await;
     let role = role(&db, "GRANT SELECT ON orders TO $role").await;
     insta::assert_snapshot!(refused_as(&db, &role, GOOD, 2).await, @r#"
-    error: role "app" may not read and update "public"."orders"
+    error[missing-right]: role "app" may not read and update "public"."orders"
      --> job.toml:1:9
       |
     1 | table = 'orders'
@@ -77,7 +77,7 @@ async fn missing_rights_are_told_with_the_grant_that_gives_them() {
     let admin = db.client().await;
     admin.batch_execute(&format!("GRANT UPDATE (status) ON orders TO {role}")).await.unwrap();
     insta::assert_snapshot!(refused_as(&db, &role, GOOD, 2).await, @r#"
-    error: permission denied for table orders
+    error[missing-right]: permission denied for table orders
      --> job.toml:1:9
       |
     1 | table = 'orders'
