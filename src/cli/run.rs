@@ -1,4 +1,4 @@
-//! `pgbackfill run`: hands the job to the engine.
+//! `pgbackfill run`: hands the job to the engine, after a look at what a person should know first.
 //!
 //! Must not know: what the engine does.
 
@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::exit::{Exit, Failure};
 use super::job::JobArgs;
-use super::{Globals, Output, connect, out, show, steer};
+use super::{Globals, Output, connect, out, review, show, steer};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,7 +31,7 @@ pub(crate) struct RunArgs {
     /// Start another run from the beginning
     #[arg(long)]
     new_run: bool,
-    /// Never ask anything
+    /// Do not ask whether to go on after warnings
     #[arg(long)]
     yes: bool,
     /// How progress and result are written
@@ -55,6 +55,9 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
         host: steer::host(),
         by: steer::by(),
     };
+    if !review::passes(&pool, &job, args.new_run, args.yes, globals).await? {
+        return Ok(Exit::Stopped);
+    }
     let (events, received) = mpsc::unbounded_channel();
     let observer = show::observer(globals, args.output);
     let watching = tokio::task::spawn_blocking(move || show::events(observer, received));
