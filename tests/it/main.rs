@@ -15,6 +15,7 @@ mod parity;
 mod partitions;
 mod pgbouncer;
 mod rate;
+mod review;
 mod statements;
 mod striped;
 mod support;
