@@ -11,8 +11,9 @@ use pgbackfill::plan::review::{
 use pgbackfill::plan::{
     self, Estimate, Measured, Plan, Refusal, Trial, estimate, rows_estimated, rows_to_change,
 };
-use pgbackfill::run::Knobs;
+use pgbackfill::run::{Knobs, RunId, RunState};
 use pgbackfill::sql::{Rights, grants};
+use pgbackfill::store;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -61,9 +62,18 @@ struct View {
     knobs: Knobs,
     rows: Rows,
     trial: Option<Measured>,
+    not_tried: Option<&'static str>,
     estimate: Option<Estimate>,
     findings: Vec<Finding>,
     grants: String,
+    run: Option<Existing>,
+}
+
+/// The latest run of the job.
+#[derive(Debug, Serialize)]
+struct Existing {
+    run: RunId,
+    state: RunState,
 }
 
 #[derive(Debug, Serialize)]
@@ -123,7 +133,11 @@ async fn review(session: &mut Session, job: &Job, args: &PlanArgs, address: &str
     };
     let facts = look(session, job, &plan).await;
     let tried = try_batch(session, job, &plan, &server, &facts, args).await?;
-    let view = view(job, &plan, &server, &facts, tried);
+    let mut view = view(job, &plan, &server, &facts, tried);
+    if facts.installed() {
+        let latest = store::latest(session, job.name.as_str()).await?;
+        view.run = latest.map(|run| Existing { run: run.id, state: run.state });
+    }
     match args.output {
         Output::Text => out::text(&text::of(&view))?,
         Output::Json => out::json(&view)?,
@@ -146,6 +160,7 @@ fn refuse(job: &Job, errors: &JobErrors, output: Output) -> anyhow::Result<Exit>
 struct Tried {
     trial: Option<Trial>,
     measured: Option<Measured>,
+    why_not: Option<&'static str>,
     failed: Option<Finding>,
 }
 
@@ -158,23 +173,34 @@ async fn try_batch(
     args: &PlanArgs,
 ) -> anyhow::Result<Tried> {
     let Some(trial) = plan::trial(session, job, plan, facts.sample.as_ref()).await? else {
-        return Ok(Tried::default());
+        return Ok(Tried { why_not: Some("the table is empty"), ..Tried::default() });
     };
     if args.no_trial {
-        return Ok(Tried { trial: Some(trial), ..Tried::default() });
+        return Ok(Tried {
+            trial: Some(trial),
+            why_not: Some("no batch was tried, because of --no-trial"),
+            ..Tried::default()
+        });
     }
-    let (measured, failed) = match plan::measure(session, job, plan, server, &trial).await {
-        Ok(measured) => (Some(measured), None),
+    let tried = match plan::measure(session, job, plan, server, &trial).await {
+        Ok(measured) if measured.rows_changed == 0 => {
+            Tried { why_not: Some("the batch that was tried met no row to change"), ..Tried::default() }
+        }
+        Ok(measured) => Tried { measured: Some(measured), ..Tried::default() },
         Err(error) if error.next_act() == NextAct::Reconnect => return Err(error.into()),
-        Err(error) => (None, Some(failed_trial(&error))),
+        Err(error) => Tried {
+            why_not: Some("the batch that was tried failed; see the findings"),
+            failed: Some(failed_trial(&error)),
+            ..Tried::default()
+        },
     };
-    Ok(Tried { trial: Some(trial), measured, failed })
+    Ok(Tried { trial: Some(trial), ..tried })
 }
 
 fn view(job: &Job, plan: &Plan, server: &catalog::Server, facts: &Facts, tried: Tried) -> View {
     let sample = facts.sample.clone();
     let to_change = rows_to_change(plan, sample.as_ref());
-    let measured = tried.measured.filter(|measured| measured.rows_changed > 0);
+    let measured = tried.measured;
     let estimate = measured.as_ref().and_then(|measured| estimate(to_change, measured, &job.pace.knobs));
     let scene = Scene { job, plan, server, facts, measured: measured.as_ref(), estimate: estimate.as_ref() };
     let mut findings = judge(&scene);
@@ -197,9 +223,11 @@ fn view(job: &Job, plan: &Plan, server: &catalog::Server, facts: &Facts, tried: 
         knobs: job.pace.knobs.clone(),
         rows: Rows { estimated: rows_estimated(plan), sample, to_change },
         trial: measured,
+        not_tried: tried.why_not,
         estimate,
         findings,
         grants: script(job, plan, server, facts),
+        run: None,
     }
 }
 

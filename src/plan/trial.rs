@@ -6,7 +6,7 @@
 //! Must not know: how long a run takes.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -17,7 +17,7 @@ use super::layout::{Laid, lay};
 use super::review::Sample;
 use super::{Order, PLANNING, Plan, last_key};
 use crate::db::catalog::Server;
-use crate::db::{Bound, Error, Session};
+use crate::db::{Bound, Error, NextAct, Session};
 use crate::job::Job;
 use crate::key::{Key, KeyRange};
 use crate::sql::{self, Bounds, Stripe, Target, fixed};
@@ -25,9 +25,9 @@ use crate::stripe::{Runs, Striping};
 
 /// Keys of the first try, which tells how many the second one takes.
 const FIRST_KEYS: u32 = 256;
-/// Neither try may take longer.
-const STATEMENT_TIMEOUT_MS: u32 = 5_000;
-/// The statement, and the way there and back.
+/// Neither try may hold its rows for longer.
+const TRY_MAX: Duration = Duration::from_secs(5);
+/// The same, and the way there and back.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
 
 /// How the table is walked, and where.
@@ -160,7 +160,11 @@ pub async fn measure(
     if u64::from(wanted.min(rows_max)) <= first.rows_passed || first.rows_passed < u64::from(FIRST_KEYS) {
         return Ok(first);
     }
-    once(session, job, plan, server, trial, wanted.min(rows_max)).await
+    match once(session, job, plan, server, trial, wanted.min(rows_max)).await {
+        // What is in the way of many rows was not in the way of a few.
+        Err(error) if matches!(error.next_act(), NextAct::Retry | NextAct::Halve) => Ok(first),
+        second => second,
+    }
 }
 
 async fn once(
@@ -190,10 +194,8 @@ async fn once(
 fn settings(job: &Job, server: &Server) -> String {
     let own: BTreeMap<String, String> = serde_json::from_str(&server.settings).unwrap_or_default();
     let lock_timeout = job.limits.lock_timeout_ms.to_string();
-    let statement_timeout = STATEMENT_TIMEOUT_MS.to_string();
     let ours = [
         ("lock_timeout", lock_timeout.as_str()),
-        ("statement_timeout", statement_timeout.as_str()),
         ("idle_in_transaction_session_timeout", "5s"),
         ("plan_cache_mode", "force_custom_plan"),
         ("jit", "off"),
@@ -210,13 +212,21 @@ async fn stripes_in_txn(
     keys: &KeyRange,
     rows: u32,
 ) -> Result<Measured, Error> {
+    let began = Instant::now();
     let before = bytes(session, trial.relation).await?;
     let mut measured = Measured { rows_passed: rows.into(), ..Measured::default() };
     for number in 0..trial.stripes() {
+        let left = TRY_MAX.saturating_sub(began.elapsed());
+        session.batch(&timeout(left)).await?;
         stripe_in_txn(session, plan, trial, keys, (number, rows), &mut measured).await?;
     }
     measured.growth_bytes = bytes(session, trial.relation).await?.saturating_sub(before);
     Ok(measured)
+}
+
+/// The stripes share the time of the try; zero would be none at all.
+fn timeout(left: Duration) -> String {
+    format!("SET LOCAL statement_timeout = {}", left.as_millis().max(1))
 }
 
 async fn stripe_in_txn(

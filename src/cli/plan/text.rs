@@ -41,9 +41,21 @@ fn head(view: &View) -> String {
         0 => String::new(),
         many => format!(", {}", human::counted(many as u64, "partition", "partitions")),
     };
+    let run = view.run.as_ref();
+    let run = run.map(|found| {
+        format!(
+            "\nrun {} of it is there ({}); run goes on with that, without a review",
+            found.run, found.state
+        )
+    });
     format!(
-        "job \"{}\" on {}{partitions}\ndatabase \"{}\", PostgreSQL {}, as role \"{}\"",
-        view.job, view.table, view.database, view.server_version, view.role
+        "job \"{}\" on {}{partitions}\ndatabase \"{}\", PostgreSQL {}, as role \"{}\"{}",
+        view.job,
+        view.table,
+        view.database,
+        view.server_version,
+        view.role,
+        run.unwrap_or_default()
     )
 }
 
@@ -92,7 +104,7 @@ fn rows(rows: &Rows) -> String {
 
 fn costs(view: &View) -> String {
     let Some(measured) = &view.trial else {
-        return "Not measured.".to_owned();
+        return format!("Not known: {}.", view.not_tried.unwrap_or("nothing was measured"));
     };
     let estimated = view.estimate.as_ref().map(|estimate| format!("\n{}", whole(estimate, &view.knobs)));
     format!("{}{}", a_row(measured), estimated.unwrap_or_default())

@@ -119,7 +119,8 @@ async fn without_a_trial_nothing_is_executed() {
     let db = with_table().await;
     execute(&db, "CREATE SEQUENCE s").await;
     let job = JobFile::new("table = 't'\nset.a = 'nextval($$s$$)::int'\n");
-    plan(&job).arg("--no-trial").on(&db).run().await.expect_code(0);
+    let said = plan(&job).arg("--no-trial").on(&db).run().await.expect_code(0).stdout;
+    assert!(said.contains("Not known: no batch was tried, because of --no-trial."), "{said}");
     db.until("SELECT NOT is_called FROM s").await;
     let said = plan(&job).on(&db).run().await.expect_code(0).stdout;
     assert!(said.contains("warning[volatile-set]: "), "{said}");
@@ -180,6 +181,34 @@ async fn a_refusal_is_shown_at_its_line_and_in_json_as_a_finding() {
     );
     let (told, code) = planned(db.url(), "table = 't'\nset.z = '1'\n").await;
     assert_eq!((code, &told["findings"][0]["severity"]), (2, &"error".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_there_is_named() {
+    let db = with_table().await;
+    let job = JobFile::new(JOB);
+    assert_eq!(planned(db.url(), JOB).await.0["run"], serde_json::Value::Null);
+    job.run_with(&db, ["--max-rows", "1"]).run().await.expect_code(3);
+    let said = plan(&job).on(&db).run().await.expect_code(0).stdout;
+    assert!(
+        said.contains("\nrun 1 of it is there (running); run goes on with that, without a review\n"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_try_holds_its_rows_for_five_seconds_at_the_most() {
+    let db = with_table().await;
+    // Each of the eight stripes alone would be done in time.
+    let slow = "
+        CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END';
+        CREATE TRIGGER on_a BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION nap()";
+    execute(&db, slow).await;
+    let told = super::facts(&db, "failed-trial").await;
+    assert_eq!(
+        told,
+        ["the batch that was tried failed: canceling statement due to statement timeout [SQLSTATE 57014]"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,6 +83,19 @@ async fn timeouts_of_the_database_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_timeout_of_whole_transactions_is_told_where_there_is_one() {
+    let db = with_table().await;
+    let force = format!("ALTER DATABASE {} SET transaction_timeout = '9s'", db.name);
+    if db.client().await.batch_execute(&force).await.is_err() {
+        return skipped("PostgreSQL 17 or later");
+    }
+    let told = facts_as(db.direct_url(), JOB, "transaction-timeout").await;
+    assert_eq!(told, ["transaction_timeout is 9000 ms for this role"]);
+    execute(&db, &format!("ALTER DATABASE {} RESET transaction_timeout", db.name)).await;
+    assert_eq!(facts_as(db.direct_url(), JOB, "transaction-timeout").await, NONE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_is_told_from_a_server() {
     let Some(db) = database_behind_pgbouncer().await else { return skipped("pgbouncer") };
     execute(&db, TABLE).await;
