@@ -56,6 +56,7 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
         by: steer::by(),
     };
     if !review::passes(&pool, &job, args.new_run, args.yes, globals).await? {
+        out::aside("nothing was begun");
         return Ok(Exit::Stopped);
     }
     let (events, received) = mpsc::unbounded_channel();

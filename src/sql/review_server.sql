@@ -16,18 +16,26 @@ SELECT jsonb_build_object(
                         FROM pg_database AS d
                         ORDER BY age(d.datfrozenxid) DESC
                         LIMIT 1),
-    -- Whoever keeps dead rows of this database from being removed.
-    'snapshots', (SELECT coalesce(jsonb_agg(jsonb_build_object('who', held.who, 'held_s', held.held_s)
-                                            ORDER BY held.transactions DESC), '[]')
+    -- Whoever keeps dead rows of this database from being removed: since when, or where nobody knows that, for how many
+    -- transactions. A vacuum does not, although it shows a snapshot.
+    'snapshots', (SELECT coalesce(jsonb_agg(to_jsonb(held) ORDER BY held.transactions DESC), '[]')
                   FROM (
                       SELECT 'session ' || a.pid || coalesce(' of ' || a.usename, '')
                                  || coalesce(' (' || nullif(a.application_name, '') || ')', '') AS who,
-                             extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start))::float8 AS held_s,
+                             -- A standby's feedback is as old as its oldest query, not as its connection.
+                             CASE WHEN a.backend_type <> 'walsender'
+                                  THEN extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start))::float8
+                             END AS held_s,
                              greatest(age(a.backend_xmin), age(a.backend_xid)) AS transactions
                       FROM pg_stat_activity AS a
                       WHERE a.pid <> pg_backend_pid()
+                      AND a.backend_type <> 'autovacuum worker'
                       AND (a.datname = current_database() OR a.backend_type = 'walsender')
                       AND coalesce(a.backend_xmin, a.backend_xid) IS NOT NULL
+                      UNION ALL
+                      SELECT 'replication slot ' || quote_literal(s.slot_name), NULL, age(s.xmin)
+                      FROM pg_replication_slots AS s
+                      WHERE s.xmin IS NOT NULL
                   ) AS held),
     'prepared', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                                      'name', p.gid,

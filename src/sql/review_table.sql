@@ -60,7 +60,18 @@ SELECT jsonb_build_object(
                        JOIN pg_class AS x ON x.oid = i.indexrelid
                        WHERE i.indrelid = $1
                        AND i.indisunique
-                       AND EXISTS (SELECT FROM changed WHERE attnum = ANY (i.indkey::int2[]))),
+                       -- As a column of its own, but not one that is only INCLUDEd, or in an expression or a predicate.
+                       AND EXISTS (SELECT
+                                   FROM changed
+                                   WHERE attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+                                   OR attnum <> ALL (i.indkey::int2[])
+                                   AND EXISTS (SELECT
+                                               FROM pg_depend AS d
+                                               WHERE d.classid = 'pg_class'::regclass
+                                               AND d.objid = i.indexrelid
+                                               AND d.refclassid = 'pg_class'::regclass
+                                               AND d.refobjid = i.indrelid
+                                               AND d.refobjsubid = changed.attnum))),
     -- Stored columns that are computed again, and an index on them. Up to version 14 the column depends on the others, then its
     -- expression does.
     'generated', (SELECT coalesce(jsonb_agg(jsonb_build_object(

@@ -131,7 +131,9 @@ pub(super) struct Database {
 #[derive(Debug, Deserialize)]
 pub(super) struct Snapshot {
     pub(super) who: String,
+    /// None where the server does not tell.
     pub(super) held_s: Option<f64>,
+    pub(super) transactions: i64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,11 +4,17 @@
 
 use std::fmt::Write as _;
 
-use super::facts::{ServerFacts, Settings};
+use super::facts::{Prepared, ServerFacts, Settings, Snapshot};
 use super::{Code, Finding, Scene};
 
 /// A snapshot that is older keeps dead rows from being removed for longer than a stripe can wait, in seconds.
 const SNAPSHOT_S_MAX: f64 = 5.0;
+/// The same where only its age in transactions is known: some seconds on a busy server.
+const SNAPSHOT_TRANSACTIONS_MAX: i64 = 50_000;
+/// Vacuum begins to freeze at an age; at so many times that, it does not get anywhere.
+const BEHIND: i64 = 2;
+/// However late vacuum may begin, this is old: the server stops at two thousand million.
+const AGE_MAX: i64 = 1_500_000_000;
 /// Transactions shorter than this end some of ours: the statement timeout of a batch is 2 s at the least, planning may take more.
 const TRANSACTION_MS_MIN: i64 = 60_000;
 /// Checkpoints that are closer together log nearly every page as a whole again, in seconds.
@@ -33,26 +39,34 @@ pub(super) fn judge(scene: &Scene<'_>, found: &mut Vec<Finding>) {
 fn snapshots(server: &ServerFacts, found: &mut Vec<Finding>) {
     const REMEDY: &str =
         "no dead row can be removed until it ends, so the table grows by every changed row: end it first";
-    // A role that may not see others' times sees only that they hold something.
-    let old = |held_s: Option<f64>| held_s.is_some_and(|s| s > SNAPSHOT_S_MAX);
-    found.extend(server.snapshots.iter().filter(|snapshot| old(snapshot.held_s)).map(|snapshot| {
-        let held_s = snapshot.held_s.unwrap_or_default();
-        let fact = format!("{} has held an old snapshot for {held_s:.0} s", snapshot.who);
-        Finding::new(Code::OldSnapshot, fact, REMEDY)
-    }));
-    found.extend(server.prepared.iter().filter(|prepared| old(Some(prepared.held_s))).map(|prepared| {
-        let fact = format!("transaction '{}' has been prepared for {:.0} s", prepared.name, prepared.held_s);
-        Finding::new(Code::PreparedTransaction, fact, REMEDY)
-    }));
+    for Snapshot { who, held_s, transactions } in &server.snapshots {
+        let since = match held_s {
+            Some(s) if *s > SNAPSHOT_S_MAX => format!("{s:.0} s"),
+            None if *transactions > SNAPSHOT_TRANSACTIONS_MAX => format!("{transactions} transactions"),
+            _ => continue,
+        };
+        found.push(Finding::new(
+            Code::OldSnapshot,
+            format!("{who} has held an old snapshot for {since}"),
+            REMEDY,
+        ));
+    }
+    for Prepared { name, held_s } in server.prepared.iter().filter(|old| old.held_s > SNAPSHOT_S_MAX) {
+        let fact = format!("transaction '{name}' has been prepared for {held_s:.0} s");
+        found.push(Finding::new(Code::PreparedTransaction, fact, REMEDY));
+    }
 }
 
 fn wraparound(server: &ServerFacts) -> Option<Finding> {
     let (oldest, age_max) = (&server.oldest_database, server.settings.autovacuum_freeze_max_age);
-    (oldest.age > age_max).then(|| {
+    (oldest.age > (age_max * BEHIND).min(AGE_MAX)).then(|| {
         Finding::new(
             Code::Wraparound,
-            format!("database \"{}\" has transaction ids of age {}, and autovacuum_freeze_max_age is {age_max}", oldest.name, oldest.age),
-            "let the vacuum against wraparound finish first: each batch is one more transaction, and that vacuum does not step aside for ALTER TABLE",
+            format!(
+                "database \"{}\" has transaction ids of age {}, although vacuum should begin at {age_max} (autovacuum_freeze_max_age)",
+                oldest.name, oldest.age
+            ),
+            "find out what keeps vacuum from freezing, and let it finish first: each batch is one more transaction",
         )
     })
 }
@@ -76,7 +90,7 @@ fn timeouts(settings: &Settings, found: &mut Vec<Finding>) {
         Finding::new(
             Code::TransactionTimeout,
             format!("transaction_timeout is {ms} ms for this role"),
-            "batches cannot override it in the transaction it ends: ALTER ROLE … SET transaction_timeout = 0, or keep batch_time well below it",
+            "batches do not override it: ALTER ROLE … SET transaction_timeout = 0, or keep batch_time well below it",
         )
     }));
 }
@@ -118,20 +132,51 @@ fn small_max_wal_size(scene: &Scene<'_>) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::facts::Database;
     use super::*;
 
     fn settings(transaction_timeout: Option<i64>) -> Settings {
-        Settings {
-            autovacuum: true,
-            autovacuum_freeze_max_age: 200_000_000,
-            autovacuum_vacuum_threshold: 50,
-            autovacuum_vacuum_scale_factor: 0.2,
-            max_slot_wal_keep_size_mb: -1,
-            statement_timeout: 0,
-            idle_in_transaction_session_timeout: 0,
-            idle_session_timeout: None,
-            transaction_timeout,
+        serde_json::from_value(json!({
+            "autovacuum": true, "autovacuum_freeze_max_age": 200_000_000, "autovacuum_vacuum_threshold": 50,
+            "autovacuum_vacuum_scale_factor": 0.2, "max_slot_wal_keep_size_mb": -1, "statement_timeout": 0,
+            "idle_in_transaction_session_timeout": 0, "transaction_timeout": transaction_timeout,
+        }))
+        .unwrap()
+    }
+
+    fn server(age: i64, snapshots: Vec<Snapshot>) -> ServerFacts {
+        ServerFacts {
+            superuser: false,
+            sees_others: true,
+            backend: 1,
+            control_schema: false,
+            settings: settings(None),
+            oldest_database: Database { name: "shop".into(), age },
+            snapshots,
+            prepared: vec![],
+            slots: vec![],
+            standbys: vec![],
         }
+    }
+
+    #[test]
+    fn a_snapshot_of_unknown_time_is_old_by_its_transactions() {
+        let held =
+            |held_s, transactions| Snapshot { who: "replication slot 's'".into(), held_s, transactions };
+        let mut found = Vec::new();
+        // A standby has been connected for days and is up to date; a session is young on a busy server.
+        snapshots(&server(0, vec![held(None, 10), held(Some(1.0), 1_000_000)]), &mut found);
+        assert_eq!(found, []);
+        snapshots(&server(0, vec![held(None, 60_000)]), &mut found);
+        assert_eq!(found[0].fact, "replication slot 's' has held an old snapshot for 60000 transactions");
+    }
+
+    #[test]
+    fn ids_are_too_old_when_vacuum_should_have_frozen_them_long_ago() {
+        assert_eq!(wraparound(&server(210_000_000, vec![])), None);
+        assert!(wraparound(&server(400_000_001, vec![])).is_some());
     }
 
     #[test]

@@ -79,8 +79,11 @@ async fn foreign_keys_are_told_in_both_directions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_unique_index_on_a_set_column_is_told() {
     let db = with_table().await;
+    execute(&db, "CREATE UNIQUE INDEX ON t (b) INCLUDE (a)").await;
     let told = provoked(&db, "CREATE UNIQUE INDEX one_a ON t (a, c)", "unique-column-in-set").await;
     assert_eq!(told, ["unique index \"one_a\" uses a column that is set"]);
+    execute(&db, "CREATE UNIQUE INDEX of_a ON t (abs(a), c)").await;
+    assert_eq!(facts(&db, "unique-column-in-set").await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
