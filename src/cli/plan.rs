@@ -201,7 +201,9 @@ fn view(job: &Job, plan: &Plan, server: &catalog::Server, facts: &Facts, tried: 
     let sample = facts.sample.clone();
     let to_change = rows_to_change(plan, sample.as_ref());
     let measured = tried.measured;
-    let estimate = measured.as_ref().and_then(|measured| estimate(to_change, measured, &job.pace.knobs));
+    let estimate = measured.as_ref().and_then(|measured| {
+        estimate(to_change, measured, &job.pace.knobs, facts.sizes(), &server.checkpoints)
+    });
     let scene = Scene { job, plan, server, facts, measured: measured.as_ref(), estimate: estimate.as_ref() };
     let mut findings = judge(&scene);
     findings.extend(tried.failed);

@@ -5,8 +5,11 @@
 use serde::Serialize;
 
 use super::{Measured, Plan};
+use crate::db::catalog::Checkpoints;
 use crate::plan::review::Sample;
 use crate::run::Knobs;
+
+const PAGE_BYTES: f64 = 8192.0;
 
 /// The whole run, as far as anybody can know.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,6 +28,15 @@ pub struct Estimate {
     pub wal_bytes_per_s: f64,
     /// Disk that table and indexes take more, at the most, until dead rows make room.
     pub growth_bytes: f64,
+}
+
+/// What a table takes on the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sizes {
+    /// Its rows.
+    pub heap_bytes: f64,
+    /// Its indexes.
+    pub index_bytes: f64,
 }
 
 /// What decides the speed.
@@ -56,31 +68,47 @@ pub fn rows_estimated(plan: &Plan) -> u64 {
 
 /// None if the slice had no row to change.
 #[must_use]
-pub fn estimate(rows: u64, measured: &Measured, knobs: &Knobs) -> Option<Estimate> {
+pub fn estimate(
+    rows: u64,
+    measured: &Measured,
+    knobs: &Knobs,
+    sizes: Sizes,
+    checkpoints: &Checkpoints,
+) -> Option<Estimate> {
     let changed = (measured.rows_changed > 0).then_some(measured.rows_changed as f64)?;
-    let wal_per_row = measured.wal_bytes as f64 / changed;
+    let rows_f = rows as f64;
+    let records = rows_f * measured.wal_bytes as f64 / changed;
     let at_work = f64::from(knobs.workers.get()) * changed / (measured.time_us.max(1.0) / 1e6);
-    let ceilings = [
-        (Held::Workers, Some(at_work)),
-        (Held::MaxRowsPerSecond, knobs.max_rows_per_s.map(|rows| rows.get() as f64)),
-        (
-            Held::MaxWalPerSecond,
-            knobs.max_wal_bytes_per_s.map(|bytes| bytes.get() as f64 / wal_per_row.max(1.0)),
-        ),
+    let rows_ceiling = knobs.max_rows_per_s.map_or(f64::INFINITY, |rows| rows.get() as f64);
+    let time_s = rows_f / at_work.min(rows_ceiling).max(f64::MIN_POSITIVE);
+    let later = (time_s / checkpoints.timeout_s).max(records / checkpoints.wal_bytes).floor();
+    let wal_bytes = records + full_pages(rows_f, sizes, 1.0 + later);
+    let wal_per_row = (wal_bytes / rows_f.max(1.0)).max(1.0);
+    let wal_ceiling =
+        knobs.max_wal_bytes_per_s.map_or(f64::INFINITY, |bytes| bytes.get() as f64 / wal_per_row);
+    let speeds = [
+        (Held::Workers, at_work),
+        (Held::MaxRowsPerSecond, rows_ceiling),
+        (Held::MaxWalPerSecond, wal_ceiling),
     ];
-    let (held_by, rows_per_s) = ceilings
-        .into_iter()
-        .filter_map(|(held_by, speed)| Some((held_by, speed?)))
-        .min_by(|(_, one), (_, other)| one.total_cmp(other))?;
+    let (held_by, rows_per_s) = speeds.into_iter().min_by(|(_, one), (_, other)| one.total_cmp(other))?;
     Some(Estimate {
         rows,
         rows_per_s,
         held_by,
-        duration_s: rows as f64 / rows_per_s.max(f64::MIN_POSITIVE),
-        wal_bytes: rows as f64 * wal_per_row,
+        duration_s: rows_f / rows_per_s.max(f64::MIN_POSITIVE),
+        wal_bytes,
         wal_bytes_per_s: rows_per_s * wal_per_row,
-        growth_bytes: rows as f64 * measured.growth_bytes as f64 / changed,
+        growth_bytes: rows_f * measured.growth_bytes as f64 / changed,
     })
+}
+
+/// Bytes of pages that are logged as a whole, because they change for the first time after a checkpoint. A range is done in a
+/// small part of the time between two of them, so that a page of the table is logged about once; one of an index may be met anew
+/// after each. Few rows touch few pages.
+fn full_pages(rows: f64, sizes: Sizes, checkpoints: f64) -> f64 {
+    let touched = rows * PAGE_BYTES;
+    sizes.heap_bytes.min(touched) + (sizes.index_bytes * checkpoints).min(touched)
 }
 
 #[cfg(test)]
@@ -88,6 +116,9 @@ mod tests {
     use std::num::NonZeroU64;
 
     use super::*;
+
+    const NO_SIZE: Sizes = Sizes { heap_bytes: 0.0, index_bytes: 0.0 };
+    const USUAL: Checkpoints = Checkpoints { timeout_s: 300.0, wal_bytes: 500e6 };
 
     fn measured() -> Measured {
         Measured {
@@ -100,9 +131,13 @@ mod tests {
         }
     }
 
+    fn of(rows: u64, knobs: &Knobs, sizes: Sizes) -> Estimate {
+        estimate(rows, &measured(), knobs, sizes, &USUAL).unwrap()
+    }
+
     #[test]
     fn without_a_ceiling_the_workers_decide() {
-        let estimate = estimate(2_000_000, &measured(), &Knobs::default()).unwrap();
+        let estimate = of(2_000_000, &Knobs::default(), NO_SIZE);
         assert_eq!((estimate.held_by, estimate.rows_per_s), (Held::Workers, 200_000.0));
         assert_eq!((estimate.duration_s, estimate.wal_bytes, estimate.growth_bytes), (10.0, 4e8, 2e8));
     }
@@ -110,15 +145,26 @@ mod tests {
     #[test]
     fn the_lowest_ceiling_decides() {
         let rows = Knobs { max_rows_per_s: NonZeroU64::new(1_000), ..Knobs::default() };
-        let estimated = estimate(2_000_000, &measured(), &rows).unwrap();
+        let estimated = of(2_000_000, &rows, NO_SIZE);
         assert_eq!((estimated.held_by, estimated.duration_s), (Held::MaxRowsPerSecond, 2_000.0));
         let wal = Knobs { max_wal_bytes_per_s: NonZeroU64::new(100_000), ..rows };
-        let estimated = estimate(2_000_000, &measured(), &wal).unwrap();
+        let estimated = of(2_000_000, &wal, NO_SIZE);
         assert_eq!((estimated.held_by, estimated.rows_per_s), (Held::MaxWalPerSecond, 500.0));
     }
 
     #[test]
+    fn a_page_of_an_index_is_logged_after_each_checkpoint_and_one_of_the_table_once() {
+        let sizes = Sizes { heap_bytes: 1e8, index_bytes: 1e7 };
+        let wal_bytes = |rows| of(rows, &Knobs::default(), sizes).wal_bytes;
+        assert_eq!(
+            (wal_bytes(2_000_000), wal_bytes(10_000_000), wal_bytes(1)),
+            // 400 MB of records do not bring a checkpoint, 2 GB bring four; one row touches one page of each.
+            (4e8 + 1e8 + 1e7, 2e9 + 1e8 + 5e7, 200.0 + 2.0 * PAGE_BYTES)
+        );
+    }
+
+    #[test]
     fn a_slice_without_a_changed_row_tells_nothing() {
-        assert_eq!(estimate(1, &Measured::default(), &Knobs::default()), None);
+        assert_eq!(estimate(1, &Measured::default(), &Knobs::default(), NO_SIZE, &USUAL), None);
     }
 }

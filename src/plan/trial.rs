@@ -46,14 +46,18 @@ pub struct Trial {
 pub struct Measured {
     /// Keys in it.
     pub rows_passed: u64,
-    /// Rows changed, now dead.
+    /// Rows changed.
     pub rows_changed: u64,
+    /// Dead row versions that all tries together left behind.
+    pub rows_dead: u64,
     /// Statements, one a stripe.
     pub statements: u64,
     /// In the server.
     pub time_us: f64,
-    /// Written to the log.
+    /// Written to the log, of whole pages as little as could be had.
     pub wal_bytes: u64,
+    /// Whole pages among that.
+    pub full_pages: u64,
     /// Pages that became dirty.
     pub pages_dirtied: u64,
     /// Disk that the table and its indexes took.
@@ -75,9 +79,12 @@ impl Measured {
         let (whole, node) = (explain.get(0)?, explain.get(0)?.get("Plan")?);
         self.statements += 1;
         // PostgreSQL 18 writes rows with decimals.
-        self.rows_changed += node.get("Actual Rows")?.as_f64()? as u64;
+        let rows = node.get("Actual Rows")?.as_f64()? as u64;
+        self.rows_changed += rows;
+        self.rows_dead += rows;
         self.time_us += whole.get("Execution Time")?.as_f64()? * 1000.0;
         self.wal_bytes += node.get("WAL Bytes")?.as_u64()?;
+        self.full_pages += node.get("WAL FPI")?.as_u64()?;
         self.pages_dirtied += node.get("Shared Dirtied Blocks")?.as_u64()?;
         for trigger in whole.get("Triggers").and_then(Value::as_array).into_iter().flatten() {
             // Of a foreign key's the person knows only the constraint.
@@ -145,6 +152,9 @@ async fn trial_in_txn(
 }
 
 /// Changes the rows of a slice and rolls back: first of a small one, then of one that takes about as long as a batch.
+///
+/// The first change of a page after a checkpoint logs the whole page. In a slice that may be most of the log, in a run it is at
+/// most the table once for each checkpoint, so such a slice is tried once more.
 pub async fn measure(
     session: &mut Session,
     job: &Job,
@@ -152,27 +162,53 @@ pub async fn measure(
     server: &Server,
     trial: &Trial,
 ) -> Result<Measured, Error> {
+    let settings = settings(job, server);
     let knobs = &job.pace.knobs;
     let rows_max = knobs.max_rows_per_batch.get();
-    let first = once(session, job, plan, server, trial, FIRST_KEYS.min(rows_max)).await?;
-    let speed = first.rows_passed as f64 / first.time_us.max(1.0);
-    let wanted = (speed * f64::from(knobs.batch_time_ms.get()) * 1000.0) as u32;
-    if u64::from(wanted.min(rows_max)) <= first.rows_passed || first.rows_passed < u64::from(FIRST_KEYS) {
-        return Ok(first);
+    let small = once(session, plan, trial, &settings, FIRST_KEYS.min(rows_max)).await?;
+    let speed = small.rows_passed as f64 / small.time_us.max(1.0);
+    let wanted = ((speed * f64::from(knobs.batch_time_ms.get()) * 1000.0) as u32).min(rows_max);
+    let mut tries = vec![small];
+    if wanted > FIRST_KEYS {
+        tries.extend(again(session, plan, trial, &settings, wanted).await?);
     }
-    match once(session, job, plan, server, trial, wanted.min(rows_max)).await {
-        // What is in the way of many rows was not in the way of a few.
-        Err(error) if matches!(error.next_act(), NextAct::Retry | NextAct::Halve) => Ok(first),
-        second => second,
+    // `tries` begins with the small one.
+    if tries.last().is_some_and(|last| last.full_pages > last.rows_changed / 100) {
+        tries.extend(again(session, plan, trial, &settings, wanted.max(FIRST_KEYS).min(rows_max)).await?);
     }
+    Ok(sum_up(&tries))
+}
+
+/// None if what is in the way of many rows was not in the way of a few.
+async fn again(
+    session: &mut Session,
+    plan: &Plan,
+    trial: &Trial,
+    settings: &str,
+    rows: u32,
+) -> Result<Option<Measured>, Error> {
+    match once(session, plan, trial, settings, rows).await {
+        Err(error) if matches!(error.next_act(), NextAct::Retry | NextAct::Halve) => Ok(None),
+        tried => tried.map(Some),
+    }
+}
+
+/// The largest try, the log of the last as large: its pages had been logged before.
+fn sum_up(tries: &[Measured]) -> Measured {
+    let rows = tries.iter().map(|tried| tried.rows_passed).max().unwrap_or_default();
+    let mut large = tries.iter().filter(|tried| tried.rows_passed == rows);
+    let (first, last) = (large.next().cloned().unwrap_or_default(), large.next_back());
+    let last = last.unwrap_or(&first);
+    let (wal_bytes, full_pages) = (last.wal_bytes, last.full_pages);
+    let rows_dead = tries.iter().map(|tried| tried.rows_dead).sum();
+    Measured { rows_dead, wal_bytes, full_pages, ..first }
 }
 
 async fn once(
     session: &mut Session,
-    job: &Job,
     plan: &Plan,
-    server: &Server,
     trial: &Trial,
+    settings: &str,
     rows: u32,
 ) -> Result<Measured, Error> {
     session.begin(PLANNING).await?;
@@ -182,7 +218,7 @@ async fn once(
     ended?;
     let keys = KeyRange { after: trial.keys.after.clone(), through: cell.through };
     session.answers_within(ANSWER_MAX);
-    session.begin(&settings(job, server)).await?;
+    session.begin(settings).await?;
     let measured = stripes_in_txn(session, plan, trial, &keys, cell.rows).await;
     let ended = session.rollback().await;
     let measured = measured?;
@@ -274,13 +310,29 @@ mod tests {
         let explain = serde_json::json!([{"Execution Time": 2.0, "Triggers": [
                 {"Trigger Name": "audit", "Time": 0.5, "Calls": 100},
                 {"Trigger Name": "RI_ConstraintTrigger_c_1", "Constraint Name": "t_u_fkey", "Time": 0.25, "Calls": 100}],
-            "Plan": {"Actual Rows": 100.0, "WAL Bytes": 30_000, "Shared Dirtied Blocks": 7}}]);
+            "Plan": {"Actual Rows": 100.0, "WAL Bytes": 30_000, "WAL FPI": 0, "Shared Dirtied Blocks": 7}}]);
         let mut measured = Measured::default();
         assert!((0..2).all(|_| measured.add(&explain).is_some()));
         assert_eq!((measured.rows_changed, measured.wal_bytes, measured.pages_dirtied), (200, 60_000, 14));
         assert_eq!(measured.trigger_us("audit"), Some(5.0));
         assert_eq!(measured.trigger_us("t_u_fkey"), Some(2.5));
         assert_eq!(measured.trigger_us("other"), None);
+    }
+
+    #[test]
+    fn of_two_large_tries_the_second_tells_the_log_and_the_first_the_rest() {
+        let tried = |rows: u64, time_us: f64, wal_bytes: u64| Measured {
+            rows_passed: rows,
+            rows_changed: rows,
+            rows_dead: rows,
+            time_us,
+            wal_bytes,
+            ..Measured::default()
+        };
+        let summed = sum_up(&[tried(256, 1.0, 1), tried(5_000, 50.0, 9_000), tried(5_000, 20.0, 2_000)]);
+        assert_eq!((summed.rows_changed, summed.rows_dead), (5_000, 10_256));
+        assert_eq!((summed.time_us, summed.wal_bytes), (50.0, 2_000));
+        assert_eq!(sum_up(&[tried(256, 1.0, 1)]), tried(256, 1.0, 1));
     }
 
     #[test]

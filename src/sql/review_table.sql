@@ -12,6 +12,7 @@ WITH published AS MATERIALIZED (
 )
 SELECT jsonb_build_object(
     'heap_bytes', (SELECT coalesce(sum(pg_relation_size(l.oid)), 0)::bigint FROM unnest($3::oid[]) AS l (oid)),
+    'index_bytes', (SELECT coalesce(sum(pg_indexes_size(l.oid)), 0)::bigint FROM unnest($3::oid[]) AS l (oid)),
     'rows_live', (SELECT coalesce(sum(pg_stat_get_live_tuples(l.oid)), 0)::bigint FROM unnest($3::oid[]) AS l (oid)),
     'rows_dead', (SELECT coalesce(sum(pg_stat_get_dead_tuples(l.oid)), 0)::bigint FROM unnest($3::oid[]) AS l (oid)),
     'autovacuum_off', (SELECT coalesce(jsonb_agg(c.oid::regclass::text ORDER BY c.oid), '[]')

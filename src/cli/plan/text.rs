@@ -106,37 +106,40 @@ fn costs(view: &View) -> String {
     let Some(measured) = &view.trial else {
         return format!("Not known: {}.", view.not_tried.unwrap_or("nothing was measured"));
     };
-    let estimated = view.estimate.as_ref().map(|estimate| format!("\n{}", whole(estimate, &view.knobs)));
+    let estimated =
+        view.estimate.as_ref().map(|estimate| format!("\n{}", whole(estimate, &view.knobs, view.stripes)));
     format!("{}{}", a_row(measured), estimated.unwrap_or_default())
 }
 
 fn a_row(measured: &Measured) -> String {
     let changed = measured.rows_changed as f64;
     format!(
-        "A row: {:.1} µs, {} of WAL, {:.2} pages dirtied. Measured with {} in a transaction that was rolled back;\n\
-         it leaves that many dead row versions to autovacuum.",
+        "A row: {:.1} µs, {} of WAL, {:.2} pages dirtied. Measured with {}, rolled back;\n\
+         {} left to autovacuum.",
         measured.time_us / changed,
         bytes(measured.wal_bytes as f64 / changed),
         measured.pages_dirtied as f64 / changed,
         human::counted(measured.rows_changed, "row", "rows"),
+        human::counted(measured.rows_dead, "dead row version is", "dead row versions are"),
     )
 }
 
-fn whole(estimate: &Estimate, knobs: &Knobs) -> String {
+fn whole(estimate: &Estimate, knobs: &Knobs, stripes: u32) -> String {
     let held_by = match (estimate.held_by, knobs.max_rows_per_s, knobs.max_wal_bytes_per_s) {
         (Held::MaxRowsPerSecond, Some(rows), _) => format!("max_rows_per_second = {rows}"),
         (Held::MaxWalPerSecond, _, Some(bytes)) => format!("max_wal_per_second = {}", format_bytes(bytes)),
         _ => format!("{}, never waiting", human::counted(knobs.workers.get().into(), "worker", "workers")),
     };
     format!(
-        "Time: {} or more ({} with {held_by}).\n\
+        "Time: about {} ({} with {held_by}).\n\
          WAL: up to {}, {} a second; slots, standbys and the archive have to keep up with that.\n\
-         Disk: up to {} for table and indexes until dead rows make room, beside the WAL. The server does not tell what is free.",
+         Disk: up to {} more for table and indexes{}, beside the WAL. The server does not tell what is free.",
         human::duration(Duration::from_secs_f64(estimate.duration_s)),
         human::rate(estimate.rows_per_s),
         bytes(estimate.wal_bytes),
         bytes(estimate.wal_bytes_per_s),
         bytes(estimate.growth_bytes),
+        if stripes > 1 { ", in stripes usually far less" } else { "" },
     )
 }
 

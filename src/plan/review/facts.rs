@@ -12,7 +12,7 @@ use super::expressions::{self, Expressions};
 use super::sample::{self, Sample};
 use crate::db::{Error, Param, Session};
 use crate::job::Job;
-use crate::plan::Plan;
+use crate::plan::{Plan, Sizes};
 use crate::sql::fixed;
 
 /// A review is asked for before a run, and must hold up neither that nor the application.
@@ -41,6 +41,7 @@ pub struct Facts {
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct TableFacts {
     pub(super) heap_bytes: i64,
+    pub(super) index_bytes: i64,
     pub(super) rows_live: i64,
     pub(super) rows_dead: i64,
     pub(super) autovacuum_off: Vec<String>,
@@ -163,6 +164,13 @@ impl Facts {
     #[must_use]
     pub fn reads(&self) -> &[crate::sql::Qualified] {
         self.expressions.as_ref().map_or(&[], |expressions| &expressions.reads)
+    }
+
+    /// What the table and its indexes take on the disk.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        let bytes = |of: fn(&TableFacts) -> i64| self.table.as_ref().map_or(0.0, |table| of(table) as f64);
+        Sizes { heap_bytes: bytes(|table| table.heap_bytes), index_bytes: bytes(|table| table.index_bytes) }
     }
 
     /// Whether the control schema is there already.
