@@ -19,7 +19,7 @@ pub use grid::{count, grid, max_key, neighbours};
 pub use name::{Ident, Qualified};
 pub use review::{VALUE, key_at, measured_in_full, reads, sample, volatile};
 pub use settings::settings;
-pub use stripe::{LOOKING_UP, Stripe};
+pub use stripe::{LOOKING_UP, RUN, Stripe};
 pub use target::{Change, Target, lock, measured, update};
 
 /// Which bounds of `(after, through]` a statement has parameters for.

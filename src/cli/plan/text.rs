@@ -10,6 +10,7 @@ use pgbackfill::observe::human;
 use pgbackfill::plan::review::Severity;
 use pgbackfill::plan::{Estimate, Held, Measured};
 use pgbackfill::run::Knobs;
+use pgbackfill::sql;
 
 use super::super::review;
 use super::{Rows, View};
@@ -76,7 +77,14 @@ fn what(view: &View) -> String {
         Some(statement) => {
             text.extend(statement.lines().map(|line| format!("\n    {line}")));
             text.push_str("\nThe parameters are keys: where the batch ends, and where the one before it did");
-            text.push_str(if statement.contains("$3") { "; then its runs of keys." } else { "." });
+            text.push_str(if statement.contains(sql::RUN) { "; then its runs of keys." } else { "." });
+            if !view.quiet.is_empty() {
+                let columns = view.quiet.join(", ");
+                let quiet = format!(
+                    "\nAssigning {columns} its own value spares the server a search (order.quiet = false: it is not done)."
+                );
+                text.push_str(&quiet);
+            }
         }
         None => text.push_str("\n    none, because the table is empty"),
     }
