@@ -135,16 +135,22 @@ async fn review(session: &mut Session, job: &Job, args: &PlanArgs, address: &str
     let facts = look(session, job, &plan).await;
     let tried = try_batch(session, job, &plan, &server, &facts, args).await?;
     let mut view = view(job, &plan, &server, &facts, tried);
-    if facts.installed() {
-        let latest = store::latest(session, job.name.as_str()).await?;
-        view.run = latest.map(|run| Existing { run: run.id, state: run.state });
-    }
+    view.run = existing(session, job).await;
     match args.output {
         Output::Text => out::text(&text::of(&view))?,
         Output::Json => out::json(&view)?,
     }
     let is_error = view.findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if is_error { Exit::Usage } else { Exit::Complete })
+}
+
+/// None, too, where the control schema cannot be read: whoever runs the job is told about that.
+async fn existing(session: &Session, job: &Job) -> Option<Existing> {
+    if !store::installed(session).await.ok()? {
+        return None;
+    }
+    let run = store::latest(session, job.name.as_str()).await.ok()??;
+    Some(Existing { run: run.id, state: run.state })
 }
 
 fn refuse(job: &Job, errors: &JobErrors, output: Output) -> anyhow::Result<Exit> {

@@ -71,6 +71,8 @@ async fn the_role_of_the_script_can_run_the_job_and_change_nothing_else() {
     let run = |role: &str, more: &'static str| {
         Pgbackfill::new(["run", more]).arg(job.path()).env("DATABASE_URL", db.url_of(role)).run()
     };
+    let (told, code) = planned(&db.url_of(&first), toml).await;
+    assert_eq!(code, 0, "{told}");
     run(&first, "--yes").await.expect_code(0);
     db.until("SELECT bool_and(a = b + 1) FROM t").await;
     // The schema is there now, so that the next role needs rights in it.
