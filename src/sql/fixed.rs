@@ -48,6 +48,8 @@ pub const RANGE_LATEST: &str = include_str!("range_latest.sql");
 pub const RANGE_RELEASE: &str = include_str!("range_release.sql");
 /// `relation_bytes.sql`
 pub const RELATION_BYTES: &str = include_str!("relation_bytes.sql");
+/// `review_reads.sql`
+pub const REVIEW_READS: &str = include_str!("review_reads.sql");
 /// `review_server.sql`
 pub const REVIEW_SERVER: &str = include_str!("review_server.sql");
 /// `review_table.sql`

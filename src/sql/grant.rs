@@ -15,7 +15,7 @@ pub struct Rights<'a> {
     pub tables: Vec<&'a Qualified>,
     /// What is changed in them.
     pub change: &'a Change,
-    /// Tables that the expressions read besides.
+    /// Tables and views that the expressions read besides.
     pub reads: &'a [Qualified],
     /// Whether the control schema is there already, so that others have runs in it.
     pub installed: bool,

@@ -19,17 +19,13 @@ pub fn volatile(target: &Target, change: &Change, expression: &str) -> String {
     )
 }
 
-/// A plan in JSON that names every table which the job's expressions read, the target among them.
+/// Planned and no more; it names every table and view that the job's expressions read, the target among them.
 #[must_use]
 pub fn reads(target: &Target, change: &Change) -> String {
     let values: Vec<_> = change.set.iter().map(|(_, expression)| enclosed(expression)).collect();
     let all = conditions(change).collect::<Vec<_>>();
     let filter = if all.is_empty() { String::new() } else { format!("\nWHERE {}", all.join("\nAND ")) };
-    format!(
-        "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON)\nSELECT {}\nFROM {}{filter}",
-        values.join(", "),
-        sources(target, change)
-    )
+    format!("EXPLAIN SELECT {}\nFROM {}{filter}", values.join(", "), sources(target, change))
 }
 
 /// Looks at the rows of about `percent` of the pages of a table and all its partitions: how many there are (`rows`), how many of
@@ -145,8 +141,7 @@ mod tests {
         ) AS x FROM ONLY "public"."orders" AS "orders", users AS u) AS pgbackfill_value WHERE pgbackfill_value.x IS NULL
         "#);
         insta::assert_snapshot!(reads(&orders(), &change), @r#"
-        EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON)
-        SELECT (
+        EXPLAIN SELECT (
         u.rate * 2 -- twice
         )
         FROM ONLY "public"."orders" AS "orders", users AS u

@@ -4,18 +4,18 @@
 
 use serde_json::Value;
 
-use super::facts::ask_json;
+use super::facts::{self, ask_json};
 use super::{Code, Finding, Scene};
 use crate::db::{Error, Session};
 use crate::plan::Plan;
-use crate::sql::{self, Qualified};
+use crate::sql::{self, Qualified, Target, fixed};
 
 /// What was found out about them.
 #[derive(Debug, Default)]
 pub(super) struct Expressions {
     /// Columns whose new value may differ from one evaluation to the next.
     volatile: Vec<String>,
-    /// Tables that are read besides the target.
+    /// Tables and views that are read besides the target.
     pub(super) reads: Vec<Qualified>,
 }
 
@@ -31,14 +31,24 @@ pub(super) async fn ask(session: &mut Session, plan: &Plan) -> Result<Expression
             found.volatile.push(column.0.clone());
         }
     }
-    let told: Value = ask_json(session, &sql::reads(&target, &plan.change), &[]).await?;
-    for table in nodes(&told).iter().filter_map(|node| table_of(node)) {
-        let own = table == plan.table.name || plan.leaves.iter().any(|leaf| leaf.name == table);
-        if !own && !found.reads.contains(&table) {
-            found.reads.push(table);
-        }
-    }
+    found.reads = reads(session, plan, &target).await?;
     Ok(found)
+}
+
+async fn reads(session: &mut Session, plan: &Plan, target: &Target) -> Result<Vec<Qualified>, Error> {
+    let planned = facts::begin_and_ask(session, &sql::reads(target, &plan.change)).await;
+    let named = match planned {
+        Ok(_) => session.query(fixed::REVIEW_READS, &[]).await,
+        Err(error) => Err(error),
+    };
+    let ended = session.rollback().await;
+    let named = named?;
+    ended?;
+    let named =
+        named.iter().map(|row| Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")));
+    let own =
+        |name: &Qualified| *name == plan.table.name || plan.leaves.iter().any(|leaf| leaf.name == *name);
+    Ok(named.filter(|name| !own(name)).collect())
 }
 
 /// Every node of a plan in JSON.
@@ -50,10 +60,6 @@ fn nodes(plan: &Value) -> Vec<&Value> {
         ahead.extend(node["Plans"].as_array().into_iter().flatten());
     }
     found
-}
-
-fn table_of(node: &Value) -> Option<Qualified> {
-    Some(Qualified::new(node["Schema"].as_str()?, node["Relation Name"].as_str()?))
 }
 
 pub(super) fn judge(scene: &Scene<'_>, found: &mut Vec<Finding>) {
@@ -82,11 +88,10 @@ mod tests {
 
     #[test]
     fn every_node_of_a_plan_is_met() {
-        let plan = serde_json::json!([{"Plan": {"Plans": [
-            {"Node Type": "Seq Scan", "Schema": "public", "Relation Name": "orders"},
-            {"Plans": [{"Node Type": "Index Scan", "Schema": "app", "Relation Name": "users"}]}]}}]);
-        let tables: Vec<_> =
-            nodes(&plan).into_iter().filter_map(table_of).map(|name| name.to_string()).collect();
-        assert_eq!(tables, [r#""app"."users""#, r#""public"."orders""#]);
+        let plan = serde_json::json!([{"Plan": {"Alias": "a", "Plans": [
+            {"Alias": "b"}, {"Alias": "c", "Plans": [{"Alias": "d"}]}]}}]);
+        let mut found: Vec<_> = nodes(&plan).iter().filter_map(|node| node["Alias"].as_str()).collect();
+        found.sort_unstable();
+        assert_eq!(found, ["a", "b", "c", "d"]);
     }
 }

@@ -160,7 +160,7 @@ pub(super) struct Standby {
 }
 
 impl Facts {
-    /// Tables that the job's expressions read besides the one that is changed.
+    /// Tables and views that the job's expressions read besides the table that is changed.
     #[must_use]
     pub fn reads(&self) -> &[crate::sql::Qualified] {
         self.expressions.as_ref().map_or(&[], |expressions| &expressions.reads)
@@ -222,6 +222,15 @@ pub(super) async fn ask(
 ) -> Result<Vec<tokio_postgres::Row>, Error> {
     session.answers_within(ANSWER_MAX);
     session.probe(LOOKING, sql, params).await
+}
+
+/// The same in a transaction that stays open, so that it can be asked about itself.
+pub(super) async fn begin_and_ask(
+    session: &mut Session,
+    sql: &str,
+) -> Result<Vec<tokio_postgres::Row>, Error> {
+    session.answers_within(ANSWER_MAX);
+    session.begin_and_query(LOOKING, sql, &[]).await
 }
 
 /// The one JSON value that a query gives.

@@ -62,9 +62,12 @@ async fn the_role_of_the_script_can_run_the_job_and_change_nothing_else() {
     let others = "
         CREATE TABLE u (id int PRIMARY KEY, n int);
         INSERT INTO u SELECT i, i FROM generate_series(1, 1000) AS i;
+        CREATE VIEW v AS SELECT * FROM u;
+        CREATE TABLE p (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);
+        CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
         CREATE INDEX ON t (b)";
     execute(&db, others).await;
-    let toml = "table = 't'\nset.a = 'u.n + 1'\nfrom = 'u'\non = 'u.id = t.b'\n";
+    let toml = "table = 't'\nset.a = 'v.n + 1 + (SELECT count(*) FROM p)'\nfrom = 'v'\non = 'v.id = t.b'\n";
     let (first, second) = (format!("first_of_{}", db.name), format!("second_of_{}", db.name));
     execute(&db, &script(db.url(), toml, &first).await).await;
     let job = JobFile::new(toml);
@@ -81,7 +84,9 @@ async fn the_role_of_the_script_can_run_the_job_and_change_nothing_else() {
     for (denied, what) in [
         ("UPDATE t SET c = 'd'", "table t"),
         ("DELETE FROM t", "table t"),
-        ("UPDATE u SET n = 0", "table u"),
+        ("SELECT FROM u", "table u"),
+        ("SELECT FROM p1", "table p1"),
+        ("DELETE FROM v", "view v"),
         ("CREATE SCHEMA x", "database"),
     ] {
         let refused =
