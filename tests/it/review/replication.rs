@@ -94,13 +94,20 @@ async fn a_standby_that_is_behind_already_is_told() {
     standby.start(&format!("START_REPLICATION {lsn}")).await;
     let (high, low) = lsn.split_once('/').unwrap();
     let [high, low] = [high, low].map(|hex| u64::from_str_radix(hex, 16).unwrap());
-    standby.has_replayed((high << 32) + low).await;
-    let known = format!(
-        "SELECT replay_lsn = '{lsn}' FROM pg_stat_replication WHERE application_name = '{}'",
-        db.name
-    );
-    db.until(&known).await;
+    let behind = (high << 32) + low;
+    let known = |lsn: u64| {
+        format!(
+            "SELECT replay_lsn - '0/0' = {lsn} FROM pg_stat_replication WHERE application_name = '{}'",
+            db.name
+        )
+    };
+    // Others write to the same log, but not that much.
+    let ahead = behind + (1 << 40);
+    standby.has_replayed(ahead).await;
+    db.until(&known(ahead)).await;
     assert_eq!(facts_about(&db, "standby-lag", &db.name).await, NONE);
+    standby.has_replayed(behind).await;
+    db.until(&known(behind)).await;
     // More than a segment, to which it is deaf.
     execute(
         &db,
