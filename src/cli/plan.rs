@@ -34,7 +34,7 @@ Exit code 0: it can run, perhaps with warnings; 2: it cannot run like this.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PlanArgs {
-    /// Do not try a batch: nothing is executed, and nothing is known about cost
+    /// Do not try a batch: no new value is computed, and nothing is known about cost
     #[arg(long)]
     no_trial: bool,
     /// How it is written

@@ -128,7 +128,7 @@ async fn a_plan_changes_nothing_that_can_be_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_trial_nothing_is_executed() {
+async fn without_a_trial_no_new_value_is_computed() {
     let db = with_table().await;
     execute(&db, "CREATE SEQUENCE s").await;
     let job = JobFile::new("table = 't'\nset.a = 'nextval($$s$$)::int'\n");
