@@ -6,10 +6,13 @@ mod connect;
 mod demo;
 mod exit;
 mod history;
+mod job;
 mod list;
 mod log;
 mod name;
 mod out;
+mod plan;
+mod review;
 mod run;
 mod show;
 mod status;
@@ -72,6 +75,8 @@ pub(crate) enum Output {
 enum Command {
     /// Start a job, help its run, or go on from its checkpoint
     Run(Box<run::RunArgs>),
+    /// Review a job before it runs: what it will do, what that costs, what speaks against it; changes nothing
+    Plan(Box<plan::PlanArgs>),
     /// Show one run: state, progress, rate, processes, errors
     Status(status::StatusArgs),
     /// Show all runs in this database
@@ -128,6 +133,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 async fn ask(command: &Command, globals: &Globals) -> anyhow::Result<Exit> {
     match command {
         Command::Run(args) => run::run(args, globals).await,
+        Command::Plan(args) => plan::run(args, globals).await,
         Command::Status(args) => status::run(args, globals).await,
         Command::List(args) => list::run(args, globals).await,
         Command::History(args) => history::run(args, globals).await,
@@ -148,7 +154,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     }
     let text = format!("{error:#}");
     // Job errors come with their own heading.
-    out::aside(&format!("{}{text}", if text.starts_with("error:") { "" } else { "error: " }));
+    let has_heading = text.starts_with("error:") || text.starts_with("error[");
+    out::aside(&format!("{}{text}", if has_heading { "" } else { "error: " }));
     Exit::from(error).into()
 }
 

@@ -34,6 +34,11 @@ pub(crate) fn aside(text: &str) {
     let _ = writeln!(Stderr, "{text}");
 }
 
+/// The beginning of a line on stderr that a person is to complete.
+pub(crate) fn question(text: &str) {
+    let _ = write!(Stderr, "{text}");
+}
+
 /// Stderr for those who panic or complain when they cannot write: what nobody reads is dropped.
 pub(crate) struct Stderr;
 

@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::{CancelToken, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::Error;
+use super::{Error, backend};
 
 /// Which way the request takes.
 #[derive(Clone)]
@@ -44,6 +44,11 @@ impl Canceller {
             Way::Plain(address) => self.ask(TcpStream::connect(address).await.map_err(lost)?).await,
             Way::Tls(tls) => Ok(self.token.cancel_query(tls.clone()).await?),
         }
+    }
+
+    /// The backend whose statement it stops, as whoever answered the connection named it: a pooler names none of the server's.
+    pub async fn backend(&self) -> Option<i32> {
+        backend::backend(&self.token).await
     }
 
     async fn ask<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 //!
 //! Must not know: jobs, runs, ranges.
 
+mod backend;
 mod bound;
 mod cancel;
 pub mod catalog;

@@ -9,10 +9,6 @@ use crate::plan::{Cell, SLICES};
 use crate::store::{Claim, Position, RangeState};
 use crate::stripe::Runs;
 
-/// With fewer rows in a run, finding it costs as much as reading the rows of the other stripes (measured with 8 stripes: 455 k
-/// rows/s with one row a run and 485 k reading all rows, 755 k with eight).
-const ROWS_PER_RUN_MIN: u64 = 2;
-
 /// A claimed range and the cells ahead of its cursor in the present stripe, all or the next of them; never without a cell.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -56,8 +52,7 @@ impl Held {
         let integer = |key: &Key| key.0.first()?.parse().ok();
         let (after, through) = (integer(piece.keys.after.as_ref()?)?, integer(&piece.keys.through)?);
         let runs = self.claim.striping.runs(self.stripe(), after, through)?;
-        let few = u64::from(piece.stripe_rows) / ROWS_PER_RUN_MIN;
-        (self.stripes() > 1 && runs.count() <= few).then_some(runs)
+        (self.stripes() > 1 && runs.pay(piece.stripe_rows)).then_some(runs)
     }
 
     fn stripes(&self) -> u32 {

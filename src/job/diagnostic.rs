@@ -11,6 +11,8 @@ use super::source::{Excerpt, Place, Spot};
 /// One thing that is wrong, where it is, and what may help. Displayed as the Rust compiler does.
 #[derive(Clone, Debug, Serialize)]
 pub struct Diagnostic {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
     message: String,
     hint: Option<String>,
     place: Place,
@@ -20,7 +22,19 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(super) fn new(spot: &Spot, message: String, hint: Option<String>) -> Self {
-        Self { message, hint, place: spot.place(), excerpt: spot.excerpt() }
+        Self { code: None, message, hint, place: spot.place(), excerpt: spot.excerpt() }
+    }
+
+    /// The same under a stable name, for whoever looks it up.
+    #[must_use]
+    pub fn coded(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    /// Its stable name, if it has one.
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        self.code
     }
 
     /// What is wrong, in one sentence, with the value seen.
@@ -47,7 +61,8 @@ impl fmt::Display for Diagnostic {
         let line_no = self.excerpt.as_ref().and_then(|excerpt| excerpt.line_no);
         let line_no = line_no.map_or(" ".to_owned(), |line_no| line_no.to_string());
         let gutter = " ".repeat(line_no.len());
-        writeln!(f, "error: {}", self.message)?;
+        let code = self.code.map(|code| format!("[{code}]")).unwrap_or_default();
+        writeln!(f, "error{code}: {}", self.message)?;
         write!(f, "{gutter}--> {}", self.place)?;
         if let Some(excerpt) = &self.excerpt {
             let indent = " ".repeat(excerpt.indent);

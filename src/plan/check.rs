@@ -2,6 +2,7 @@
 //!
 //! Must not know: what makes an expression right; the server decides.
 
+use super::review::Code;
 use super::{Plan, Refusal};
 use crate::db::{Error, KeyText, NextAct, Param, ServerError, Session, column_type};
 use crate::job::{Diagnostic, Job, Part};
@@ -100,8 +101,17 @@ fn diagnose<'a>(job: &Job, check: &Check<'a>, error: &ServerError) -> Fault<'a> 
     let advice = [error.detail.clone(), advice(error), pointed(text, aim)];
     let advice = advice.into_iter().flatten().collect::<Vec<_>>().join("\n");
     let message = message(check.clause, aim, error);
-    let diagnostic = job.diagnose(part, message, Some(advice).filter(|text| !text.is_empty()));
+    let advice = Some(advice).filter(|text| !text.is_empty());
+    let diagnostic = job.diagnose(part, message, advice).coded(code(error).as_str());
     Fault { clause: check.clause, aim, diagnostic }
+}
+
+fn code(error: &ServerError) -> Code {
+    match error.sqlstate.as_str() {
+        "42501" => Code::MissingRight,
+        "55000" if error.message.contains("replica identity") => Code::NoReplicaIdentity,
+        _ => Code::BadExpression,
+    }
 }
 
 fn expression<'a>(job: &'a Job, column: &str) -> Option<&'a str> {

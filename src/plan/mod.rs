@@ -4,19 +4,24 @@
 
 mod check;
 mod cycle;
+mod estimate;
 mod grid;
 mod layout;
 mod next;
 mod order;
 mod preflight;
+pub mod review;
 mod table;
+mod trial;
 
 pub use check::check;
 pub use cycle::cycle_max;
+pub use estimate::{Estimate, Held, Sizes, estimate, rows_estimated, rows_to_change};
 pub use grid::{CELLS_MAX, Cell, PLANNING, last_key, read_cells};
 pub use next::{Planned, Slice, next_range};
 pub use order::{Choice, Order, SLICES, Told};
 pub use preflight::{Refusal, preflight};
+pub use trial::{Measured, Trial, measure, trial};
 
 use crate::db::catalog;
 use crate::job::Job;

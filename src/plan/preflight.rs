@@ -3,6 +3,7 @@
 //! Must not know: what a run is.
 
 use super::check::PATIENCE;
+use super::review::Code;
 use super::{Plan, change, check, table};
 use crate::db::{Error, Session, catalog};
 use crate::job::{Diagnostic, Job, JobErrors, Part, did_you_mean};
@@ -73,5 +74,6 @@ fn unknown_table(job: &Job, known: &[String]) -> Diagnostic {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => "is it in another schema or another database? write schema.table".to_owned(),
     };
-    job.diagnose(Part::Table, format!("there is no table \"{}\" in this database", job.table), Some(hint))
+    let message = format!("there is no table \"{}\" in this database", job.table);
+    job.diagnose(Part::Table, message, Some(hint)).coded(Code::UnknownTable.as_str())
 }

@@ -2,6 +2,7 @@
 //!
 //! Must not know: how the facts were read.
 
+use super::review::Code;
 use crate::db::catalog::{Column, KeyIndex, Leaf, Table};
 use crate::job::{Diagnostic, Job, Part, did_you_mean};
 use crate::key::{KEY_COLUMNS_MAX, KeyColumn, KeyType};
@@ -33,7 +34,8 @@ pub(super) fn fit(job: &Job, facts: &Facts) -> Result<Vec<KeyColumn>, Vec<Diagno
     if !found.is_empty() {
         return Err(found);
     }
-    let key = key(job, facts).map_err(|(message, hint)| job.diagnose(Part::Key, message, Some(hint)));
+    let key = key(job, facts)
+        .map_err(|(code, message, hint)| job.diagnose(Part::Key, message, Some(hint)).coded(code.as_str()));
     let key_names = match &key {
         Ok(columns) => columns.iter().map(|column| column.name.clone()).collect(),
         Err(_) => job.key.clone(),
@@ -54,8 +56,9 @@ pub(super) fn fit(job: &Job, facts: &Facts) -> Result<Vec<KeyColumn>, Vec<Diagno
 fn fit_table(job: &Job, facts: &Facts) -> Vec<Diagnostic> {
     let table = &facts.table;
     let mut found = Vec::new();
-    let mut refuse =
-        |message: String, hint: String| found.push(job.diagnose(Part::Table, message, Some(hint)));
+    let mut refuse = |code: Code, message: String, hint: String| {
+        found.push(job.diagnose(Part::Table, message, Some(hint)).coded(code.as_str()));
+    };
     let kind = match table.kind.as_str() {
         "r" | "p" => None,
         "v" => Some("a view"),
@@ -64,25 +67,28 @@ fn fit_table(job: &Job, facts: &Facts) -> Vec<Diagnostic> {
         _ => Some("not a table"),
     };
     if let Some(kind) = kind {
-        refuse(format!("{} is {kind}", table.name), "name the table that holds the rows".into());
+        let hint = "name the table that holds the rows".into();
+        refuse(Code::UnusableTable, format!("{} is {kind}", table.name), hint);
         return found;
     }
     if table.persistence == "t" {
         refuse(
+            Code::UnusableTable,
             format!("{} is a temporary table", table.name),
             "other sessions cannot see it: use a permanent table".into(),
         );
     }
     if !table.inheritance_free {
         let hint = "run a job for each of them: a key is unique only within one table".into();
-        refuse(format!("other tables inherit from {}", table.name), hint);
+        refuse(Code::UnusableTable, format!("other tables inherit from {}", table.name), hint);
     }
     if table.row_security {
         let hint = format!(
             "rows would be passed over silently: run as the table's owner, or ALTER ROLE \"{}\" BYPASSRLS",
             facts.user
         );
-        refuse(format!("row security hides rows of {} from role \"{}\"", table.name, facts.user), hint);
+        let message = format!("row security hides rows of {} from role \"{}\"", table.name, facts.user);
+        refuse(Code::RowSecurity, message, hint);
     }
     found
 }
@@ -91,17 +97,19 @@ fn fit_table(job: &Job, facts: &Facts) -> Vec<Diagnostic> {
 pub(super) fn fit_leaves(job: &Job, facts: &Facts, leaves: &[Leaf]) -> Result<(), Vec<Diagnostic>> {
     let mut found = Vec::new();
     for leaf in leaves {
-        let (message, hint) = if leaf.kind == "r" {
+        let (code, message, hint) = if leaf.kind == "r" {
             if leaf.may_change {
                 continue;
             }
             let message = format!("role \"{}\" may not read and update {}", facts.user, leaf.name);
-            (message, format!("GRANT SELECT, UPDATE ON {} TO {}", leaf.name, Ident(facts.user.clone())))
+            let hint = format!("GRANT SELECT, UPDATE ON {} TO {}", leaf.name, Ident(facts.user.clone()));
+            (Code::MissingRight, message, hint)
         } else {
             let message = format!("the partition {} is a foreign table", leaf.name);
-            (message, "run the job on the server that holds it, and detach it here meanwhile".to_owned())
+            let hint = "run the job on the server that holds it, and detach it here meanwhile".to_owned();
+            (Code::UnusableTable, message, hint)
         };
-        found.push(job.diagnose(Part::Table, message, Some(hint)));
+        found.push(job.diagnose(Part::Table, message, Some(hint)).coded(code.as_str()));
     }
     if found.is_empty() { Ok(()) } else { Err(found) }
 }
@@ -113,54 +121,59 @@ fn fit_assignment(job: &Job, facts: &Facts, name: &str, key: &[String]) -> Optio
         let hint = facts.near(name).unwrap_or_else(|| {
             format!("add it first: ALTER TABLE {table} ADD COLUMN {} …", Ident(name.into()))
         });
-        return Some(job.diagnose(part, format!("{table} has no column \"{name}\""), Some(hint)));
+        let message = format!("{table} has no column \"{name}\"");
+        return Some(job.diagnose(part, message, Some(hint)).coded(Code::UnknownColumn.as_str()));
     };
-    let (message, hint) = if key.iter().any(|part| part == name) {
+    let (code, message, hint) = if key.iter().any(|part| part == name) {
         (
+            Code::KeyInSet,
             format!("column \"{name}\" is part of the key"),
             "the key tells which rows are done, so it must not change",
         )
     } else if facts.table.partition_columns.iter().any(|part| part == name) {
         (
+            Code::PartitionKeyInSet,
             format!("column \"{name}\" is part of a partition key"),
             "a row that moves between partitions could be met twice: copy the rows instead",
         )
     } else if column.generated {
         (
+            Code::GeneratedInSet,
             format!("column \"{name}\" is generated"),
             "the server computes it: set the columns that it is computed from",
         )
     } else if column.identity_always {
         (
+            Code::GeneratedInSet,
             format!("column \"{name}\" is GENERATED ALWAYS AS IDENTITY"),
             "only GENERATED BY DEFAULT lets an UPDATE set it: ALTER COLUMN … SET GENERATED BY DEFAULT first",
         )
     } else {
         return None;
     };
-    Some(job.diagnose(part, message, Some(hint.into())))
+    Some(job.diagnose(part, message, Some(hint.into())).coded(code.as_str()))
 }
 
-/// A message and its hint.
-type Refused = (String, String);
+/// A name, a message and its hint.
+type Refused = (Code, String, String);
 
 fn key(job: &Job, facts: &Facts) -> Result<Vec<KeyColumn>, Refused> {
     let table = &facts.table.name;
     for name in &job.key {
         let Some(column) = facts.column(name) else {
             let hint = facts.near(name).unwrap_or_else(|| candidates(facts));
-            return Err((format!("{table} has no column \"{name}\""), hint));
+            return Err((Code::UnknownColumn, format!("{table} has no column \"{name}\""), hint));
         };
         if !column.not_null {
             let hint = format!("ALTER TABLE {table} ALTER COLUMN {} SET NOT NULL", Ident(name.clone()));
-            return Err((format!("key column \"{name}\" may be NULL"), hint));
+            return Err((Code::NoUsableIndex, format!("key column \"{name}\" may be NULL"), hint));
         }
     }
     let index = key_index(job, facts)?;
     if index.columns.len() > KEY_COLUMNS_MAX {
         let message =
             format!("the key has {} columns, at most {KEY_COLUMNS_MAX} can be used", index.columns.len());
-        return Err((message, candidates(facts)));
+        return Err((Code::NoUsableIndex, message, candidates(facts)));
     }
     key_columns(index, facts)
 }
@@ -174,7 +187,7 @@ fn key_index<'a>(job: &Job, facts: &'a Facts) -> Result<&'a KeyIndex, Refused> {
         let named = facts.keys.iter().find(|index| index.columns == job.key);
         (named, format!("{table} has no unique btree index on ({})", job.key.join(", ")))
     };
-    index.ok_or_else(|| (missing, candidates(facts)))
+    index.ok_or_else(|| (Code::NoUsableIndex, missing, candidates(facts)))
 }
 
 fn key_columns(index: &KeyIndex, facts: &Facts) -> Result<Vec<KeyColumn>, Refused> {
@@ -188,7 +201,8 @@ fn key_columns(index: &KeyIndex, facts: &Facts) -> Result<Vec<KeyColumn>, Refuse
             let ty = column.and_then(|column| KeyType::from_oid(column.base_type)).ok_or_else(|| {
                 let type_name = column.map_or("unknown", |column| column.type_name.as_str());
                 let message = format!("key column \"{name}\" has type {type_name}, which cannot be a key");
-                (message, format!("a key may have {}; {}", types.join(", "), candidates(facts)))
+                let hint = format!("a key may have {}; {}", types.join(", "), candidates(facts));
+                (Code::NoUsableIndex, message, hint)
             })?;
             Ok(KeyColumn { name: name.clone(), ty, collate: collate.clone() })
         })

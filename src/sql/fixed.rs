@@ -52,6 +52,14 @@ pub const RANGE_OPEN_COUNT: &str = include_str!("range_open_count.sql");
 pub const RANGE_LATEST: &str = include_str!("range_latest.sql");
 /// `range_release.sql`
 pub const RANGE_RELEASE: &str = include_str!("range_release.sql");
+/// `relation_bytes.sql`
+pub const RELATION_BYTES: &str = include_str!("relation_bytes.sql");
+/// `review_reads.sql`
+pub const REVIEW_READS: &str = include_str!("review_reads.sql");
+/// `review_server.sql`
+pub const REVIEW_SERVER: &str = include_str!("review_server.sql");
+/// `review_table.sql`
+pub const REVIEW_TABLE: &str = include_str!("review_table.sql");
 /// `run_insert.sql`
 pub const RUN_INSERT: &str = include_str!("run_insert.sql");
 /// `run_knobs.sql`

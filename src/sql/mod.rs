@@ -6,18 +6,22 @@
 mod canary;
 mod check;
 pub mod fixed;
+mod grant;
 mod grid;
 mod name;
+mod review;
 mod settings;
 mod stripe;
 mod target;
 
 pub use canary::{canary, own_signal};
 pub use check::{Check, Clause, checks};
+pub use grant::{Rights, grants};
 pub use grid::{count, grid, max_key, neighbours};
 pub use name::{Ident, Qualified};
+pub use review::{VALUE, key_at, measured_in_full, reads, sample, volatile};
 pub use settings::settings;
-pub use stripe::{LOOKING_UP, Stripe};
+pub use stripe::{LOOKING_UP, RUN, Stripe};
 pub use target::{Change, Target, lock, measured, update};
 
 /// Which bounds of `(after, through]` a statement has parameters for.

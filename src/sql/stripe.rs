@@ -22,6 +22,9 @@ pub struct Stripe {
 /// index, run by run; the server takes a run for half a percent of the table, so on a large one it might choose wrongly.
 pub const LOOKING_UP: &str = "SET LOCAL enable_seqscan = off";
 
+/// What the FROM item of runs is called; no user's table is likely to be.
+pub const RUN: &str = "pgbackfill_run";
+
 /// The FROM item that gives the runs within `($2, $1]`, under names that no column of a user's is likely to have. Parameters after
 /// the bounds: where the first run begins, and where the last may.
 ///
@@ -30,7 +33,7 @@ pub const LOOKING_UP: &str = "SET LOCAL enable_seqscan = off";
 pub(super) fn source(runs: Runs) -> String {
     format!(
         "(SELECT greatest(lo, $2 + 1), least(lo + {}, $1)\n      FROM generate_series($3::bigint, $4::bigint, {}) AS run (lo)\n     ) \
-         AS pgbackfill_run (pgbackfill_first, pgbackfill_last)",
+         AS {RUN} (pgbackfill_first, pgbackfill_last)",
         // The end of a run is named by its last value: the one after it may be past the end of `bigint`.
         runs.length - 1,
         runs.step

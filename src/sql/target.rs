@@ -87,7 +87,7 @@ pub(super) fn row(parts: &[String]) -> String {
 }
 
 /// The user's text in parentheses of its own; the line break keeps a trailing `--` comment from swallowing ours.
-fn enclosed(expression: &str) -> String {
+pub(super) fn enclosed(expression: &str) -> String {
     format!("(\n{expression}\n)")
 }
 

@@ -4,6 +4,10 @@
 
 use super::{StripeBy, Striping};
 
+/// With fewer rows in a run, finding it costs as much as reading the rows of the other stripes (measured with 8 stripes: 455 k
+/// rows/s with one row a run and 485 k reading all rows, 755 k with eight).
+const ROWS_PER_RUN_MIN: u64 = 2;
+
 /// `first, first + step, … <= last` are where runs of `length` values begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Runs {
@@ -18,6 +22,12 @@ pub struct Runs {
 }
 
 impl Runs {
+    /// Whether they are few enough to hold `rows` rows that looking each up is less work than reading all rows.
+    #[must_use]
+    pub fn pay(self, rows: u32) -> bool {
+        self.count() <= u64::from(rows) / ROWS_PER_RUN_MIN
+    }
+
     /// How many runs there are.
     #[must_use]
     pub fn count(self) -> u64 {

@@ -43,7 +43,7 @@ fn job_dir(toml: &str) -> TempDir {
 }
 
 /// Every object in the database that is not PostgreSQL's own, every row of every table, and where it lies.
-async fn world(db: &Database) -> Vec<String> {
+pub(crate) async fn world(db: &Database) -> Vec<String> {
     let client = db.client().await;
     let objects = "
         SELECT c.oid::regclass::text, c.relkind = 'r', concat_ws(' ', c.oid::regclass, c.relkind, c.relfilenode)
@@ -85,7 +85,7 @@ fn anonymous(db: &Database, role: &str, text: &str) -> String {
 }
 
 /// A role of the test's own: roles belong to the server, which all tests share.
-async fn role(db: &Database, rights: &str) -> String {
+pub(crate) async fn role(db: &Database, rights: &str) -> String {
     let role = format!("app_of_{}", db.name);
     let sql = format!("CREATE ROLE {role} LOGIN; {}", rights.replace("$role", &role));
     db.client().await.batch_execute(&sql).await.unwrap();

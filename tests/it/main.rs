@@ -16,6 +16,7 @@ mod parity;
 mod partitions;
 mod pgbouncer;
 mod rate;
+mod review;
 mod statements;
 mod striped;
 mod support;

@@ -421,6 +421,9 @@ impl Scene {
         let pool = Pool::new(&params, 1).map_err(|error| error.to_string())?;
         let session = pool.session().await.map_err(|error| error.to_string())?;
         let row = session.query_one(WHO, &[]).await.map_err(|error| error.to_string())?;
+        // Whichever way we came in, nobody stands between, and the way to cancel says so.
+        let backend = session.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+        assert_eq!(session.canceller().backend().await, Some(backend), "{environment:?}");
         Ok(row.get(0))
     }
 

@@ -67,7 +67,7 @@ async fn missing_rights_are_told_with_the_grant_that_gives_them() {
     let db = database_with(ORDERS).await;
     let role = role(&db, "GRANT SELECT ON orders TO $role").await;
     insta::assert_snapshot!(refused_as(&db, &role, GOOD, 2).await, @r#"
-    error: role "app" may not read and update "public"."orders"
+    error[missing-right]: role "app" may not read and update "public"."orders"
      --> job.toml:1:9
       |
     1 | table = 'orders'
@@ -77,7 +77,7 @@ async fn missing_rights_are_told_with_the_grant_that_gives_them() {
     let admin = db.client().await;
     admin.batch_execute(&format!("GRANT UPDATE (status) ON orders TO {role}")).await.unwrap();
     insta::assert_snapshot!(refused_as(&db, &role, GOOD, 2).await, @r#"
-    error: permission denied for table orders
+    error[missing-right]: permission denied for table orders
      --> job.toml:1:9
       |
     1 | table = 'orders'
@@ -86,6 +86,8 @@ async fn missing_rights_are_told_with_the_grant_that_gives_them() {
     "#);
     admin.batch_execute(&format!("GRANT UPDATE ON orders TO {role}")).await.unwrap();
     insta::assert_snapshot!(refused_as(&db, &role, GOOD, 1).await, @r#"
+    warning[blind-statistics]: role "app" does not see others' sessions: old snapshots and the lag of standbys stay hidden
+      hint: GRANT pg_read_all_stats TO "app"
     error: cannot install the control schema "pgbackfill" in database "shop": role "app" may not (permission denied for database shop)
     hint: GRANT CREATE ON DATABASE "shop" TO "app", or CREATE SCHEMA pgbackfill AUTHORIZATION "app"
     "#);
@@ -129,6 +131,8 @@ async fn a_role_that_is_read_only_is_refused() {
         format!("GRANT SELECT, UPDATE ON orders TO {role}; GRANT CREATE ON DATABASE {} TO {role}", db.name);
     db.client().await.batch_execute(&grants).await.unwrap();
     insta::assert_snapshot!(refused_as(&db, &role, GOOD, 1).await, @r#"
+    warning[blind-statistics]: role "app" does not see others' sessions: old snapshots and the lag of standbys stay hidden
+      hint: GRANT pg_read_all_stats TO "app"
     error: cannot write to this database: role "app" may not (default_transaction_read_only is on)
     hint: somebody wants it so, for this role, database or server; if not: ALTER ROLE "app" SET default_transaction_read_only = off
     "#);

@@ -61,7 +61,7 @@ async fn faults_of_the_file_are_shown_at_their_lines_all_at_once() {
 async fn an_unknown_column_suggests_the_one_that_was_meant_wherever_it_stands() {
     let db = database_with(ORDERS).await;
     insta::assert_snapshot!(refused(&db, "table = 'orders'\nset.status_v3 = \"'x'\"\n", 2).await, @r#"
-    error: "public"."orders" has no column "status_v3"
+    error[unknown-column]: "public"."orders" has no column "status_v3"
      --> job.toml:2:5
       |
     2 | set.status_v3 = "'x'"
@@ -69,7 +69,7 @@ async fn an_unknown_column_suggests_the_one_that_was_meant_wherever_it_stands() 
       hint: did you mean "status_v2"?
     "#);
     insta::assert_snapshot!(refused(&db, "table = 'orders'\nset.note = \"'x'\"\n", 2).await, @r#"
-    error: "public"."orders" has no column "note"
+    error[unknown-column]: "public"."orders" has no column "note"
      --> job.toml:2:5
       |
     2 | set.note = "'x'"
@@ -78,7 +78,7 @@ async fn an_unknown_column_suggests_the_one_that_was_meant_wherever_it_stands() 
     "#);
     let inside = "table = 'orders'\nset.status_v2 = 'upper(statsu::text)'\nwhere = 'totl > 0'\n";
     insta::assert_snapshot!(refused(&db, inside, 2).await, @r#"
-    error: column "statsu" does not exist
+    error[bad-expression]: column "statsu" does not exist
      --> job.toml:2:17
       |
     2 | set.status_v2 = 'upper(statsu::text)'
@@ -88,7 +88,7 @@ async fn an_unknown_column_suggests_the_one_that_was_meant_wherever_it_stands() 
           upper(statsu::text)
                 ^
 
-    error: column "totl" does not exist
+    error[bad-expression]: column "totl" does not exist
      --> job.toml:3:9
       |
     3 | where = 'totl > 0'
@@ -107,7 +107,7 @@ async fn what_is_not_one_expression_is_refused_and_the_place_is_shown() {
         refused(&db, &format!("table = 'orders'\nset.status_v2 = \"{expression}\"\n"), 2).await
     };
     insta::assert_snapshot!(set("upper(status::text").await, @r#"
-    error: syntax error at its end: something is missing
+    error[bad-expression]: syntax error at its end: something is missing
      --> job.toml:2:17
       |
     2 | set.status_v2 = "upper(status::text"
@@ -118,7 +118,7 @@ async fn what_is_not_one_expression_is_refused_and_the_place_is_shown() {
                             ^
     "#);
     insta::assert_snapshot!(set("upper(status::text))").await, @r#"
-    error: syntax error at or near ")"
+    error[bad-expression]: syntax error at or near ")"
      --> job.toml:2:17
       |
     2 | set.status_v2 = "upper(status::text))"
@@ -129,7 +129,7 @@ async fn what_is_not_one_expression_is_refused_and_the_place_is_shown() {
                              ^
     "#);
     insta::assert_snapshot!(set("max(status)").await, @r#"
-    error: aggregate functions are not allowed in SET
+    error[bad-expression]: aggregate functions are not allowed in SET
      --> job.toml:2:17
       |
     2 | set.status_v2 = "max(status)"
@@ -140,7 +140,7 @@ async fn what_is_not_one_expression_is_refused_and_the_place_is_shown() {
           ^
     "#);
     insta::assert_snapshot!(set("'x'; DROP TABLE orders").await, @r#"
-    error: more than one statement
+    error[bad-expression]: more than one statement
      --> job.toml:2:17
       |
     2 | set.status_v2 = "'x'; DROP TABLE orders"
@@ -151,7 +151,7 @@ async fn what_is_not_one_expression_is_refused_and_the_place_is_shown() {
              ^
     "#);
     insta::assert_snapshot!(set("status, total").await, @r#"
-    error: more than one value for one column
+    error[bad-expression]: more than one value for one column
      --> job.toml:2:17
       |
     2 | set.status_v2 = "status, total"
@@ -159,7 +159,7 @@ async fn what_is_not_one_expression_is_refused_and_the_place_is_shown() {
       hint: write one SQL expression for each column, each behind a set.<column> of its own
     "#);
     insta::assert_snapshot!(set("$1").await, @r#"
-    error: a parameter such as $1, and nothing to put there
+    error[bad-expression]: a parameter such as $1, and nothing to put there
      --> job.toml:2:17
       |
     2 | set.status_v2 = "$1"
@@ -167,7 +167,7 @@ async fn what_is_not_one_expression_is_refused_and_the_place_is_shown() {
       hint: a job has no parameters: write the value itself
     "#);
     insta::assert_snapshot!(set("'x").await, @r#"
-    error: unterminated quoted string
+    error[bad-expression]: unterminated quoted string
      --> job.toml:2:17
       |
     2 | set.status_v2 = "'x"
@@ -178,7 +178,7 @@ async fn what_is_not_one_expression_is_refused_and_the_place_is_shown() {
           ^
     "#);
     insta::assert_snapshot!(set("'x' FROM orders").await, @r#"
-    error: syntax error at or near "FROM"
+    error[bad-expression]: syntax error at or near "FROM"
      --> job.toml:2:17
       |
     2 | set.status_v2 = "'x' FROM orders"
@@ -195,7 +195,7 @@ async fn what_is_not_one_condition_is_refused_and_the_place_is_shown() {
     let db = database_with(ORDERS).await;
     let filter = async |text: &str| refused(&db, &format!("{GOOD}where = '{text}'\n"), 2).await;
     insta::assert_snapshot!(filter("(status = 1").await, @r#"
-    error: syntax error at its end: something is missing
+    error[bad-expression]: syntax error at its end: something is missing
      --> job.toml:3:9
       |
     3 | where = '(status = 1'
@@ -206,7 +206,7 @@ async fn what_is_not_one_condition_is_refused_and_the_place_is_shown() {
                      ^
     "#);
     insta::assert_snapshot!(filter("status = 1)").await, @r#"
-    error: syntax error at or near ")"
+    error[bad-expression]: syntax error at or near ")"
      --> job.toml:3:9
       |
     3 | where = 'status = 1)'
@@ -217,7 +217,7 @@ async fn what_is_not_one_condition_is_refused_and_the_place_is_shown() {
                     ^
     "#);
     insta::assert_snapshot!(filter("status = 1) or (1=1").await, @r#"
-    error: syntax error at or near ")"
+    error[bad-expression]: syntax error at or near ")"
      --> job.toml:3:9
       |
     3 | where = 'status = 1) or (1=1'
@@ -228,7 +228,7 @@ async fn what_is_not_one_condition_is_refused_and_the_place_is_shown() {
                     ^
     "#);
     insta::assert_snapshot!(filter("true; DELETE FROM orders").await, @r#"
-    error: more than one statement
+    error[bad-expression]: more than one statement
      --> job.toml:3:9
       |
     3 | where = 'true; DELETE FROM orders'
@@ -239,7 +239,7 @@ async fn what_is_not_one_condition_is_refused_and_the_place_is_shown() {
               ^
     "#);
     insta::assert_snapshot!(filter("id = $1").await, @r#"
-    error: a parameter such as $1, and nothing to put there
+    error[bad-expression]: a parameter such as $1, and nothing to put there
      --> job.toml:3:9
       |
     3 | where = 'id = $1'
@@ -247,7 +247,7 @@ async fn what_is_not_one_condition_is_refused_and_the_place_is_shown() {
       hint: a job has no parameters: write the value itself
     "#);
     insta::assert_snapshot!(filter("status").await, @r#"
-    error: argument of WHERE must be type boolean, not type integer
+    error[bad-expression]: argument of WHERE must be type boolean, not type integer
      --> job.toml:3:9
       |
     3 | where = 'status'
@@ -263,7 +263,7 @@ async fn a_value_of_another_type_is_refused_at_its_column() {
     let db = database_with(ORDERS).await;
     let toml = "table = 'orders'\nset.status = 'status_v2'\n";
     insta::assert_snapshot!(refused(&db, toml, 2).await, @r#"
-    error: column "status" is of type integer but expression is of type text
+    error[bad-expression]: column "status" is of type integer but expression is of type text
      --> job.toml:2:14
       |
     2 | set.status = 'status_v2'

@@ -12,7 +12,7 @@ async fn an_unknown_table_suggests_the_one_that_was_meant() {
             .await;
     let refused = async |table: &str| refused(&db, &format!("table = '{table}'\nset.a = '1'\n"), 2).await;
     insta::assert_snapshot!(refused("ordres").await, @r#"
-    error: there is no table "ordres" in this database
+    error[unknown-table]: there is no table "ordres" in this database
      --> job.toml:1:9
       |
     1 | table = 'ordres'
@@ -20,7 +20,7 @@ async fn an_unknown_table_suggests_the_one_that_was_meant() {
       hint: did you mean "orders"?
     "#);
     insta::assert_snapshot!(refused("users").await, @r#"
-    error: there is no table "users" in this database
+    error[unknown-table]: there is no table "users" in this database
      --> job.toml:1:9
       |
     1 | table = 'users'
@@ -28,7 +28,7 @@ async fn an_unknown_table_suggests_the_one_that_was_meant() {
       hint: did you mean "app.users"?
     "#);
     insta::assert_snapshot!(refused("zzz").await, @r#"
-    error: there is no table "zzz" in this database
+    error[unknown-table]: there is no table "zzz" in this database
      --> job.toml:1:9
       |
     1 | table = 'zzz'
@@ -42,21 +42,21 @@ async fn columns_that_must_not_be_set_are_refused_with_the_reason() {
     let db = database_with(ORDERS).await;
     let toml = "table = 'orders'\nset.id = 'id + 1'\nset.total_cents = '1'\nset.number = '1'\n";
     insta::assert_snapshot!(refused(&db, toml, 2).await, @r#"
-    error: column "id" is part of the key
+    error[key-in-set]: column "id" is part of the key
      --> job.toml:2:5
       |
     2 | set.id = 'id + 1'
       |     ^^
       hint: the key tells which rows are done, so it must not change
 
-    error: column "total_cents" is generated
+    error[generated-in-set]: column "total_cents" is generated
      --> job.toml:3:5
       |
     3 | set.total_cents = '1'
       |     ^^^^^^^^^^^
       hint: the server computes it: set the columns that it is computed from
 
-    error: column "number" is GENERATED ALWAYS AS IDENTITY
+    error[generated-in-set]: column "number" is GENERATED ALWAYS AS IDENTITY
      --> job.toml:4:5
       |
     4 | set.number = '1'
@@ -75,7 +75,7 @@ async fn a_table_without_a_usable_key_is_told_what_would_be_one() {
     .await;
     let refused = async |head: &str| refused(&db, &format!("{head}\nset.n = '1'\n"), 2).await;
     insta::assert_snapshot!(refused("table = 'none'").await, @r#"
-    error: "public"."none" has no primary key that can order it
+    error[no-usable-index]: "public"."none" has no primary key that can order it
      --> job.toml:1:9
       |
     1 | table = 'none'
@@ -83,7 +83,7 @@ async fn a_table_without_a_usable_key_is_told_what_would_be_one() {
       hint: a key is one to four NOT NULL columns with a whole, valid, unique btree index of their own: make one with CREATE UNIQUE INDEX CONCURRENTLY and name its columns in key
     "#);
     insta::assert_snapshot!(refused("table = 'nullable'").await, @r#"
-    error: "public"."nullable" has no primary key that can order it
+    error[no-usable-index]: "public"."nullable" has no primary key that can order it
      --> job.toml:1:9
       |
     1 | table = 'nullable'
@@ -91,7 +91,7 @@ async fn a_table_without_a_usable_key_is_told_what_would_be_one() {
       hint: index nullable_id_key is unique and lacks only NOT NULL: ALTER TABLE "public"."nullable" ALTER COLUMN "id" SET NOT NULL, then key = ["id"]
     "#);
     insta::assert_snapshot!(refused("table = 'nullable'\nkey = 'id'").await, @r#"
-    error: key column "id" may be NULL
+    error[no-usable-index]: key column "id" may be NULL
      --> job.toml:2:7
       |
     2 | key = 'id'
@@ -99,7 +99,7 @@ async fn a_table_without_a_usable_key_is_told_what_would_be_one() {
       hint: ALTER TABLE "public"."nullable" ALTER COLUMN "id" SET NOT NULL
     "#);
     insta::assert_snapshot!(refused("table = 'float'").await, @r#"
-    error: key column "id" has type double precision, which cannot be a key
+    error[no-usable-index]: key column "id" has type double precision, which cannot be a key
      --> job.toml:1:9
       |
     1 | table = 'float'
@@ -107,7 +107,7 @@ async fn a_table_without_a_usable_key_is_told_what_would_be_one() {
       hint: a key may have smallint, integer, bigint, numeric, uuid, text, character varying, date, timestamp without time zone, timestamp with time zone; this table offers key = ["code"] (index float_code_key)
     "#);
     insta::assert_snapshot!(refused("table = 'none'\nkey = ['idd']").await, @r#"
-    error: "public"."none" has no column "idd"
+    error[unknown-column]: "public"."none" has no column "idd"
      --> job.toml:2:7
       |
     2 | key = ['idd']
@@ -131,7 +131,7 @@ async fn only_permanent_tables_with_rows_of_their_own_can_be_changed() {
     .await;
     let said = async |table: &str| refused(&db, &format!("table = '{table}'\nset.n = '1'\n"), 2).await;
     insta::assert_snapshot!(said("a_view").await, @r#"
-    error: "public"."a_view" is a view
+    error[unusable-table]: "public"."a_view" is a view
      --> job.toml:1:9
       |
     1 | table = 'a_view'
@@ -139,7 +139,7 @@ async fn only_permanent_tables_with_rows_of_their_own_can_be_changed() {
       hint: name the table that holds the rows
     "#);
     insta::assert_snapshot!(said("a_materialized_view").await, @r#"
-    error: "public"."a_materialized_view" is a materialized view
+    error[unusable-table]: "public"."a_materialized_view" is a materialized view
      --> job.toml:1:9
       |
     1 | table = 'a_materialized_view'
@@ -147,7 +147,7 @@ async fn only_permanent_tables_with_rows_of_their_own_can_be_changed() {
       hint: name the table that holds the rows
     "#);
     insta::assert_snapshot!(said("a_foreign_table").await, @r#"
-    error: "public"."a_foreign_table" is a foreign table
+    error[unusable-table]: "public"."a_foreign_table" is a foreign table
      --> job.toml:1:9
       |
     1 | table = 'a_foreign_table'
@@ -155,7 +155,7 @@ async fn only_permanent_tables_with_rows_of_their_own_can_be_changed() {
       hint: name the table that holds the rows
     "#);
     insta::assert_snapshot!(said("a_sequence").await, @r#"
-    error: "public"."a_sequence" is not a table
+    error[unusable-table]: "public"."a_sequence" is not a table
      --> job.toml:1:9
       |
     1 | table = 'a_sequence'
@@ -163,7 +163,7 @@ async fn only_permanent_tables_with_rows_of_their_own_can_be_changed() {
       hint: name the table that holds the rows
     "#);
     insta::assert_snapshot!(said("t").await, @r#"
-    error: other tables inherit from "public"."t"
+    error[unusable-table]: other tables inherit from "public"."t"
      --> job.toml:1:9
       |
     1 | table = 't'
@@ -183,7 +183,7 @@ async fn a_temporary_table_is_refused_even_if_it_is_named_with_its_schema() {
     // The schema's number has one digit or more, and there is a caret for each.
     let carets = "^".repeat(schema.len() + "'.t'".len());
     insta::assert_snapshot!(said.replace(&schema, "pg_temp_N").replace(&carets, "^…^"), @r#"
-    error: "pg_temp_N"."t" is a temporary table
+    error[unusable-table]: "pg_temp_N"."t" is a temporary table
      --> job.toml:1:9
       |
     1 | table = 'pg_temp_N.t'
@@ -198,7 +198,7 @@ async fn row_security_that_would_hide_rows_is_refused() {
     let rights = "GRANT SELECT, UPDATE ON orders TO $role; ALTER TABLE orders ENABLE ROW LEVEL SECURITY";
     let role = role(&db, rights).await;
     insta::assert_snapshot!(refused_as(&db, &role, GOOD, 2).await, @r#"
-    error: row security hides rows of "public"."orders" from role "app"
+    error[row-security]: row security hides rows of "public"."orders" from role "app"
      --> job.toml:1:9
       |
     1 | table = 'orders'

@@ -18,5 +18,5 @@ pub(crate) use dice::Dice;
 pub(crate) use job::{JobFile, counted_table};
 pub(crate) use pgbackfill::{Finished, Pgbackfill, Running};
 pub(crate) use pgbouncer::PgBouncer;
-pub(crate) use server::{own_server, own_server_for, psql, server_with, shared_server};
+pub(crate) use server::{own_server, own_server_for, psql, server_with, shared_server, troubled_server};
 pub(crate) use skip::skipped;

@@ -63,7 +63,9 @@ pub(crate) async fn assert_nothing_left(db: &Database) {
                 WHERE pid <> pg_backend_pid()
                 AND (database = (SELECT oid FROM pg_database WHERE datname = current_database())
                      AND relation IN (SELECT oid FROM pg_class
-                                      WHERE relnamespace IN ('pgbackfill'::regnamespace, 'public'::regnamespace))))
+                                      WHERE relnamespace IN (SELECT oid
+                                                             FROM pg_namespace
+                                                             WHERE nspname IN ('pgbackfill', 'public')))))
              + (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database())";
     let left: i64 = db.client().await.query_one(left, &[]).await.unwrap().get(0);
     assert_eq!(left, 0, "locks or prepared transactions are left");

@@ -5,6 +5,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -75,6 +76,13 @@ impl Pgbackfill {
     /// Its stderr is a pipe that nobody reads any more.
     pub(crate) fn unread_stderr(mut self) -> Self {
         self.command.stderr(unread());
+        self
+    }
+
+    /// Somebody sits before it: what it reads and what it says on stderr go through this terminal.
+    pub(crate) fn on_terminal(mut self, terminal: &OwnedFd) -> Self {
+        let end = || Stdio::from(terminal.try_clone().unwrap());
+        self.command.stdin(end()).stderr(end());
         self
     }
 

@@ -21,6 +21,18 @@ pub(crate) fn shared_server() -> &'static Server {
     &SHARED
 }
 
+/// Like the shared one, never dropped.
+static TROUBLED: LazyLock<Server> = LazyLock::new(|| {
+    let server = builder().fsync(Fsync::Off).setting("autovacuum", "off").setting("wal_level", "logical");
+    let server = server.setting("max_prepared_transactions", "10").setting("max_wal_size", "32MB");
+    server.setting("autovacuum_freeze_max_age", "100000").start().unwrap()
+});
+
+/// The server for those who trouble a whole server: slots, standbys, old snapshots, old transaction ids.
+pub(crate) fn troubled_server() -> &'static Server {
+    &TROUBLED
+}
+
 /// A server of one's own, to be stopped, killed and restarted; gone when dropped.
 pub(crate) fn own_server(fsync: Fsync) -> Server {
     builder().fsync(fsync).start().unwrap()

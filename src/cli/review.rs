@@ -1,0 +1,95 @@
+//! The findings that a new run shows before it begins, and the question whether it may.
+//!
+//! Must not know: what is looked for.
+
+use std::io::{self, IsTerminal};
+
+use pgbackfill::db::{Error, Pool, catalog};
+use pgbackfill::engine::EngineError;
+use pgbackfill::job::Job;
+use pgbackfill::plan;
+use pgbackfill::plan::review::{Facts, Finding, Scene, Severity, judge, look};
+use pgbackfill::store;
+
+use super::exit::Failure;
+use super::{Globals, out};
+
+/// Whether a run may begin. One that is there already is entered without a review: nothing must stand in the way of going on.
+pub(crate) async fn passes(
+    pool: &Pool,
+    job: &Job,
+    new_run: bool,
+    yes: bool,
+    globals: &Globals,
+) -> anyhow::Result<bool> {
+    let found = match findings(pool, job, new_run).await {
+        Ok(found) => found,
+        Err(Unreviewed::Refused(failure)) => return Err(failure.into()),
+        Err(Unreviewed::NotNow(error)) => {
+            out::aside(&format!("warning: the job was not reviewed: {error}"));
+            return Ok(true);
+        }
+    };
+    for finding in found.iter().filter(|finding| finding.severity != Severity::Note || globals.verbose > 0) {
+        out::aside(&text(finding));
+    }
+    let has = |severity| found.iter().any(|finding| finding.severity == severity);
+    if has(Severity::Error) {
+        return Err(Failure::usage(
+            "the job cannot run like this\nhint: pgbackfill plan shows the whole review",
+        )
+        .into());
+    }
+    Ok(!has(Severity::Warning) || yes || !is_attended() || go_on()?)
+}
+
+/// `warning[code]: what was seen`, and what may be done on a line of its own.
+pub(crate) fn text(finding: &Finding) -> String {
+    let Finding { code, severity, fact, remedy } = finding;
+    format!("{}[{code}]: {fact}\n  hint: {remedy}", severity.as_str())
+}
+
+/// Why there are no findings.
+enum Unreviewed {
+    /// The job cannot run.
+    Refused(Failure),
+    /// Something was in the way of the review, which need not be in the way of the run.
+    NotNow(Error),
+}
+
+impl From<Error> for Unreviewed {
+    fn from(error: Error) -> Self {
+        Self::NotNow(error)
+    }
+}
+
+async fn findings(pool: &Pool, job: &Job, new_run: bool) -> Result<Vec<Finding>, Unreviewed> {
+    let refused = |error: EngineError| Unreviewed::Refused(error.into());
+    let mut session = pool.session().await.map_err(|error| refused(error.into()))?;
+    let server = catalog::server(&session).await?;
+    // What is wrong with the control schema, or with a standby, the engine tells.
+    let begun = match store::installed(&session).await {
+        Ok(true) => store::latest(&session, job.name.as_str()).await.is_ok_and(|run| run.is_some()),
+        Ok(false) => false,
+        Err(_) => true,
+    };
+    if server.standby || (begun && !new_run) {
+        return Ok(vec![]);
+    }
+    let plan = plan::preflight(&mut session, job, &server.user).await;
+    let plan = plan.map_err(|refusal| refused(refusal.into()))?;
+    let facts: Facts = look(&mut session, job, &plan).await;
+    Ok(judge(&Scene { job, plan: &plan, server: &server, facts: &facts, measured: None, estimate: None }))
+}
+
+/// Somebody sits there who can read and answer.
+fn is_attended() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+fn go_on() -> io::Result<bool> {
+    out::question("Go on? [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
