@@ -18,6 +18,9 @@ use crate::store::{self, BadRow, StoreError, Turn};
 /// `query_canceled`: by a timeout, by somebody else, or by ourselves.
 const CANCELLED: &str = "57014";
 
+/// `undefined_table`.
+const NO_TABLE: &str = "42P01";
+
 impl Worker {
     pub(super) async fn recover(&mut self, halt: Halt) -> Option<End> {
         let piece = self.piece.take();
@@ -52,6 +55,13 @@ impl Worker {
         self.failures += 1;
         let (rows, stripe_rows) =
             piece.as_ref().map_or((1, 1), |piece| (piece.rows.max(1), piece.stripe_rows.max(1)));
+        if error.sqlstate() == Some(NO_TABLE) && self.failures == 1 {
+            // Others may have finished the range while we waited for the pace, and its partition may be gone since. If it went with
+            // work left, whoever looks for more work will find that out.
+            self.held = None;
+            self.again(error).await;
+            return None;
+        }
         let act = error.next_act();
         self.shared.failed(&error.to_string());
         match (retry::remedy(act, self.failures, rows, self.shared.limits.retries), piece) {
