@@ -154,10 +154,9 @@ impl Signal {
             Self::ReplicaLag => format!("replica {subject} is {shown} behind"),
             Self::SlotWal => format!("replication slot {subject} retains {shown} of WAL"),
             Self::ArchiveBacklog => format!("{shown} segments of WAL wait for the archive{subject}"),
-            Self::Maintenance => format!("{subject} for {shown}"),
             Self::DeadRows => format!("{shown} of the rows of {subject} are dead"),
             Self::OldSnapshot => format!("{subject} has kept dead rows from being removed for {shown}"),
-            Self::DdlWaiting => format!("{subject} for {shown}"),
+            Self::Maintenance | Self::DdlWaiting => format!("{subject} for {shown}"),
             Self::ActiveSessions => format!("{shown} sessions are active"),
             Self::WalFill => format!("the server writes {shown} of max_wal_size a second"),
         }

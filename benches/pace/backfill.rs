@@ -37,11 +37,6 @@ impl Backfill {
         Ok(Self { dir, ending, child, thread })
     }
 
-    /// On the clock of its events.
-    pub(crate) fn now(&self) -> f64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-    }
-
     /// Ends it and gives what it did.
     pub(crate) fn stop(self) -> Anything<Rows> {
         self.ending.store(true, Ordering::SeqCst);
@@ -60,6 +55,11 @@ impl Backfill {
         }
         Ok(rows)
     }
+}
+
+/// On the clock of the events, in seconds since 1970.
+pub(crate) fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 fn again_and_again(

@@ -77,22 +77,22 @@ fn loads(scene: &Scene, times: Times, report: &mut Report) -> Anything<()> {
     for load in LOADS.into_iter().filter(|load| asked("LOADS", &load.to_string())) {
         let tps = report.peak_tps * f64::from(load) / 100.0;
         for arm in Arm::all().into_iter().filter(|arm| asked("ARMS", &arm.to_string())) {
-            let seen = side_by_side(scene, &arm, &[tps], times)?;
+            let seen = side_by_side(scene, arm, &[tps], times)?;
             let bins = &seen.0[0];
             eprintln!("{load} % {arm}: p99 {:.2} ms, {:.0} rows/s", bins.all().ms(99.0), seen.1);
-            report.seen.push(Seen::new(load, &arm, bins, seen.1));
+            report.seen.push(Seen::new(load, arm, bins, seen.1));
         }
     }
     Ok(())
 }
 
 /// The application at each of these rates, one after the other, beside an arm; and the rows that the arm changed a second.
-fn side_by_side(scene: &Scene, arm: &Arm, tps: &[f64], times: Times) -> Anything<(Vec<Bins>, f64)> {
+fn side_by_side(scene: &Scene, arm: Arm, tps: &[f64], times: Times) -> Anything<(Vec<Bins>, f64)> {
     scene.settle()?;
     let backfill = arm.job().map(|job| scene.start(&job)).transpose()?;
     // The controller has found its place, and the application's caches are warm.
     scene.application(tps[0], times.warm_up)?;
-    let from = backfill.as_ref().map(backfill::Backfill::now);
+    let from = backfill.as_ref().map(|_| backfill::now());
     let bins = tps.iter().map(|tps| scene.application(*tps, times.measured)).collect::<Anything<Vec<_>>>()?;
     let rows_per_s = match (backfill, from) {
         (Some(backfill), Some(from)) => backfill.stop()?.rows_per_s(from),
@@ -138,11 +138,11 @@ fn steps(scene: &Scene, report: &Report, times: Times) -> Anything<Option<report
     scene.settle()?;
     let backfill = scene.start(&arm::auto())?;
     scene.application(report.peak_tps * f64::from(STEPS[0]) / 100.0, times.warm_up)?;
-    let began = backfill.now();
+    let began = backfill::now();
     let mut bins = Vec::new();
     for load in STEPS {
         bins.push((load, scene.application(report.peak_tps * f64::from(load) / 100.0, times.measured)?));
     }
     let rows = backfill.stop()?;
-    Ok(Some(report::Steps::new(&bins, &rows, began, alone_ms)))
+    Ok(Some(report::Steps::new(&bins, &rows, began, &alone_ms)))
 }

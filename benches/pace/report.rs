@@ -33,10 +33,17 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    pub(crate) fn new(load: u32, arm: &Arm, bins: &Bins, rows_per_s: f64) -> Self {
+    pub(crate) fn new(load: u32, arm: Arm, bins: &Bins, rows_per_s: f64) -> Self {
         let all = bins.all();
-        let (p50_ms, p99_ms, p999_ms) = (all.ms(50.0), all.ms(99.0), all.ms(99.9));
-        Self { load, arm: arm.to_string(), p50_ms, p99_ms, p999_ms, rows_per_s, bins: bins.clone() }
+        Self {
+            load,
+            arm: arm.to_string(),
+            p50_ms: all.ms(50.0),
+            p99_ms: all.ms(99.0),
+            p999_ms: all.ms(99.9),
+            rows_per_s,
+            bins: bins.clone(),
+        }
     }
 }
 
@@ -88,7 +95,7 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    pub(crate) fn new(bins: &[(u32, Bins)], rows: &Rows, began: f64, alone_ms: Vec<(u32, f64)>) -> Self {
+    pub(crate) fn new(bins: &[(u32, Bins)], rows: &Rows, began: f64, alone_ms: &[(u32, f64)]) -> Self {
         let mut seconds = Vec::new();
         for (load, bins) in bins {
             let alone = alone_ms.iter().find(|(at, _)| at == load).map(|(_, ms)| promised_ms(*ms));

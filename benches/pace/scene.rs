@@ -26,7 +26,7 @@ impl Scene {
         let client = connect(&primary, "postgres").await?;
         let table = format!(
             "CREATE TABLE orders (id bigint PRIMARY KEY, customer_id bigint, total numeric(12, 2), note text,
-                                  filled int NOT NULL DEFAULT 0, hits int NOT NULL DEFAULT 0);
+                                  filled int NOT NULL DEFAULT 0, hits int NOT NULL DEFAULT 0) WITH (fillfactor = 80);
              INSERT INTO orders (id, customer_id, total, note)
              SELECT i, i * 7919 % 100000, i % 100000 / 100.0, repeat('x', 60) FROM generate_series(1, {rows}::bigint) AS i;
              CREATE INDEX ON orders (customer_id)"

@@ -174,9 +174,9 @@ impl Leading {
             quiet: quiet.map(|(from, until)| (from_now(from), (until - from).as_secs_f64())),
             past: (&lsns, &ages),
         };
-        let Some(led) = store::read_guard(&mut self.session, &lead).await? else { return Ok(false) };
+        let Some(answer) = store::read_guard(&mut self.session, &lead).await? else { return Ok(false) };
         shared.guard_failed(None);
-        (self.busy, self.workers) = (led.busy, led.workers);
+        (self.busy, self.workers) = (answer.busy, answer.workers);
         Ok(true)
     }
 }

@@ -12,7 +12,7 @@ use crate::db::{Canceller, InHand};
 #[derive(Clone)]
 struct Hand {
     canceller: Canceller,
-    in_hand: InHand,
+    batch: InHand,
     rows: u32,
     /// Why its batch was cancelled by us.
     why: Option<String>,
@@ -32,8 +32,8 @@ pub(super) struct Old {
 
 impl Hands {
     /// The worker runs its batches on this session from now on.
-    pub(super) fn take(&self, worker: u32, canceller: Canceller, in_hand: InHand) {
-        lock(&self.0).insert(worker, Hand { canceller, in_hand, rows: 0, why: None });
+    pub(super) fn take(&self, worker: u32, canceller: Canceller, batch: InHand) {
+        lock(&self.0).insert(worker, Hand { canceller, batch, rows: 0, why: None });
     }
 
     /// Its next batch has so many rows.
@@ -55,7 +55,7 @@ impl Hands {
     /// The batches that have been running for so long and could be smaller.
     pub(super) fn older_than(&self, time: Duration, now: Instant) -> Vec<Old> {
         let old = |(worker, hand): (&u32, &Hand)| {
-            let (backend, began) = hand.in_hand.transaction()?;
+            let (backend, began) = hand.batch.transaction()?;
             let is_old = hand.rows > 1 && now.saturating_duration_since(began) >= time;
             is_old.then(|| Old { worker: *worker, backend, canceller: hand.canceller.clone() })
         };

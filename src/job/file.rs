@@ -202,7 +202,7 @@ impl Reader<'_> {
                 "query" => query = Some(self.text("`query`", value).text),
                 "limit" => limit = Some(self.number("`limit`", value)),
                 unknown => {
-                    self.unknown_key(unknown, &span, "guard.sql", ["name", "query", "limit"].into_iter())
+                    self.unknown_key(unknown, &span, "guard.sql", ["name", "query", "limit"].into_iter());
                 }
             }
         }

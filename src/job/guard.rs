@@ -77,7 +77,7 @@ impl Settings for Guard {
             return self.set_bound(signal, side, value);
         }
         match setting {
-            "standbys" => self.standbys = names(value),
+            "standbys" => self.standbys = Some(names(value)),
             "blocked_sessions" => self.blocked_sessions_ms = time_or_off(value, &WAITED_MS)?,
             "added_latency" => self.added_latency_ms = parse_duration_ms(value, &ADDED_MS)?.get(),
             "deadline" => self.deadline_ms = parse_duration_ms(value, &DEADLINE_MS)?.get(),
@@ -176,9 +176,9 @@ fn time_or_off(value: &str, allowed: &RangeInclusive<u32>) -> Result<Option<u32>
 }
 
 /// `r1, r2`; an empty list is one: then no standby is waited for.
-fn names(value: &str) -> Option<Vec<String>> {
+fn names(value: &str) -> Vec<String> {
     let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
-    Some(names.map(str::to_owned).collect())
+    names.map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -30,9 +30,9 @@ impl Meter {
 }
 
 fn line(p: &Progress, activity: Activity, rows_per_s: Option<f64>, remaining: Option<Duration>) -> String {
-    let held = Duration::from_millis(p.held_ms.unwrap_or(0));
+    let time = Duration::from_millis(p.held_ms.unwrap_or(0));
     let waiting = p.waiting.as_ref().map(|why| match p.hold {
-        Some(hold) => hold.sentence(held, &one_line(why)),
+        Some(hold) => hold.sentence(time, &one_line(why)),
         None => format!("waiting: {}", one_line(why)),
     });
     let (first, last) = match activity {

@@ -120,16 +120,15 @@ impl Brake {
         if is_new && seen.age.is_some_and(|age| age <= VALID) {
             self.take(guard, seen, now);
         }
-        let stops = self
-            .unreadable(guard, seen, age)
+        let stops = Self::unreadable(guard, seen, age)
             .into_iter()
             .chain(self.over(guard, seen, |held| held.stop, |bounds| bounds.stop))
             .chain(self.missing(guard, seen, now))
             .chain(self.own(guard, seen.own, now));
-        let stop = all_of(stops.collect());
+        let stop = all_of(&stops.collect::<Vec<_>>());
         let slows: Vec<Cause> = self.over(guard, seen, |held| held.slow && !held.stop, |bounds| bounds.slow);
         let factor = self.factor(age, now);
-        let slow = if age > VALID { Some(stale(age, seen.trouble)) } else { all_of(slows) };
+        let slow = if age > VALID { Some(stale(age, seen.trouble)) } else { all_of(&slows) };
         Verdict { stop, slow, factor }
     }
 
@@ -172,7 +171,7 @@ impl Brake {
         Signal::ALL.into_iter().filter_map(cause).collect()
     }
 
-    fn unreadable(&self, guard: &Guard, seen: &Seen<'_>, age: Duration) -> Vec<Cause> {
+    fn unreadable(guard: &Guard, seen: &Seen<'_>, age: Duration) -> Vec<Cause> {
         let deadline = Duration::from_millis(guard.deadline_ms.into());
         let mut found = Vec::new();
         if age > deadline {
@@ -274,7 +273,7 @@ fn stale(age: Duration, trouble: Option<&str>) -> Cause {
 }
 
 /// Several causes as one: the first gives the key.
-fn all_of(causes: Vec<Cause>) -> Option<Cause> {
+fn all_of(causes: &[Cause]) -> Option<Cause> {
     let texts: Vec<_> = causes.iter().map(|cause| cause.text.as_str()).collect();
     let text = texts.join("; ");
     causes.first().map(|first| Cause { key: first.key.clone(), text })
@@ -364,7 +363,7 @@ mod tests {
         let mut road = Road::new();
         (0..60).for_each(|_| drop(road.read(&lag(0.0))));
         let old = |road: &mut Road, s| road.look(&lag(0.0), &[], Duration::from_secs(s));
-        assert_eq!(old(&mut road, 4).factor, 1.0);
+        assert!(old(&mut road, 4).factor > 0.99);
         assert_eq!((old(&mut road, 6).factor, old(&mut road, 6).stop), (FLOOR, None));
         insta::assert_snapshot!(text(old(&mut road, 16).stop), @"the server's signals have not been read for 16 s");
         assert_eq!(road.read(&lag(0.0)).stop, None);

@@ -29,11 +29,11 @@ const GROW: f64 = 1.016;
 /// So close to where the limit was met, growth is slow.
 const KNEE: f64 = 0.8;
 /// A quiet time begins so long after it was announced, so that everybody has heard of it.
-const ANNOUNCED: Duration = Duration::from_millis(1000);
+const ANNOUNCED: Duration = Duration::from_secs(1);
 /// The batches in hand may end first.
 const SETTLING: Duration = Duration::from_millis(200);
 /// How long it is quiet.
-const QUIET: Duration = Duration::from_millis(1000);
+const QUIET: Duration = Duration::from_secs(1);
 /// While the limit is near, quiet times are as far apart.
 const QUIET_EVERY: Duration = Duration::from_secs(20);
 /// While it is far, we cannot be what makes the application slow.

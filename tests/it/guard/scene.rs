@@ -53,10 +53,10 @@ impl Scene {
 
     /// Waits until the run is held back so, for a reason like this, and `status` says so, too.
     pub(super) async fn until_held(&self, hold: &str, like: &str) {
-        let held = format!(
+        let condition = format!(
             "EXISTS (SELECT FROM pgbackfill.process WHERE hold = '{hold}' AND waiting LIKE '{like}' AND waiting_since < clock_timestamp() - interval '1.5 s')"
         );
-        self.db.until(&held).await;
+        self.db.until(&condition).await;
         let shown = Pgbackfill::new(["status", "job"]).on(&self.db).run().await.expect_code(0).stdout;
         assert!(shown.contains(hold), "{shown}");
     }
