@@ -32,7 +32,8 @@ impl Latencies {
     }
 }
 
-/// The transactions by the second in which they ended.
+/// The transactions by the second in which they should have begun: by that of their end, a second in which none ended would be missing
+/// and not bad.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bins(BTreeMap<u64, Latencies>);
 
@@ -110,11 +111,11 @@ impl Application<'_> {
 /// Client, transaction, latency in µs (under `--rate` from the scheduled beginning on), script, second and µs of its end, lag.
 fn read(log: &str, bins: &mut Bins) {
     for line in log.lines() {
-        let mut words = line.split_whitespace();
-        let latency = words.nth(2).and_then(|word| word.parse().ok());
-        let second = words.nth(1).and_then(|word| word.parse().ok());
-        if let (Some(latency), Some(second)) = (latency, second) {
-            bins.0.entry(second).or_default().0.push(latency);
+        let words: Vec<_> = line.split_whitespace().collect();
+        let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok());
+        if let (Some(latency), Some(second), Some(us)) = (number(2), number(4), number(5)) {
+            let scheduled_us = (second * 1_000_000 + us).saturating_sub(latency);
+            bins.0.entry(scheduled_us / 1_000_000).or_default().0.push(latency);
         }
     }
 }
