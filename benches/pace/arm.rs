@@ -10,6 +10,9 @@ const RATES: [u32; 6] = [10_000, 25_000, 50_000, 80_000, 120_000, 180_000];
 const SET: &str = "table = 'orders'\nset.filled = 'filled + 1'\n";
 /// What the harness compares must not be held by the guard.
 const UNGUARDED: &str = "[guard]\nreplica_lag_slow = 'off'\nreplica_lag_stop = 'off'\nwal_fill_slow = 'off'\nmaintenance_slow = 'off'\n";
+/// The same, but for a replica that is too late: what others do goes on at full speed until then, and not at all from then on.
+const STOPPED_BY_LAG: &str =
+    "[guard]\nreplica_lag_slow = 'off'\nwal_fill_slow = 'off'\nmaintenance_slow = 'off'\n";
 
 /// One way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +43,7 @@ impl Arm {
             Self::Rate(rate) => {
                 Some(format!("{SET}[pace]\nmode = 'full'\nmax_rows_per_second = {rate}\n{UNGUARDED}"))
             }
-            Self::StopAndGo => Some(format!("{SET}[pace]\nmode = 'full'\n")),
+            Self::StopAndGo => Some(format!("{SET}[pace]\nmode = 'full'\n{STOPPED_BY_LAG}")),
             Self::Auto => Some(auto()),
         }
     }
