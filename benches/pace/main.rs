@@ -76,7 +76,9 @@ fn asked(variable: &str, word: &str) -> bool {
 fn loads(scene: &Scene, times: Times, report: &mut Report) -> Anything<()> {
     for load in LOADS.into_iter().filter(|load| asked("LOADS", &load.to_string())) {
         let tps = report.peak_tps * f64::from(load) / 100.0;
-        for arm in Arm::all().into_iter().filter(|arm| asked("ARMS", &arm.to_string())) {
+        // The application alone is what every other arm is compared with.
+        let wanted = |arm: &Arm| *arm == Arm::Nothing || asked("ARMS", &arm.to_string());
+        for arm in Arm::all().into_iter().filter(wanted) {
             let seen = side_by_side(scene, arm, &[tps], times)?;
             let bins = &seen.0[0];
             eprintln!("{load} % {arm}: p99 {:.2} ms, {:.0} rows/s", bins.all().ms(99.0), seen.1);
