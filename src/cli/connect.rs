@@ -53,14 +53,22 @@ pub(crate) async fn session(globals: &Globals) -> anyhow::Result<Session> {
 /// The same from a pool, for those who come again.
 pub(crate) async fn session_of(pool: &Pool) -> anyhow::Result<Session> {
     let session = pool.session().await?;
-    if store::installed(&session).await? {
-        return Ok(session);
-    }
-    Err(Failure::error(format!(
+    if store::installed(&session).await? { Ok(session) } else { Err(nothing_run(pool)) }
+}
+
+/// The same for those who need the control schema in our version.
+pub(crate) async fn session_up_to_date(globals: &Globals) -> anyhow::Result<Session> {
+    let pool = single(globals)?;
+    let session = pool.session().await?;
+    if store::up_to_date(&session).await? { Ok(session) } else { Err(nothing_run(&pool)) }
+}
+
+fn nothing_run(pool: &Pool) -> anyhow::Error {
+    Failure::error(format!(
         "nothing has been run in this database yet ({})\nhint: is it the right database? pgbackfill run starts a job",
         pool.address()
     ))
-    .into())
+    .into()
 }
 
 #[cfg(test)]

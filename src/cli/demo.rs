@@ -79,7 +79,7 @@ async fn show(server: &Server, args: &DemoArgs) -> anyhow::Result<ExitCode> {
     fs::write(&path, job::TEXT).with_context(|| format!("cannot write {}", path.display()))?;
     let backfill = Backfill::new(path, url)?;
 
-    heading("pgbackfill run, killed with SIGKILL at about half")?;
+    heading("pgbackfill run --mode full, killed with SIGKILL at about half")?;
     say(job::TEXT.trim_end())?;
     let first = backfill.run_and_kill(&client, (args.rows / 2).max(1)).await?;
     let seam = proof::seam(&client).await?;

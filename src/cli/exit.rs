@@ -75,9 +75,10 @@ impl From<&SchemaError> for Exit {
     fn from(error: &SchemaError) -> Self {
         match error {
             SchemaError::Database(error) => error.into(),
-            SchemaError::Newer { .. } | SchemaError::NotAllowed { .. } | SchemaError::Foreign(_) => {
-                Self::Error
-            }
+            SchemaError::Newer { .. }
+            | SchemaError::Older { .. }
+            | SchemaError::NotAllowed { .. }
+            | SchemaError::Foreign(_) => Self::Error,
         }
     }
 }

@@ -89,7 +89,7 @@ enum Command {
     Resume(steer::JobArg),
     /// End a run; what was changed stays changed, and it can still be resumed
     Cancel(steer::WhyArgs),
-    /// Turn knobs of a live run: workers, batch-time, max-rows-per-second, max-wal-per-second, …
+    /// Turn knobs of a live run: workers, mode, max-rows-per-second, window, replica-lag-stop, …
     Set(steer::SetArgs),
     /// Wait until a run is complete
     Wait(wait::WaitArgs),

@@ -54,7 +54,7 @@ struct View {
 }
 
 pub(crate) async fn run(args: &StatusArgs, globals: &Globals) -> anyhow::Result<Exit> {
-    let session = connect::session(globals).await?;
+    let session = connect::session_up_to_date(globals).await?;
     loop {
         let view = view(&session, args.job.as_deref()).await?;
         let text = match args.output {

@@ -29,7 +29,8 @@ pub(crate) struct WhyArgs {
 pub(crate) struct SetArgs {
     /// Name of the job, or its file
     job: String,
-    /// workers=4, batch-time=200ms, max-rows-per-second=1000, max-wal-per-second=16MiB, …; none lifts a ceiling
+    /// workers=4, batch-time=200ms, max-rows-per-second=1000, max-wal-per-second=16MiB, mode=full, window="22:00-06:00 UTC", any setting of
+    /// [guard] such as replica-lag-stop=5s, …; none lifts a ceiling, off takes a bound away
     #[arg(required = true, value_name = "NAME=VALUE")]
     knobs: Vec<String>,
 }
@@ -69,10 +70,10 @@ async fn change(job: &str, globals: &Globals, asked: Move, reason: Option<String
     let run = name::latest(&session, job).await?;
     ask(&mut session, &run, &Turn::State(asked), reason.as_deref()).await?;
     let next = run.state.step(asked).map_or_else(|_| "changed".to_owned(), |state| state.to_string());
-    let live = store::live(&session, run.id).await?.len();
-    let hint = match (asked, live) {
-        (Move::Resume, 0) => "\nhint: no process is at work on it: run the job to go on",
-        _ => "",
+    let hint = if asked == Move::Resume && store::live(&session, run.id).await?.is_empty() {
+        "\nhint: no process is at work on it: run the job to go on"
+    } else {
+        ""
     };
     out::verdict(&format!("run {} of job \"{}\" is {next}{hint}", run.id, run.job))?;
     Ok(Exit::Complete)

@@ -28,7 +28,7 @@ pub use run::{
     Listed, NewRun, Past, Run, StoreError, Totals, Turn, adopt_pace_in_txn, create_in_txn, history, latest,
     list, lock_in_txn, lock_table_in_txn, move_in_txn, request, totals, turn_knobs_in_txn,
 };
-pub use schema::{SCHEMA_VERSION, SchemaError, ensure, installed};
+pub use schema::{SCHEMA_VERSION, SchemaError, ensure, installed, up_to_date};
 
 /// How long a process may be silent before it no longer counts, in seconds. It beats twice a second.
 pub const SILENCE_S_MAX: f64 = 3.0;

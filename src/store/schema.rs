@@ -24,6 +24,16 @@ pub enum SchemaError {
         /// In this program.
         known: i32,
     },
+    /// It was made by an earlier program, and whoever only looks does not change it.
+    #[error(
+        "the control schema \"pgbackfill\" has version {found}, this program needs version {needed}\nhint: pgbackfill run of any job brings it up to date, without stopping who is at work"
+    )]
+    Older {
+        /// In the database.
+        found: i32,
+        /// In this program.
+        needed: i32,
+    },
     /// It has to be made, upgraded, written to or read, and the role may not.
     #[error("{what}: role \"{user}\" may not ({message})\nhint: {remedy}")]
     NotAllowed {
@@ -103,10 +113,19 @@ fn no_rights(user: String, what: &str, rights: &str) -> SchemaError {
     }
 }
 
-/// Whether anything was ever run in this database; changes nothing. An older schema will do for looking.
+/// Whether anything was ever run in this database; changes nothing. An older schema will do for most of looking, and for giving orders.
 pub async fn installed(session: &Session) -> Result<bool, SchemaError> {
     let found = version(session, Want::Look).await?;
     check(found)?;
+    Ok(found > 0)
+}
+
+/// The same for what can be seen in our version of the schema only.
+pub async fn up_to_date(session: &Session) -> Result<bool, SchemaError> {
+    let found = version(session, Want::Look).await?;
+    if !check(found)? && found > 0 {
+        return Err(SchemaError::Older { found, needed: SCHEMA_VERSION });
+    }
     Ok(found > 0)
 }
 

@@ -3,6 +3,7 @@
 //! Must not know: what is proven with it.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -48,7 +49,7 @@ impl Backfill {
     /// Starts the backfill and kills it as soon as its checkpoints say that so many rows are changed.
     pub(super) async fn run_and_kill(&self, client: &Client, rows: i64) -> anyhow::Result<Part> {
         let started = Instant::now();
-        let mut running = self.start(["run".into(), self.job.clone()])?;
+        let mut running = self.start_run()?;
         let mut looks = looks();
         loop {
             if let Some(status) = running.ended()? {
@@ -66,7 +67,7 @@ impl Backfill {
     /// Runs the backfill until it ends by itself.
     pub(super) async fn run_to_the_end(&self) -> anyhow::Result<Part> {
         let started = Instant::now();
-        let status = self.start(["run".into(), self.job.clone()])?.end().await?;
+        let status = self.start_run()?.end().await?;
         ensure!(status.success(), "pgbackfill run ended with {status}");
         Ok(Part { end: End::Done, seconds: started.elapsed().as_secs_f64() })
     }
@@ -75,11 +76,16 @@ impl Backfill {
     pub(super) async fn status(&self) -> anyhow::Result<()> {
         // Its exit code tells the state of the run, and an unfinished run is what we want to see.
         let name = self.job.file_stem().unwrap_or_default();
-        self.start(["status".into(), name.into()])?.end().await?;
+        self.start(&["status".as_ref(), name])?.end().await?;
         Ok(())
     }
 
-    fn start(&self, args: [PathBuf; 2]) -> anyhow::Result<Running> {
+    /// Nobody is beside us on a throwaway server.
+    fn start_run(&self) -> anyhow::Result<Running> {
+        self.start(&["run".as_ref(), self.job.as_os_str(), "--mode".as_ref(), "full".as_ref()])
+    }
+
+    fn start(&self, args: &[&OsStr]) -> anyhow::Result<Running> {
         let mut command = Command::new(&self.program);
         command.args(args).stdin(Stdio::null()).env("DATABASE_URL", &self.url);
         // Whatever else is set for another database does not concern this one.

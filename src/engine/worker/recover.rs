@@ -180,6 +180,11 @@ impl Worker {
     }
 
     fn blame(&self, error: &Error) -> String {
+        if error.sqlstate() == Some(NO_TABLE) {
+            // Whatever range it was noticed in.
+            let remedy = "put it back and resume, or cancel the run";
+            return format!("{error}\nhint: it was there when the run began: {remedy}");
+        }
         let Some(held) = &self.held else { return error.to_string() };
         let mut text = format!("{}, range {}: {error}", held.claim.table, held.claim.number);
         if let Some(context) = error.server().and_then(|server| server.context.as_ref()) {

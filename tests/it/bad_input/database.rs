@@ -162,14 +162,22 @@ async fn an_older_control_schema_upgrades_itself() {
     client.batch_execute("CREATE SCHEMA pgbackfill").await.unwrap();
     client.batch_execute(pgbackfill::sql::fixed::SCHEMA_STEPS[0]).await.unwrap();
     client.batch_execute("INSERT INTO pgbackfill.version VALUES (1, now(), 'somebody')").await.unwrap();
-    // Looking needs no upgrade.
+    // Looking needs no upgrade, except at what was not written down then.
     Pgbackfill::new(["list"]).on(&db).run().await.expect_code(0);
+    let said = Pgbackfill::new(["status", "job"]).on(&db).run().await.expect_code(1).stderr;
+    let latest = pgbackfill::store::SCHEMA_VERSION;
+    assert_eq!(
+        said,
+        format!(
+            "error: the control schema \"pgbackfill\" has version 1, this program needs version {latest}\n\
+             hint: pgbackfill run of any job brings it up to date, without stopping who is at work\n"
+        )
+    );
     let dir = job_dir(GOOD);
     Pgbackfill::new(["run", "job.toml"]).in_dir(&dir).on(&db).run().await.expect_code(0);
     client.batch_execute("SELECT pgbackfill.assert_complete('job')").await.unwrap();
     let version = "SELECT max(number), count(*) FROM pgbackfill.version";
     let row = client.query_one(version, &[]).await.unwrap();
-    let latest = pgbackfill::store::SCHEMA_VERSION;
     assert_eq!((row.get::<_, i32>(0), row.get::<_, i64>(1)), (latest, latest.into()));
 }
 

@@ -43,7 +43,10 @@ const COUNT_UP: &str = "table = 't'\nset.n = 'n + 1'\n";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_dropped_during_the_run_blocks_it() {
     let db = database_with(COUNTED).await;
-    insta::assert_snapshot!(blocked_by(&db, "postgres", COUNT_UP, "DROP TABLE t").await, @r#""public"."t", range N: relation "public.t" does not exist [SQLSTATE 42P01]"#);
+    insta::assert_snapshot!(blocked_by(&db, "postgres", COUNT_UP, "DROP TABLE t").await, @r#"
+    relation "public.t" does not exist [SQLSTATE 42P01]
+    hint: it was there when the run began: put it back and resume, or cancel the run
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
