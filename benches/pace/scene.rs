@@ -24,9 +24,10 @@ impl Scene {
     pub(crate) async fn build(rows: i64) -> Anything<Self> {
         let mut primary = server("1GB")?;
         let client = connect(&primary, "postgres").await?;
+        // Vacuumed before each arm instead, so that autovacuum meets none of them by chance.
         let table = format!(
             "CREATE TABLE orders (id bigint PRIMARY KEY, customer_id bigint, total numeric(12, 2), note text,
-                                  filled int NOT NULL DEFAULT 0, hits int NOT NULL DEFAULT 0) WITH (fillfactor = 80);
+                                  filled int NOT NULL DEFAULT 0, hits int NOT NULL DEFAULT 0) WITH (fillfactor = 80, autovacuum_enabled = off);
              INSERT INTO orders (id, customer_id, total, note)
              SELECT i, i * 7919 % 100000, i % 100000 / 100.0, repeat('x', 60) FROM generate_series(1, {rows}::bigint) AS i;
              CREATE INDEX ON orders (customer_id)"

@@ -38,6 +38,9 @@ const QUIET: Duration = Duration::from_secs(1);
 const QUIET_EVERY: Duration = Duration::from_secs(20);
 /// While it is far, we cannot be what makes the application slow.
 const QUIET_EVERY_AT_EASE: Duration = Duration::from_secs(60);
+/// The part of what is tolerated that is aimed at: the slowest hundredth of the application is slower than the slowest twentieth of the
+/// canaries. Measured at 30 % load: aiming at all of it, 0.6 and 0.35 of it, p99 was 1.2, 1.4 and 0.7 ms above that of the application alone.
+const AIM: f64 = 0.35;
 /// From this part of a share on it counts as used up; rests are never as short as they are meant to be.
 const USED_UP: f64 = 0.6;
 /// What is tolerated is at least this part of what the application has without us.
@@ -114,7 +117,7 @@ impl Controller {
         if let Some((added, tolerated)) = verdict
             && !self.is_quiet(now)
         {
-            self.adjust(added / tolerated, busy, now);
+            self.adjust(added / (tolerated * AIM), busy, now);
         }
         self.share = self.share.clamp(FLOOR, most);
         self.announce(workers, now);
@@ -192,7 +195,7 @@ impl Controller {
         }
         let limit = |tolerated: f64| format!("limit {tolerated:.1} ms");
         Some(match (verdict, self.baseline_ms) {
-            (Some((added, tolerated)), Some(baseline)) if added > tolerated * 0.7 => format!(
+            (Some((added, tolerated)), Some(baseline)) if added > tolerated * AIM * 0.7 => format!(
                 "making way: a short transaction takes {added:.1} ms more than the {baseline:.1} ms it takes without us, {}",
                 limit(tolerated)
             ),
@@ -242,7 +245,7 @@ mod tests {
 
     #[test]
     fn where_nobody_is_hurt_everything_is_given() {
-        let steering = World::new(1.5, 0.1).seconds(40, 4);
+        let steering = World::new(1.5, 0.02).seconds(40, 4);
         assert_eq!((steering.share, steering.why), (4.0, None));
     }
 
@@ -253,14 +256,15 @@ mod tests {
         let shares: Vec<f64> = (0..120).map(|_| world.second(4).share).collect();
         let mean = shares.iter().sum::<f64>() / shares.len() as f64;
         // A share of 0.5 adds what is tolerated.
-        assert!(mean > 0.2 && mean < 0.5, "{mean}");
-        let over = shares.iter().filter(|share| **share > 0.5).count();
+        let aim = 0.5 * AIM;
+        assert!(mean > aim * 0.4 && mean < aim, "{mean}");
+        let over = shares.iter().filter(|share| **share > aim).count();
         assert!(over <= 12, "{over} of {} seconds above the limit", shares.len());
     }
 
     #[test]
     fn damage_halves_the_share_but_not_twice_in_three_seconds() {
-        let mut world = World::new(1.5, 0.1);
+        let mut world = World::new(1.5, 0.02);
         world.seconds(30, 2);
         world.per_share = 50.0;
         let shares: Vec<f64> = (0..4).map(|_| world.second(2).share).collect();
@@ -270,7 +274,7 @@ mod tests {
 
     #[test]
     fn an_application_that_is_slow_by_itself_is_no_reason_to_slow_down() {
-        let mut world = World::new(1.5, 0.1);
+        let mut world = World::new(1.5, 0.02);
         world.seconds(30, 2);
         world.idle = 30.0;
         // Its own slowness looks like damage until the next quiet time.
@@ -297,7 +301,7 @@ mod tests {
             // The latest one is told every second, and there was one before.
             times.len() - 1
         };
-        assert_eq!(quiet(0.1), 2);
+        assert_eq!(quiet(0.02), 2);
         assert_eq!(quiet(1.5), 6);
     }
 
