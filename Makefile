@@ -5,7 +5,7 @@ WITH_POSTGRES := .ci/postgres.sh
 # The same for PgBouncer, without which a few tests are skipped.
 WITH_PGBOUNCER := .ci/pgbouncer.sh
 
-.PHONY: help demo test test-pgbouncer torture bench bench-engine bench-pure pace-eval lint setup clean
+.PHONY: help demo test test-pgbouncer torture mutants bench bench-engine bench-pure pace-eval lint setup clean
 
 help: ## what can be made (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -19,8 +19,11 @@ test: ## all tests, on throwaway servers
 test-pgbouncer: ## the tests with a server, all of them through PgBouncer in transaction mode
 	@PGBACKFILL_TEST_THROUGH=pgbouncer $(WITH_POSTGRES) $(WITH_PGBOUNCER) cargo test --locked --test it $(ARGS)
 
-torture: ## every fault at every message between engine and server, for DURATION seconds (600) and at least once
-	@PGBACKFILL_TORTURE_SECONDS=$(or $(DURATION),600) $(WITH_POSTGRES) cargo test --locked --test it -- --nocapture fault::
+torture: ## every fault at every message between engine and server, then all of them at random, each for DURATION seconds (600)
+	@PGBACKFILL_TORTURE_SECONDS=$(or $(DURATION),600) $(WITH_POSTGRES) cargo test --locked --test it -- --nocapture fault::every_message nemesis::
+
+mutants: ## engines that are broken on purpose, each caught by a part of the tests or not, about 30 min (ONLY=name for one of them)
+	@PGBACKFILL_MUTANTS=1 $(WITH_POSTGRES) cargo test --locked --test it -- --nocapture mutants::no_mutant
 
 bench-engine: ## what the engine costs (ARGS=overhead, first-batch or memory for one of them)
 	@$(WITH_POSTGRES) cargo bench --locked --bench engine -- $(ARGS)

@@ -60,7 +60,7 @@ pub(crate) async fn backfill(
     events: &Events,
 ) -> Anything<Duration> {
     let params = ConnectParams::resolve(&server.connection_string(database), &|_| None)?;
-    let pool = Pool::new(&params, 2 + engine::CONNECTIONS_BESIDE)?;
+    let pool = Pool::new(&params, 2 + engine::connections_beside(&[]))?;
     let options = Options {
         which: Which::Current,
         workers: part.workers,

@@ -57,7 +57,7 @@ impl From<&EngineError> for Exit {
             EngineError::Unreachable(_) => Self::NoDatabase,
             EngineError::Schema(error) => error.into(),
             EngineError::Store(error) => error.into(),
-            EngineError::Standby { .. } | EngineError::Panic(_) => Self::Error,
+            EngineError::Standby { .. } | EngineError::Foreign(_) | EngineError::Panic(_) => Self::Error,
         }
     }
 }

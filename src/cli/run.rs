@@ -46,7 +46,7 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
     let job = args.job.job("run")?;
     let params = connect::params(globals, &format!("pgbackfill {}", job.name))?;
     let workers = args.job.workers.unwrap_or(job.pace.knobs.workers);
-    let pool = connect::pool(&params, workers.get() as usize + engine::CONNECTIONS_BESIDE)?;
+    let pool = connect::pool(&params, workers.get() as usize + engine::connections_beside(&job.signals))?;
     let options = Options {
         which: if args.new_run { Which::New } else { Which::Current },
         workers: args.job.workers,

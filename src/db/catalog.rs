@@ -148,6 +148,30 @@ pub async fn server(session: &Session) -> Result<Server, Error> {
     })
 }
 
+/// Which server it is, and which history of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Which cluster this is; a restored copy has the same, a dump loaded elsewhere another.
+    pub system_identifier: String,
+    /// A promoted standby has a later one; none on a standby.
+    pub timeline: Option<i32>,
+}
+
+impl Server {
+    /// Which one it is.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let timeline = (!self.standby).then_some(self.timeline);
+        Identity { system_identifier: self.system_identifier.clone(), timeline }
+    }
+}
+
+/// Which server this session leads to.
+pub async fn identity(session: &Session) -> Result<Identity, Error> {
+    let row = session.query_one(fixed::IDENTITY, &[]).await?;
+    Ok(Identity { system_identifier: row.get("system_identifier"), timeline: row.get("timeline") })
+}
+
 /// The table with this name (quoted where needed), if there is one on the search path.
 pub async fn table(session: &Session, quoted: &str) -> Result<Option<Table>, Error> {
     let row = session.query_opt(fixed::TABLE_FIND, &[(&quoted, Type::TEXT)]).await?;

@@ -78,6 +78,11 @@ impl Pool {
         }
     }
 
+    /// Closes the connections that nobody uses just now: the server behind them may not be the one to work with.
+    pub fn renew(&self) {
+        self.inner.retain(|_, _| false);
+    }
+
     /// Makes room for another number of workers.
     pub fn resize(&self, size: usize) {
         self.inner.resize(size);

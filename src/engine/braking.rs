@@ -40,6 +40,10 @@ impl Braking {
         *lock(&self.0) = State { stop, level, slow, quiet };
     }
 
+    pub(super) fn is_stopped(&self) -> bool {
+        lock(&self.0).stop.is_some()
+    }
+
     pub(super) fn level(&self) -> Level {
         lock(&self.0).level
     }

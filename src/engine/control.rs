@@ -2,20 +2,18 @@
 //!
 //! Must not know: what the workers are doing.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::CONNECTIONS_BESIDE;
 use super::brakeman::Brakeman;
 use super::finish::{self, Leaves};
 use super::holding::Holding;
 use super::ledger::Wait;
-use super::own::Own;
-use super::shared::{Shared, Tally};
+use super::shared::{Shared, Tally, lock};
 use super::way::{self, Way};
 use crate::db::Session;
 use crate::event::{Event, Progress};
@@ -52,8 +50,7 @@ pub(super) struct Control {
     at: Instant,
     /// Whether this process may guard.
     may_lead: watch::Sender<bool>,
-    brakeman: Brakeman,
-    own: Own,
+    brakeman: Arc<Mutex<Brakeman>>,
     holding: Holding,
     way: Way,
 }
@@ -79,7 +76,12 @@ impl Speed {
 }
 
 impl Control {
-    pub(super) fn new(shared: Arc<Shared>, session: Session, may_lead: watch::Sender<bool>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        session: Session,
+        may_lead: watch::Sender<bool>,
+        brakeman: Arc<Mutex<Brakeman>>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             shared,
@@ -88,8 +90,7 @@ impl Control {
             wal_bytes: None,
             at: now,
             may_lead,
-            brakeman: Brakeman::new(now),
-            own: Own::default(),
+            brakeman,
             holding: Holding::default(),
             way: Way::default(),
         }
@@ -130,6 +131,9 @@ impl Control {
     /// Looks whether somebody waits for a batch of ours, if one is in hand that is long enough for that.
     async fn make_way(&mut self) {
         let old = Way::old_batches(&self.shared);
+        if old.is_empty() {
+            self.way.forget();
+        }
         let Some(session) = self.session.as_ref().filter(|session| session.is_usable() && !old.is_empty())
         else {
             return;
@@ -166,7 +170,6 @@ impl Control {
             self.shared.log_grows((told.wal_bytes - before) / since.as_secs_f64().max(0.001));
         }
         self.take_orders(&told.orders);
-        self.own.read(&shared.signals, &mut session).await?;
         self.brake(&told);
         self.watch_leaves(&mut session, &told.orders).await?;
         let halted = self.report(&told.totals, &told.orders);
@@ -179,8 +182,11 @@ impl Control {
         let leads = told.guard.leader.as_ref() == Some(&self.shared.process);
         self.may_lead
             .send_if_modified(|may| std::mem::replace(may, leads || told.guard.lead_is_free) != *may);
-        self.brakeman.work(&self.shared, told, &self.own.readings, Instant::now());
-        self.shared.heard(told.guard.clone());
+        let now = Instant::now();
+        self.shared.heard(&told.guard, now);
+        let mut brakeman = lock(&self.brakeman);
+        brakeman.hear(told.clone(), now);
+        brakeman.work(&self.shared, now);
     }
 
     /// What holds the process back, and the events that this makes.
@@ -216,7 +222,7 @@ impl Control {
             now.clone_from(orders);
             changed
         });
-        self.shared.pool.resize(self.shared.wanted() as usize + CONNECTIONS_BESIDE);
+        self.shared.pool.resize(self.shared.wanted() as usize + self.shared.connections_beside());
     }
 
     /// A partition that goes is noticed here, and by the worker whose batch meets it; one that comes joins here.

@@ -3,18 +3,18 @@
 //! Must not know: what a worker does.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
+use super::brakeman::{self, Brakeman};
 use super::control::{BEAT, Control};
-use super::guardian;
 use super::shared::{Shared, changed};
 use super::worker::{self, End};
-use super::{EngineError, Stop};
+use super::{EngineError, Stop, guardian, own};
 use crate::db::Session;
 use crate::event::{Event, Outcome};
 use crate::run::RunState;
@@ -28,13 +28,17 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Verdict {
     pub(super) outcome: Outcome,
     pub(super) reason: Option<String>,
+    /// The run goes on, on another server: what has happened.
+    pub(super) moved: Option<String>,
 }
 
 /// Keeps workers at the run until it ends or they must leave.
 pub(super) async fn work(shared: &Arc<Shared>, session: Session) -> Result<Verdict, EngineError> {
     let (may_lead, leading) = watch::channel(false);
-    let mut control = Control::new(shared.clone(), session, may_lead);
+    let brakeman = Arc::new(Mutex::new(Brakeman::new(Instant::now())));
+    let mut control = Control::new(shared.clone(), session, may_lead, brakeman.clone());
     shared.live.store(shared.wanted(), Ordering::Relaxed);
+    own::read(shared, &mut None).await;
     control.beat().await;
     let guarding = if *leading.borrow() { guardian::begin(shared).await } else { None };
     if guarding.is_some() {
@@ -45,8 +49,12 @@ pub(super) async fn work(shared: &Arc<Shared>, session: Session) -> Result<Verdi
         // The others hear of us with their next beat; until then their shares leave no room for ours.
         shared.pause(BEAT + BEAT / 2).await;
     }
-    let aside =
-        [tokio::spawn(control.steer()), tokio::spawn(guardian::guard(shared.clone(), leading, guarding))];
+    let aside = [
+        tokio::spawn(control.steer()),
+        tokio::spawn(guardian::guard(shared.clone(), leading, guarding)),
+        tokio::spawn(brakeman::watch(shared.clone(), brakeman)),
+        tokio::spawn(own::watch(shared.clone())),
+    ];
     let verdict = Crew::new(shared.clone()).work().await;
     for task in aside {
         task.abort();
@@ -167,17 +175,23 @@ impl Crew {
 
     fn verdict(self) -> Result<Verdict, EngineError> {
         let reason = self.shared.orders.borrow().reason.clone();
+        let mut moved = None;
         let (outcome, reason) = match (self.ended, self.unreachable) {
             (Some(End::Complete), _) => (Outcome::Complete, None),
             (Some(End::Blocked(why)), _) => (Outcome::Blocked, Some(why)),
             (Some(End::Halted(RunState::Cancelled)), _) => (Outcome::Cancelled, reason),
             (Some(End::Halted(_)), _) => (Outcome::Blocked, reason),
             (Some(End::MaxRows), _) => (Outcome::MaxRows, None),
+            (Some(End::Foreign(why)), _) => return Err(EngineError::Foreign(why)),
+            (Some(End::Moved(what)), _) => {
+                moved = Some(what);
+                (Outcome::Stopped, None)
+            }
             (_, Some(why)) => return Err(EngineError::Unreachable(why)),
             (Some(End::Stopped | End::Surplus | End::NoRoom(_) | End::Unreachable(_)) | None, None) => {
                 (Outcome::Stopped, None)
             }
         };
-        Ok(Verdict { outcome, reason })
+        Ok(Verdict { outcome, reason, moved })
     }
 }

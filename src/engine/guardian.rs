@@ -11,15 +11,20 @@ use tokio::time::MissedTickBehavior;
 
 use super::shared::Shared;
 use crate::db::{Error, Session};
-use crate::pace::{Controller, Steering};
+use crate::pace::{CANARY_EVERY, Controller, Steering};
 use crate::plan;
 use crate::sql;
 use crate::store::{self, Lead};
 
-/// Time between two canaries.
-const CANARY: Duration = Duration::from_millis(50);
+/// A canary is waited for so long: with what comes before and after, the signals are still read every few seconds. Its
+/// `statement_timeout` does not hold for its COMMIT, which may wait for a synchronous standby.
+const CANARY_ANSWER_MAX: Duration = Duration::from_secs(2);
+/// A request to cancel one may take so long.
+const CANCEL_MAX: Duration = Duration::from_secs(1);
 /// Time between two readings.
 const READ: Duration = Duration::from_secs(1);
+/// `lock_not_available`.
+const LOCKED: &str = "55P03";
 /// After a failure, before the next attempt.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Commits are remembered for so long, one a second after the first seconds.
@@ -53,13 +58,17 @@ impl Past {
 
 /// What is kept while this process leads.
 pub(super) struct Leading {
-    session: Session,
+    /// None after a loss, until the next one is needed: the pool has no connection more than that.
+    session: Option<Session>,
     controller: Controller,
     past: Past,
     canary: String,
+    /// When the canary's row was chosen.
+    chosen: Instant,
     /// What the others spend, and with how many workers, as it was a second ago.
     busy: f64,
     workers: u32,
+    tolerated_ms: f64,
 }
 
 /// Reads the signals once before anything is done, so that nobody begins at a moment at which he should not. None: another process
@@ -99,32 +108,48 @@ fn failed(shared: &Shared, error: &Error) {
     shared.guard_failed(Some(error.to_string()));
 }
 
-/// A short transaction on the first leaf's last row, if it has one.
-async fn canary(shared: &Shared, session: &Session) -> Result<String, Error> {
-    let Some(leaf) = shared.plan.leaves.first() else { return Ok(sql::canary(None)) };
-    let target = shared.plan.target(leaf.name.clone());
-    let key = plan::last_key(session, &target).await?;
-    Ok(sql::canary(key.as_ref().map(|key| (&target, key))))
+/// A short transaction on the last row of a leaf that has work left, else of any that is there; without one it reads nothing.
+async fn canary(shared: &Shared, session: &mut Session) -> Result<String, Error> {
+    let leaves = store::leaves(session, shared.run.id).await?;
+    let Some(leaf) = leaves.iter().find(|leaf| leaf.has_work).or(leaves.last()) else {
+        return Ok(sql::canary(None));
+    };
+    let target = shared.plan.target(leaf.table.clone());
+    match plan::probe_last_key(session, &target).await {
+        Ok(key) => Ok(sql::canary(key.as_ref().map(|key| (&target, key)))),
+        // It is locked, or gone since.
+        Err(error) if error.server().is_some() => Ok(sql::canary(None)),
+        Err(error) => Err(error),
+    }
+}
+
+async fn open<'a>(kept: &'a mut Option<Session>, shared: &Shared) -> Result<&'a mut Session, Error> {
+    Ok(match kept {
+        Some(session) => session,
+        none => none.insert(shared.pool.session().await?),
+    })
 }
 
 impl Leading {
     /// Takes the lead, if it is free, and reads the signals for the first time.
     async fn take(shared: &Shared) -> Result<Option<Self>, Error> {
-        let session = shared.pool.session().await?;
+        let mut session = shared.pool.session().await?;
         let mut leading = Self {
             controller: Controller::new(shared.fresh_share(), Instant::now()),
             past: Past::default(),
-            canary: canary(shared, &session).await?,
-            session,
+            canary: canary(shared, &mut session).await?,
+            chosen: Instant::now(),
+            session: Some(session),
             busy: 0.0,
             workers: shared.auto_workers(),
+            tolerated_ms: shared.added_latency_ms(),
         };
         Ok(leading.read(shared).await?.then_some(leading))
     }
 
     /// Leads until another process does.
     async fn lead(mut self, shared: &Shared) -> Result<(), Error> {
-        let mut canaries = tokio::time::interval(CANARY);
+        let mut canaries = tokio::time::interval(CANARY_EVERY);
         let mut readings = tokio::time::interval_at(tokio::time::Instant::now() + READ, READ);
         canaries.set_missed_tick_behavior(MissedTickBehavior::Delay);
         readings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -136,33 +161,49 @@ impl Leading {
                         return Ok(());
                     }
                 }
-                _ = canaries.tick() => self.sing().await?,
+                _ = canaries.tick() => self.sing(shared).await?,
             }
         }
     }
 
-    async fn sing(&mut self) -> Result<(), Error> {
-        self.session.answers_within(store::GUARD_ANSWER_MAX);
+    async fn sing(&mut self, shared: &Shared) -> Result<(), Error> {
+        let session = open(&mut self.session, shared).await?;
+        session.answers_within(CANARY_ANSWER_MAX);
         let began = Instant::now();
-        let lsn = match self.session.told(&self.canary).await {
-            Ok(lsn) => lsn,
-            // Somebody has locked the table: that is another signal's business.
-            Err(error) if error.server().is_some() => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        let sung = session.told(&self.canary).await;
         let now = Instant::now();
-        self.controller.sang(now.duration_since(began).as_secs_f64() * 1000.0, now);
-        if let Some(lsn) = lsn {
-            self.past.add(now, lsn);
+        // Somebody has locked the table: that is another signal's business.
+        let is_locked = sung.as_ref().is_err_and(|error| error.sqlstate() == Some(LOCKED));
+        if !is_locked {
+            self.controller.sang(now.duration_since(began).as_secs_f64() * 1000.0, now);
+        }
+        match sung {
+            Ok(Some(lsn)) => self.past.add(now, lsn),
+            Ok(None) => {}
+            Err(error) if error.server().is_some() => {
+                if self.chosen.elapsed() > READ {
+                    self.chosen = now;
+                    self.canary = canary(shared, session).await?;
+                }
+            }
+            Err(_) => self.give_up().await,
         }
         Ok(())
+    }
+
+    /// The canary's answer did not come: what it waits for is given up, so that it does not pile up in the server, and the lead is kept.
+    async fn give_up(&mut self) {
+        if let Some(session) = self.session.take() {
+            // A server that does not answer this either is one for the reading to find out about.
+            let _ = tokio::time::timeout(CANCEL_MAX, session.canceller().cancel()).await;
+        }
     }
 
     /// False if another process leads.
     async fn read(&mut self, shared: &Shared) -> Result<bool, Error> {
         let now = Instant::now();
         let Steering { share, why, quiet } =
-            self.controller.step(self.busy, self.workers, shared.added_latency_ms(), now);
+            self.controller.step(self.busy, self.workers, self.tolerated_ms, now);
         let from_now = |at: Instant| {
             at.saturating_duration_since(now).as_secs_f64() - now.saturating_duration_since(at).as_secs_f64()
         };
@@ -174,9 +215,12 @@ impl Leading {
             quiet: quiet.map(|(from, until)| (from_now(from), (until - from).as_secs_f64())),
             past: (&lsns, &ages),
         };
-        let Some(answer) = store::read_guard(&mut self.session, &lead).await? else { return Ok(false) };
+        let Some(answer) = store::read_guard(open(&mut self.session, shared).await?, &lead).await? else {
+            return Ok(false);
+        };
         shared.guard_failed(None);
         (self.busy, self.workers) = (answer.busy, answer.workers);
+        self.tolerated_ms = answer.tolerated_ms.unwrap_or_else(|| shared.added_latency_ms());
         Ok(true)
     }
 }

@@ -13,6 +13,7 @@ mod guardian;
 mod hand;
 mod held;
 mod holding;
+mod home;
 mod ledger;
 mod own;
 mod retry;
@@ -29,15 +30,20 @@ use tokio::sync::{mpsc, watch};
 
 use crate::db::{self, NextAct, Pool, Session, catalog};
 use crate::event::{Event, Outcome, Summary};
-use crate::job::Job;
+use crate::job::{Job, OwnSignal};
 use crate::plan::{self, Refusal};
 use crate::run::RunId;
 use crate::store::{self, SchemaError, StoreError};
 use enter::Entrance;
+use home::{Home, Place};
 use shared::Shared;
 
-/// Connections of a process besides those of its workers: one to steer by, one to guard with.
-pub const CONNECTIONS_BESIDE: usize = 2;
+/// Connections of a process besides those of its workers: one to steer by, one to guard with, and one for the job's own signals if it has
+/// any.
+#[must_use]
+pub fn connections_beside(signals: &[OwnSignal]) -> usize {
+    2 + usize::from(!signals.is_empty())
+}
 
 /// What to do about a run that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,6 +102,11 @@ pub enum EngineError {
         /// Which server.
         address: String,
     },
+    /// The address leads to another server than the one where the run was entered.
+    #[error(
+        "{0}\nhint: connect to the run's server; where its database was copied to, --new-run starts from the beginning"
+    )]
+    Foreign(String),
     /// The control schema is not usable.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -167,21 +178,72 @@ async fn take_part(
     events: &Events,
     stop: watch::Receiver<Stop>,
 ) -> Result<Summary, EngineError> {
+    let (mut now, mut before, mut left) = (options.clone(), None, None);
+    loop {
+        let (summary, moved) = stay(pool, job, &now, left.as_ref(), events, stop.clone()).await?;
+        let summary = added(summary, before.as_ref());
+        let Some(Moved { from, what }) = moved.filter(|_| *stop.borrow() == Stop::NotYet) else {
+            let _ = events.send(Event::Left(summary.clone()));
+            return Ok(summary);
+        };
+        let _ = events.send(Event::Notice { message: format!("{what}; everything is read again") });
+        pool.renew();
+        let rows = |max: NonZeroU64| max.get().saturating_sub(summary.rows_changed_here).max(1);
+        now = Options {
+            which: Which::Current,
+            max_rows: options.max_rows.and_then(|max| NonZeroU64::new(rows(max))),
+            ..now
+        };
+        (before, left) = (Some(summary), Some(from));
+    }
+}
+
+/// A run that goes on elsewhere.
+struct Moved {
+    from: Home,
+    what: String,
+}
+
+/// What this process did on one server after the other.
+fn added(summary: Summary, before: Option<&Summary>) -> Summary {
+    let Some(before) = before else { return summary };
+    Summary {
+        rows_changed_here: summary.rows_changed_here + before.rows_changed_here,
+        batches_here: summary.batches_here + before.batches_here,
+        retries_here: summary.retries_here + before.retries_here,
+        elapsed_ms: summary.elapsed_ms + before.elapsed_ms,
+        halted_ms: summary.halted_ms + before.halted_ms,
+        ..summary
+    }
+}
+
+/// Takes part until the run ends or its database has moved; then says what has happened, too.
+async fn stay(
+    pool: &Pool,
+    job: &Job,
+    options: &Options,
+    left: Option<&Home>,
+    events: &Events,
+    stop: watch::Receiver<Stop>,
+) -> Result<(Summary, Option<Moved>), EngineError> {
     let began = Instant::now();
     let mut session = pool.session().await?;
     let server = writable(&session, pool).await?;
+    if let Some(Place::Behind(what)) = left.map(|home| home.place(&server.identity())) {
+        return Err(EngineError::Unreachable(what));
+    }
     let plan = plan::preflight(&mut session, job, &server.user).await?;
     store::ensure(&mut session, &server.user, &server.database).await.map_err(schema_error)?;
     let entered = match enter::enter(&mut session, job, &plan, &server, options).await? {
         Entrance::Open(entered) => entered,
-        Entrance::Complete(run) => return already_complete(&session, run, job, events).await,
+        Entrance::Complete(run) => return Ok((already_complete(&session, run, job).await?, None)),
     };
     for message in &entered.notices {
         let _ = events.send(Event::Notice { message: message.clone() });
     }
     let knobs = entered.run.knobs.clone();
     let wanted = options.workers.unwrap_or(knobs.workers);
-    pool.resize(wanted.get() as usize + CONNECTIONS_BESIDE);
+    pool.resize(wanted.get() as usize + connections_beside(&job.signals));
     let _ = events.send(Event::Entered {
         run: entered.run.id,
         job: job.name.to_string(),
@@ -190,10 +252,9 @@ async fn take_part(
         knobs,
     });
     let shared = Arc::new(Shared::new(pool, job, plan, &server, *entered, options, events, stop));
-    let verdict = crew::work(&shared, session).await?;
-    let summary = leave(&shared, verdict, began).await;
-    let _ = events.send(Event::Left(summary.clone()));
-    Ok(summary)
+    let mut verdict = crew::work(&shared, session).await?;
+    let moved = verdict.moved.take().map(|what| Moved { from: shared.home.clone(), what });
+    Ok((leave(&shared, verdict, began).await, moved))
 }
 
 fn schema_error(error: SchemaError) -> EngineError {
@@ -212,14 +273,9 @@ async fn writable(session: &Session, pool: &Pool) -> Result<catalog::Server, Eng
     Ok(server)
 }
 
-async fn already_complete(
-    session: &Session,
-    run: RunId,
-    job: &Job,
-    events: &Events,
-) -> Result<Summary, EngineError> {
+async fn already_complete(session: &Session, run: RunId, job: &Job) -> Result<Summary, EngineError> {
     let totals = store::totals(session, run).await?;
-    let summary = Summary {
+    Ok(Summary {
         run,
         job: job.name.to_string(),
         outcome: if totals.bad_rows > 0 { Outcome::CompleteWithBadRows } else { Outcome::AlreadyComplete },
@@ -230,9 +286,7 @@ async fn already_complete(
         elapsed_ms: 0,
         halted_ms: 0,
         progress: control::progress(&totals),
-    };
-    let _ = events.send(Event::Left(summary.clone()));
-    Ok(summary)
+    })
 }
 
 /// Says good-bye to the database, if it can be reached, and adds up.

@@ -13,8 +13,10 @@ use tokio::sync::watch;
 use super::braking::Braking;
 use super::enter::Entered;
 use super::hand::Hands;
+use super::home::Home;
 use super::ledger::{Ledger, Wait};
-use super::{Events, Options, Stop};
+use super::own::Own;
+use super::{Events, Options, Stop, connections_beside};
 use crate::db::Pool;
 use crate::db::catalog::{self, Checkpoints, Holder};
 use crate::event::{Event, Progress};
@@ -84,6 +86,8 @@ impl Tally {
 pub(super) struct Shared {
     pub(super) pool: Pool,
     pub(super) run: Run,
+    /// Of the server on which the run was entered.
+    pub(super) home: Home,
     pub(super) plan: Plan,
     pub(super) limits: Limits,
     /// Unique over all processes: host, process id and the moment of its start.
@@ -104,7 +108,9 @@ pub(super) struct Shared {
     pub(super) braking: Braking,
     pub(super) signals: Vec<OwnSignal>,
     ledger: Mutex<Ledger>,
-    published: Mutex<Published>,
+    pub(super) own: Own,
+    /// The share of the guard's leader, and when it was heard of.
+    heard_share: Mutex<Option<(Instant, f64)>>,
     guard_trouble: Mutex<Option<String>>,
     last_error: Mutex<Option<String>>,
     progress: Mutex<Progress>,
@@ -112,6 +118,9 @@ pub(super) struct Shared {
     checkpoints: Checkpoints,
     wal_bytes_per_s: AtomicU64,
 }
+
+/// The share of a leader is believed for so long, in seconds.
+const SHARE_VALID_S: f64 = 5.0;
 
 /// A panicking task must not take the others along: what these locks guard is valid at every moment.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -139,6 +148,7 @@ impl Shared {
             settings: batch_settings(&entered.run, job.limits, server.version),
             orders: watch::Sender::new(entered.orders),
             run: entered.run,
+            home: Home::of(server),
             plan,
             limits: job.limits,
             process: format!("{}/{pid}/{micros}", options.host),
@@ -155,7 +165,8 @@ impl Shared {
             braking: Braking::new(workers),
             signals: job.signals.clone(),
             ledger: Mutex::default(),
-            published: Mutex::default(),
+            own: Own::default(),
+            heard_share: Mutex::default(),
             guard_trouble: Mutex::default(),
             last_error: Mutex::default(),
             progress: Mutex::default(),
@@ -247,14 +258,20 @@ impl Shared {
     }
 
     /// What the guard has told everybody last.
-    pub(super) fn heard(&self, published: Published) {
-        *lock(&self.published) = published;
+    pub(super) fn heard(&self, published: &Published, now: Instant) {
+        let fresh = published.share.filter(|_| published.read_s_ago.is_some_and(|age| age < SHARE_VALID_S));
+        *lock(&self.heard_share) = fresh.map(|share| (now, share));
     }
 
     /// The share of a leader that spoke a moment ago.
     pub(super) fn fresh_share(&self) -> Option<f64> {
-        let published = lock(&self.published);
-        published.share.filter(|_| published.read_s_ago.is_some_and(|age| age < 5.0))
+        let heard = *lock(&self.heard_share);
+        heard.filter(|(at, _)| at.elapsed().as_secs_f64() < SHARE_VALID_S).map(|(_, share)| share)
+    }
+
+    /// Connections besides those of the workers.
+    pub(super) fn connections_beside(&self) -> usize {
+        connections_beside(&self.signals)
     }
 
     /// Why this process cannot guard, while it cannot.
@@ -274,7 +291,9 @@ impl Shared {
     /// Workers of this process that share what the controller gives.
     pub(super) fn auto_workers(&self) -> u32 {
         let orders = self.orders.borrow();
-        let shares = orders.knobs.mode == Mode::Auto && orders.state == RunState::Running;
+        // Whoever is stopped leaves his part to the others.
+        let works = orders.state == RunState::Running && !self.braking.is_stopped();
+        let shares = orders.knobs.mode == Mode::Auto && works;
         if shares { self.live.load(Ordering::Relaxed) } else { 0 }
     }
 

@@ -30,6 +30,11 @@ impl Way {
         shared.hands.older_than(Duration::from_millis(ms.into()), Instant::now())
     }
 
+    /// Nobody can be waiting for us.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
     /// Cancels the batches that others have waited for too long.
     pub(super) async fn make(
         &mut self,

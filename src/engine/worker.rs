@@ -12,6 +12,7 @@ use backon::ExponentialBackoff;
 use super::batch::{self, Done, Gauge, Halt};
 use super::finish::{self, Finish};
 use super::held::{Held, Piece};
+use super::home::Place;
 use super::ledger::Wait;
 use super::retry;
 use super::shared::Shared;
@@ -45,6 +46,10 @@ pub(super) enum End {
     Blocked(String),
     /// The database cannot be reached.
     Unreachable(String),
+    /// The database has moved to a server that was promoted.
+    Moved(String),
+    /// The address leads to a server of another origin.
+    Foreign(String),
 }
 
 /// What interrupts a worker's turn.
@@ -205,6 +210,17 @@ impl Worker {
 
     async fn connect(&mut self) -> Result<Session, Trouble> {
         let session = self.shared.pool.session().await?;
+        let found = catalog::identity(&session).await?;
+        match self.shared.home.place(&found) {
+            Place::Home => {}
+            Place::Later(what) => return Err(Trouble::End(End::Moved(what))),
+            Place::Foreign(what) => return Err(Trouble::End(End::Foreign(what))),
+            Place::Behind(what) => {
+                drop(session);
+                self.shared.pool.renew();
+                return Err(Error::Connection(what).into());
+            }
+        }
         self.shared.hands.take(self.index, session.canceller(), session.in_hand());
         Ok(session)
     }

@@ -9,24 +9,33 @@ use std::time::{Duration, Instant};
 const TELLING: usize = 15;
 
 /// The canaries of the last seconds.
+///
+/// The next one begins when the one before has ended, so a stall would be seen by one of them only. One that takes longer than the time
+/// between two counts for all that would have begun meanwhile, each a little later: the correction for coordinated omission of `HdrHistogram`.
 #[derive(Clone, Debug)]
 pub struct Canary {
     span: Duration,
+    every: Duration,
     samples: VecDeque<(Instant, f64)>,
 }
 
 impl Canary {
-    /// Keeps what is not older than `span`.
+    /// Keeps what is not older than `span`; one is sent `every` so often.
     #[must_use]
-    pub fn new(span: Duration) -> Self {
-        Self { span, samples: VecDeque::new() }
+    pub fn new(span: Duration, every: Duration) -> Self {
+        Self { span, every, samples: VecDeque::new() }
     }
 
     /// One that took `ms` and ended now.
     pub fn sang(&mut self, ms: f64, now: Instant) {
-        self.samples.push_back((now, ms));
-        while self.samples.front().is_some_and(|(at, _)| now.duration_since(*at) > self.span) {
-            self.samples.pop_front();
+        let every_ms = (self.every.as_secs_f64() * 1000.0).max(1.0);
+        let mut ms = ms;
+        loop {
+            self.samples.push_back((now, ms));
+            ms -= every_ms;
+            if ms <= 0.0 {
+                return;
+            }
         }
     }
 
@@ -35,9 +44,13 @@ impl Canary {
         self.samples.clear();
     }
 
-    /// The 95th percentile, in milliseconds; none until there are enough.
+    /// The 95th percentile, in milliseconds; none while there are too few that are not too old.
     #[must_use]
-    pub fn p95_ms(&self) -> Option<f64> {
+    pub fn p95_ms(&mut self, now: Instant) -> Option<f64> {
+        let span = self.span;
+        while self.samples.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > span) {
+            self.samples.pop_front();
+        }
         let mut all: Vec<f64> = self.samples.iter().map(|(_, ms)| *ms).collect();
         if all.len() < TELLING {
             return None;
@@ -51,17 +64,43 @@ impl Canary {
 mod tests {
     use super::*;
 
+    const EVERY: Duration = Duration::from_millis(50);
+
     #[test]
     fn a_few_canaries_say_nothing_and_old_ones_are_forgotten() {
         let start = Instant::now();
-        let mut canary = Canary::new(Duration::from_secs(3));
+        let mut canary = Canary::new(Duration::from_secs(3), EVERY);
         for ms in 1..TELLING {
             canary.sang(ms as f64, start);
         }
-        assert_eq!(canary.p95_ms(), None);
+        assert_eq!(canary.p95_ms(start), None);
+        let later = start + Duration::from_secs(4);
         for ms in 0..40 {
-            canary.sang(f64::from(ms), start + Duration::from_secs(4));
+            canary.sang(f64::from(ms), later);
         }
-        assert_eq!(canary.p95_ms(), Some(37.0));
+        assert_eq!(canary.p95_ms(later), Some(37.0));
+        assert_eq!(canary.p95_ms(later + Duration::from_secs(4)), None);
+    }
+
+    #[test]
+    fn a_stall_counts_for_all_who_would_have_met_it() {
+        let now = Instant::now();
+        let mut canary = Canary::new(Duration::from_secs(3), EVERY);
+        for _ in 0..40 {
+            canary.sang(1.0, now);
+        }
+        // One second of three in which nothing moved.
+        canary.sang(1000.0, now);
+        assert_eq!(canary.p95_ms(now), Some(850.0));
+    }
+
+    #[test]
+    fn where_one_takes_longer_than_the_time_between_two_there_are_enough_all_the_same() {
+        let now = Instant::now();
+        let mut canary = Canary::new(Duration::from_secs(1), EVERY);
+        for _ in 0..8 {
+            canary.sang(110.0, now);
+        }
+        assert_eq!(canary.p95_ms(now), Some(110.0));
     }
 }

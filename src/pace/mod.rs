@@ -13,7 +13,7 @@ mod level;
 pub use brake::{Brake, Cause, OwnReading, Seen, Verdict};
 pub use canary::Canary;
 pub use ceilings::{Ceilings, Debt, Share};
-pub use controller::{Controller, Steering};
+pub use controller::{CANARY_EVERY, Controller, Steering};
 pub use level::Level;
 
 /// What is left of the pace where nobody can say how much the application would bear, in batch-seconds a second.

@@ -87,3 +87,14 @@ pub async fn last_key(session: &Session, target: &Target) -> Result<Option<Key>,
     let row = session.query_opt(&sql::max_key(target), &[]).await?;
     Ok(row.map(|row| Key(row.get(0))))
 }
+
+/// The same in a transaction of its own that waits for nobody.
+///
+/// # Errors
+/// What the server says: that the table is locked, or gone.
+pub async fn probe_last_key(session: &mut Session, target: &Target) -> Result<Option<Key>, Error> {
+    let impatient = "SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = '1s'";
+    let settings = format!("{PLANNING}; {impatient}");
+    let rows = session.probe(&settings, &sql::max_key(target), &[]).await?;
+    Ok(rows.first().map(|row| Key(row.get(0))))
+}

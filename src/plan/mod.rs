@@ -17,7 +17,7 @@ mod trial;
 pub use check::check;
 pub use cycle::cycle_max;
 pub use estimate::{Estimate, Held, Sizes, estimate, rows_estimated, rows_to_change};
-pub use grid::{CELLS_MAX, Cell, PLANNING, last_key, read_cells};
+pub use grid::{CELLS_MAX, Cell, PLANNING, last_key, probe_last_key, read_cells};
 pub use next::{Planned, Slice, next_range};
 pub use order::{Choice, Order, SLICES, Told};
 pub use preflight::{Refusal, preflight};

@@ -20,6 +20,8 @@ pub const GUARD_LEAVE: &str = include_str!("guard_leave.sql");
 pub const GUARD_READ: &str = include_str!("guard_read.sql");
 /// `horizon.sql`
 pub const HORIZON: &str = include_str!("horizon.sql");
+/// `identity.sql`
+pub const IDENTITY: &str = include_str!("identity.sql");
 /// `leaf_all.sql`
 pub const LEAF_ALL: &str = include_str!("leaf_all.sql");
 /// `leaf_frontier.sql`

@@ -141,7 +141,8 @@ SET leader = $1,
     )
 WHERE guard.leader IS NULL
 OR guard.leader = $1
-OR guard.leader_until < clock_timestamp()
+-- A lease that lasts too long is of another clock: that of a primary before this one.
+OR guard.leader_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => $2)
 RETURNING readings::text,
           share,
           (SELECT coalesce(sum(process.busy), 0) FROM pgbackfill.process
@@ -149,4 +150,10 @@ RETURNING readings::text,
            AND process.last_seen > clock_timestamp() - make_interval(secs => $9)) AS busy,
           (SELECT coalesce(sum(process.auto_workers), 0) FROM pgbackfill.process
            WHERE process.left_at IS NULL
-           AND process.last_seen > clock_timestamp() - make_interval(secs => $9)) AS workers
+           AND process.last_seen > clock_timestamp() - make_interval(secs => $9)) AS workers,
+          -- The most patient run does not decide for the others.
+          (SELECT min((run.knobs #>> '{guard,added_latency_ms}')::float8)
+           FROM pgbackfill.process
+           JOIN pgbackfill.run ON run.id = process.run
+           WHERE process.left_at IS NULL AND process.auto_workers > 0
+           AND process.last_seen > clock_timestamp() - make_interval(secs => $9)) AS tolerated_ms

@@ -30,8 +30,10 @@ SELECT run.state,
        extract(epoch FROM clock_timestamp())::float8 AS clock_s,
        -- Over all runs of the database, this process not among them.
        coalesce(everybody.auto_workers, 0)::bigint AS other_auto_workers,
+       coalesce(everybody.busy, 0)::float8 AS other_busy,
        guard.leader,
-       guard.leader IS NULL OR guard.leader_until < clock_timestamp() AS lead_is_free,
+       -- A lease that lasts too long is of another clock: that of a primary before this one.
+       guard.leader IS NULL OR guard.leader_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => $19) AS lead_is_free,
        guard.readings::text AS readings,
        extract(epoch FROM guard.read_at)::float8 AS read_at_s,
        extract(epoch FROM clock_timestamp() - guard.read_at)::float8 AS read_s_ago,
@@ -50,9 +52,10 @@ CROSS JOIN (
     AND last_seen > clock_timestamp() - make_interval(secs => $10)
 ) AS others
 CROSS JOIN (
-    SELECT sum(auto_workers) AS auto_workers
+    SELECT sum(auto_workers) AS auto_workers, sum(busy) AS busy
     FROM pgbackfill.process
     WHERE process <> $2
+    AND auto_workers > 0
     AND left_at IS NULL
     AND last_seen > clock_timestamp() - make_interval(secs => $10)
 ) AS everybody

@@ -5,7 +5,11 @@ SELECT current_setting('server_version_num')::int AS version,
        current_user::text AS "user",
        has_database_privilege(current_database(), 'CREATE') AS may_create,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
-       (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
+       -- The control file learns of a new timeline with the next checkpoint only.
+       CASE WHEN pg_is_in_recovery()
+           THEN (SELECT timeline_id FROM pg_control_checkpoint())
+           ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
+       END AS timeline,
        (SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout') AS deadlock_timeout_ms,
        (SELECT setting::float8 FROM pg_settings WHERE name = 'checkpoint_timeout') AS checkpoint_timeout_s,
        -- A checkpoint begins after so much of the log that the one before it can still end within max_wal_size.

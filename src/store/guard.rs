@@ -13,7 +13,7 @@ use crate::signal::Reading;
 use crate::sql::fixed;
 
 /// A leader that is silent for so long has lost its place, in seconds. It speaks once a second.
-const LEASE_S: f64 = 3.0;
+pub(super) const LEASE_S: f64 = 3.0;
 
 const READING: &str = "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '3s'; \
      SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL jit = off";
@@ -77,6 +77,8 @@ pub struct Led {
     pub busy: f64,
     /// How many workers they have.
     pub workers: u32,
+    /// The least of what their runs tolerate, in milliseconds; none: nobody works in mode auto.
+    pub tolerated_ms: Option<f64>,
 }
 
 /// Somebody who waits for one of our sessions.
@@ -142,6 +144,7 @@ pub async fn read_guard(session: &mut Session, lead: &Lead<'_>) -> Result<Option
         share: row.get("share"),
         busy: row.get("busy"),
         workers: u32::try_from(row.get::<_, i64>("workers")).unwrap_or(0),
+        tolerated_ms: row.get("tolerated_ms"),
     }))
 }
 

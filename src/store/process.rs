@@ -76,6 +76,8 @@ pub struct Told {
     pub clock_s: f64,
     /// Workers in mode auto of the other processes, over all runs of the database.
     pub other_auto_workers: u32,
+    /// What these spend: batch-seconds a second.
+    pub other_busy: f64,
     /// What the guard has published.
     pub guard: Published,
 }
@@ -153,6 +155,7 @@ async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Resu
         (&times[3] as _, Type::INT8),
         (&beat.auto_workers as _, Type::INT4),
         (&beat.busy as _, Type::FLOAT8),
+        (&guard::LEASE_S as _, Type::FLOAT8),
     ];
     let rows = session.begin_and_query(BEATING, fixed::PROCESS_BEAT, &params).await?;
     let row = rows.first().ok_or_else(|| StoreError::Unreadable { run, what: "its row is gone".into() })?;
@@ -162,6 +165,7 @@ async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Resu
         wal_bytes: row.get("wal_bytes"),
         clock_s: row.get("clock_s"),
         other_auto_workers: u32::try_from(row.get::<_, i64>("other_auto_workers")).unwrap_or(0),
+        other_busy: row.get("other_busy"),
         guard: guard::published(row).map_err(|what| StoreError::Unreadable { run, what })?,
     })
 }

@@ -1,5 +1,5 @@
-//! Every message between engine and server, in both directions, meets every fault of the wire once: every row is changed once all
-//! the same. This visits every moment at which a COMMIT can be lost, and its answer.
+//! Every message between engine and server, in both directions, meets every fault of the wire once, and every request an error of
+//! every class: every row is changed once all the same. This visits every moment at which a COMMIT can be lost, and its answer.
 //!
 //! A clean run tells which messages there are: one worker, three batches (the first, a middle one, the last), its heartbeat, and all
 //! that comes before and after. `make test` tries a share of all that with a seed, `make torture` all of it, again and again.
@@ -14,9 +14,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pgbackfill::db::{ConnectParams, Pool};
-use pgbackfill::engine::{self, EngineError, Options, Stop};
+use pgbackfill::engine::{self, Options, Stop};
 use pgbackfill::event::Outcome;
+use pgbackfill::run::{Move, RunState};
 use pgbackfill::sandbox::Server;
+use pgbackfill::store::{self, Turn};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time;
@@ -40,6 +42,12 @@ const SHARE: usize = 24;
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Processes that may come to one run: the one that met the fault while it entered, and the next.
 const PROCESSES: u32 = 3;
+
+/// One or two of each class that the engine tells apart; and no connection left, a server that is starting.
+const ERRORS: [&str; 12] = [
+    "40001", "40P01", "55P03", "57014", "53200", "22012", "23505", "53100", "42501", "57P01", "53300",
+    "57P03",
+];
 
 /// How long `make torture` goes on, in seconds.
 const TORTURE: &str = "PGBACKFILL_TORTURE_SECONDS";
@@ -96,28 +104,43 @@ impl Lane {
             for _ in 0..PROCESSES {
                 match process(&url).await {
                     Ok(()) => return,
-                    Err(error) => errors.push(error.to_string()),
+                    Err(error) => errors.push(error),
                 }
+                self.resume(server).await;
             }
             panic!("after {PROCESSES} processes it is not complete: {errors:?}");
         };
         time::timeout(PATIENCE, complete).await.unwrap_or_else(|_| panic!("it hangs"));
         proxy
     }
+
+    /// What a person does with a run that is blocked.
+    async fn resume(&self, server: &Server) {
+        let params = ConnectParams::resolve(&server.connection_string(&self.db.name), &|_| None).unwrap();
+        let mut session = Pool::new(&params, 1).unwrap().session().await.unwrap();
+        let run = store::latest(&session, job(JOB).name.as_str()).await.unwrap();
+        if let Some(run) = run.filter(|run| run.state == RunState::Blocked) {
+            let turn = Turn::State(Move::Resume);
+            store::request(&mut session, run.id, &turn, None, "somebody").await.unwrap();
+        }
+    }
 }
 
-/// One process at the run; an error if the fault kept it from entering or drove it away.
-async fn process(url: &str) -> Result<(), EngineError> {
+/// One process at the run; an error if the fault kept it from entering, drove it away, or blocked the run.
+async fn process(url: &str) -> Result<(), String> {
     let params = ConnectParams::resolve(url, &|_| None).unwrap();
     let pool = Pool::new(&params, 3).unwrap();
     let (events, _nobody) = mpsc::unbounded_channel();
     let (_keep, stop) = watch::channel(Stop::NotYet);
     let options = Options { workers: NonZeroU32::new(1), ..options() };
-    let summary = engine::run(&pool, &job(JOB), &options, &events, stop).await?;
-    // An earlier process may have completed the run and not have heard of it.
-    let complete = matches!(summary.outcome, Outcome::Complete | Outcome::AlreadyComplete);
-    assert!(complete, "{:?} {:?}", summary.outcome, summary.reason);
-    Ok(())
+    let summary = engine::run(&pool, &job(JOB), &options, &events, stop).await;
+    let summary = summary.map_err(|error| error.to_string())?;
+    match summary.outcome {
+        // An earlier process may have completed the run and not have heard of it.
+        Outcome::Complete | Outcome::AlreadyComplete => Ok(()),
+        Outcome::Blocked => Err(format!("blocked: {:?}", summary.reason)),
+        other => panic!("{other:?} {:?}", summary.reason),
+    }
 }
 
 /// Those of the batches: from each BEGIN with a batch's settings to the end of the answer to its COMMIT.
@@ -169,6 +192,18 @@ fn of_all(seen: &[Seen]) -> Vec<Spot> {
         }
     }
     spots
+}
+
+/// Where a server can refuse with this code: connections begin with what it may say then, and a ROLLBACK never fails.
+fn refusals(spots: &[Spot], seen: &[Seen], code: &str) -> Vec<Spot> {
+    let at_the_door = ["53300", "57P03"].contains(&code);
+    let is_fit = |seen: &&Seen| match seen.tag {
+        '-' => at_the_door,
+        'Q' => !at_the_door && !seen.head.starts_with("ROLLBACK"),
+        'P' => !at_the_door && seen.spot.way == Way::ToServer,
+        _ => false,
+    };
+    seen.iter().filter(is_fit).map(|seen| seen.spot).filter(|spot| spots.contains(spot)).collect()
 }
 
 fn is_batch_begin(seen: &Seen) -> bool {
@@ -239,7 +274,7 @@ impl Course {
             format!("{:<16}{:>8}{:>8}{:>12}{:>14}\n", "fault", "met", "missed", "violations", "longest");
         let mut all = 0;
         for (fault, tally) in tallies.iter() {
-            let (name, violations) = (format!("{fault:?}"), tally.violations.len());
+            let (name, violations) = (fault.to_string(), tally.violations.len());
             let longest = tally.longest.as_secs_f64();
             writeln!(text, "{name:<16}{:>8}{:>8}{violations:>12}{longest:>12.1} s", tally.met, tally.missed)
                 .unwrap();
@@ -287,9 +322,15 @@ async fn whatever_befalls_a_message_every_row_is_changed_once() {
     let course = Arc::new(Course { server, cases: Mutex::default(), tallies: Mutex::default() });
     loop {
         let mut cases = Vec::new();
-        for fault in Fault::ALL {
-            // Outside of batches an answer may take a minute, and so does it to notice that there is none.
-            let spots = if fault == Fault::Swallow && torture.is_none() { &batches } else { &all };
+        for fault in Fault::OF_THE_WIRE.into_iter().chain(ERRORS.map(Fault::Refuse)) {
+            let spots = match fault {
+                // Outside of batches an answer may take a minute, and so does it to notice that there is none.
+                Fault::Swallow if torture.is_none() => batches.clone(),
+                // A full disk is looked at again after a minute.
+                Fault::Refuse("53100") if torture.is_none() => continue,
+                Fault::Refuse(code) => refusals(&all, &seen, code),
+                _ => all.clone(),
+            };
             let of_fault = shuffled(spots.iter().map(|spot| (*spot, fault)).collect(), &mut dice);
             cases.extend(of_fault.into_iter().take(if torture.is_some() { usize::MAX } else { SHARE }));
         }

@@ -6,6 +6,9 @@
 //!
 //! Must not know: who talks to whom about what.
 
+mod refuse;
+
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,8 +18,11 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::{select, time};
+
+use refuse::Talk;
 
 /// How long a message is held.
 const HOLD: Duration = Duration::from_secs(3);
@@ -34,11 +40,24 @@ pub(crate) enum Fault {
     Hold,
     /// It comes, and then the connection is reset before anything answers it.
     DeliverAndCut,
+    /// The server never gets the request that begins with it; its client gets an error of this SQLSTATE, as if the server had
+    /// failed there.
+    Refuse(&'static str),
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 5] =
+    /// What can befall any message.
+    pub(crate) const OF_THE_WIRE: [Self; 5] =
         [Self::Reset, Self::Close, Self::Swallow, Self::Hold, Self::DeliverAndCut];
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refuse(code) => write!(f, "error {code}"),
+            of_the_wire => write!(f, "{of_the_wire:?}"),
+        }
+    }
 }
 
 /// Which way a message goes.
@@ -142,39 +161,62 @@ async fn serve(client: TcpStream, number: usize, state: Arc<State>) {
     for stream in [&client, &server] {
         stream.set_nodelay(true).unwrap();
     }
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    let up = Pump { state: &state, connection: number, way: Way::ToServer, from: from_client, to: to_server };
-    let down =
-        Pump { state: &state, connection: number, way: Way::ToClient, from: from_server, to: to_client };
-    let (mut up, mut down) = (up.framed(), down.framed());
+    let (from_client, to_client) = halves(client);
+    let (from_server, to_server) = halves(server);
+    let talk = Talk::default();
+    let mut up = Pump {
+        state: &state,
+        talk: &talk,
+        connection: number,
+        way: Way::ToServer,
+        from: from_client,
+        to: to_server.clone(),
+        back: to_client.clone(),
+        failed: false,
+    };
+    let mut down = Pump {
+        state: &state,
+        talk: &talk,
+        connection: number,
+        way: Way::ToClient,
+        from: from_server,
+        to: to_client,
+        back: to_server,
+        failed: false,
+    };
     let end = select! {
         end = up.run() => end,
         end = down.run() => end,
     };
     if let End::Reset = end {
-        for pump in [&up, &down] {
-            pump.to.as_ref().set_zero_linger().unwrap();
+        for side in [&up.to, &down.to] {
+            side.lock().await.as_ref().set_zero_linger().unwrap();
         }
     }
 }
 
-struct Pump<'a, R = OwnedReadHalf> {
+type WriteHalf = Arc<AsyncMutex<OwnedWriteHalf>>;
+
+fn halves(stream: TcpStream) -> (BufReader<OwnedReadHalf>, WriteHalf) {
+    let (read, write) = stream.into_split();
+    (BufReader::new(read), Arc::new(AsyncMutex::new(write)))
+}
+
+/// One direction of a connection.
+struct Pump<'a> {
     state: &'a State,
+    talk: &'a Talk,
     connection: usize,
     way: Way,
-    from: R,
-    to: OwnedWriteHalf,
+    from: BufReader<OwnedReadHalf>,
+    to: WriteHalf,
+    /// To whom the messages come from.
+    back: WriteHalf,
+    /// For the client, its transaction has failed.
+    failed: bool,
 }
 
-impl<'a> Pump<'a> {
-    fn framed(self) -> Pump<'a, BufReader<OwnedReadHalf>> {
-        let Self { state, connection, way, from, to } = self;
-        Pump { state, connection, way, from: BufReader::new(from), to }
-    }
-}
-
-impl Pump<'_, BufReader<OwnedReadHalf>> {
+impl Pump<'_> {
     /// Passes messages on until one side hangs up or the fault ends it.
     async fn run(&mut self) -> End {
         for message in 0.. {
@@ -191,9 +233,22 @@ impl Pump<'_, BufReader<OwnedReadHalf>> {
                 Some(Fault::Close) => return End::Closed,
                 Some(Fault::Swallow) => return self.swallow().await,
                 Some(Fault::Hold) => time::sleep(HOLD).await,
+                Some(Fault::Refuse(code)) => match self.refuse(tag, &bytes, code).await {
+                    Ok(true) => continue,
+                    Ok(false) | Err(_) => return End::Closed,
+                },
                 Some(Fault::DeliverAndCut) | None => {}
             }
-            if self.to.write_all(&bytes).await.is_err() {
+            if self.failed && refuse::begins_a_request(tag) {
+                if self.refuse_in_failed(tag, &bytes).await.is_err() {
+                    return End::Closed;
+                }
+                continue;
+            }
+            if !self.talk.passes(self.way, tag, &bytes) {
+                continue;
+            }
+            if self.to.lock().await.write_all(&bytes).await.is_err() {
                 return End::Closed;
             }
             if fault == Some(Fault::DeliverAndCut) {

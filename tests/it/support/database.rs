@@ -107,6 +107,11 @@ impl Database {
         connect(&self.direct_url).await.unwrap()
     }
 
+    /// For those who have to come again.
+    pub(crate) fn door(&self) -> Door {
+        Door(self.direct_url.clone())
+    }
+
     /// Waits until the condition, an SQL expression, is true; a table that does not exist yet makes it false. For what
     /// another process does, which can only be seen in the database.
     pub(crate) async fn until(&self, condition: &str) {
@@ -119,6 +124,16 @@ impl Database {
             }
         });
         answer.await.unwrap_or_else(|_| panic!("after {PATIENCE:?} it is still not so that {condition}"));
+    }
+}
+
+/// The way to a server that may be gone for a while.
+#[derive(Clone)]
+pub(crate) struct Door(String);
+
+impl Door {
+    pub(crate) async fn client(&self) -> Result<Client, Error> {
+        connect(&self.0).await
     }
 }
 

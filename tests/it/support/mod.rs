@@ -2,6 +2,7 @@
 //!
 //! Must not know: what is tested.
 
+mod application;
 mod calm;
 mod database;
 mod dice;
@@ -12,6 +13,7 @@ mod pgbouncer;
 mod server;
 mod skip;
 
+pub(crate) use application::{Application, ROWS as APPLICATION_ROWS, assert_exact_beside_others};
 pub(crate) use calm::{calm, storm};
 pub(crate) use database::{Database, database, database_behind_pgbouncer, database_on};
 pub(crate) use dice::Dice;

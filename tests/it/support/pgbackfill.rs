@@ -117,6 +117,10 @@ impl Running {
         self.pid.as_raw()
     }
 
+    pub(crate) fn has_ended(&self) -> bool {
+        self.output.is_finished()
+    }
+
     /// Sends it a signal: SIGKILL, SIGTERM, SIGINT, ….
     pub(crate) fn signal(&self, signal: Signal) {
         assert!(!self.output.is_finished(), "it ended before it could be sent {signal}");

@@ -1,0 +1,84 @@
+//! The server on which a run was entered, and whether a new connection still leads there.
+//!
+//! After a failover the same address leads to the standby that was promoted. It may lack the last transactions, and whatever was read
+//! of its predecessor may be wrong: everything is read again. Whoever has seen a later timeline never works on an earlier one again, so a
+//! predecessor that was not shut down gets no more batches from it.
+//!
+//! Must not know: how connections are made.
+
+use crate::db::catalog::{Identity, Server};
+
+/// What there was when the run was entered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Home {
+    system_identifier: String,
+    timeline: i32,
+}
+
+/// Where a new connection leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// To the same server and timeline.
+    Home,
+    /// To the same on a later timeline.
+    Later(String),
+    /// To one that writes nothing that lasts: a standby, or a predecessor.
+    Behind(String),
+    /// To a server of another origin.
+    Foreign(String),
+}
+
+impl Home {
+    pub(super) fn of(server: &Server) -> Self {
+        Self { system_identifier: server.system_identifier.clone(), timeline: server.timeline }
+    }
+
+    pub(super) fn place(&self, found: &Identity) -> Place {
+        let Self { system_identifier, timeline: known } = self;
+        if found.system_identifier != *system_identifier {
+            return Place::Foreign(format!(
+                "the address leads to another server now: its system identifier is {}, that of the run's server {system_identifier}",
+                found.system_identifier
+            ));
+        }
+        match found.timeline {
+            None => Place::Behind("the server is a standby now".into()),
+            Some(now) if now == *known => Place::Home,
+            Some(now) if now > *known => {
+                Place::Later(format!("the server was promoted: timeline {now} instead of {known}"))
+            }
+            Some(now) => Place::Behind(format!(
+                "the server is on timeline {now}, which this process has left for {known}: a standby was promoted in its place"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(system_identifier: &str, timeline: Option<i32>) -> Place {
+        let home = Home { system_identifier: "7".into(), timeline: 2 };
+        home.place(&Identity { system_identifier: system_identifier.into(), timeline })
+    }
+
+    #[test]
+    fn the_same_timeline_is_home_and_a_later_one_a_promotion() {
+        assert_eq!(place("7", Some(2)), Place::Home);
+        assert!(matches!(place("7", Some(3)), Place::Later(_)));
+    }
+
+    #[test]
+    fn nobody_goes_back_to_a_predecessor_or_writes_to_a_standby() {
+        assert!(matches!(place("7", Some(1)), Place::Behind(_)));
+        assert!(matches!(place("7", None), Place::Behind(_)));
+    }
+
+    #[test]
+    fn a_server_of_another_origin_is_none_of_ours_whatever_its_timeline() {
+        for timeline in [None, Some(2), Some(3)] {
+            assert!(matches!(place("8", timeline), Place::Foreign(_)));
+        }
+    }
+}

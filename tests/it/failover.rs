@@ -1,0 +1,145 @@
+//! A standby is promoted while a backfill is on: whoever is led to it goes on there from what it knows, whoever stays with the old primary
+//! does its work there, and in each of the two every row is changed once.
+
+use std::fs;
+
+use pgbackfill::sandbox::{Fsync, Server, StopMode};
+use tokio::task::block_in_place;
+use tokio_postgres::{Client, NoTls};
+
+use super::support::oracle::{assert_once, assert_tiled};
+use super::support::{Database, JobFile, Pgbackfill, Running, counted_table, database_on, own_server};
+
+const ROWS: i64 = 40_000;
+
+/// A primary and a standby that has received all up to now and will not receive any more.
+struct Pair {
+    primary: Server,
+    standby: Server,
+    db: Database,
+    job: JobFile,
+}
+
+async fn connect(server: &Server, database: &str) -> Client {
+    let (client, connection) =
+        tokio_postgres::connect(&server.connection_string(database), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+impl Pair {
+    async fn new() -> Self {
+        let mut primary = own_server(Fsync::Off);
+        let standby = block_in_place(|| primary.standby("r1")).unwrap();
+        let db = database_on(&primary).await;
+        counted_table(&db, ROWS).await;
+        let toml = "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 4000\nlimits.retries = 100\nguard.standbys = []\n";
+        Self { primary, standby, db, job: JobFile::new(toml) }
+    }
+
+    /// A process that is led to these servers, the first that takes writes.
+    fn process(&self, servers: &[&Server]) -> Running {
+        let ports: Vec<_> = servers.iter().map(|server| server.port().to_string()).collect();
+        let hosts = vec!["127.0.0.1"; ports.len()].join(",");
+        let (ports, name) = (ports.join(","), &self.db.name);
+        let url =
+            format!("host={hosts} port={ports} user=postgres dbname={name} target_session_attrs=read-write");
+        self.job.run(&self.db).env("DATABASE_URL", url).spawn()
+    }
+
+    async fn rows_changed(&self, server: &Server) -> i64 {
+        let sql = "SELECT coalesce(sum(rows_changed), 0)::bigint FROM pgbackfill.range";
+        connect(server, &self.db.name).await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// The standby becomes a primary without the last commits of the old one.
+    async fn promote(&self) {
+        let rules = self.primary.dir().join("data/pg_hba.conf");
+        let reject = "host replication all 127.0.0.1/32 reject\n";
+        fs::write(&rules, format!("{reject}{}", fs::read_to_string(&rules).unwrap())).unwrap();
+        let primary = self.db.client().await;
+        primary.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_replication";
+        // Who connects before the rules are read again is ended, too.
+        while !primary.query(end, &[]).await.unwrap().is_empty() {
+            primary.batch_execute("SELECT pg_sleep(0.1)").await.unwrap();
+        }
+        let standby = connect(&self.standby, "postgres").await;
+        let before = self.rows_changed(&self.primary).await;
+        self.db.until(&format!("(SELECT sum(rows_changed) > {before} + 400 FROM pgbackfill.range)")).await;
+        standby.batch_execute("SELECT pg_promote()").await.unwrap();
+        let behind = self.rows_changed(&self.standby).await;
+        assert!(behind < self.rows_changed(&self.primary).await, "the standby has got everything");
+    }
+
+    async fn end_sessions(&self, server: &Server) {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND application_name LIKE 'pgbackfill%'";
+        connect(server, &self.db.name).await.batch_execute(sql).await.unwrap();
+    }
+
+    async fn lift_the_ceiling(&self, server: &Server) {
+        let set = Pgbackfill::new(["set", "job", "max-rows-per-second=none"]);
+        set.env("DATABASE_URL", server.connection_string(&self.db.name)).run().await.expect_code(0);
+    }
+
+    async fn assert_exact(&self, server: &Server) {
+        let client = connect(server, &self.db.name).await;
+        assert_once(&client, "t", ROWS).await;
+        assert_tiled(&client, ROWS).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promoted_standby_and_its_predecessor_each_have_every_row_changed_once() {
+    let pair = Pair::new().await;
+    let stays = pair.process(&[&pair.primary]);
+    pair.db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
+    let goes = pair.process(&[&pair.standby, &pair.primary]);
+    pair.db.until("(SELECT count(*) = 2 FROM pgbackfill.process WHERE left_at IS NULL)").await;
+    pair.promote().await;
+    // One stays with the server that it has, the other is led to the new one.
+    pair.end_sessions(&pair.primary).await;
+    pair.lift_the_ceiling(&pair.standby).await;
+    let gone = goes.finish().await.expect_code(0);
+    let told = gone.events("notice");
+    assert!(
+        told.iter().any(|event| {
+            let said = event["message"].as_str().unwrap();
+            said.contains("the server was promoted: timeline 2 instead of 1; everything is read again")
+        }),
+        "{told:?}"
+    );
+    pair.lift_the_ceiling(&pair.primary).await;
+    stays.finish().await.expect_code(0);
+    pair.assert_exact(&pair.standby).await;
+    pair.assert_exact(&pair.primary).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_has_seen_the_new_primary_does_not_go_back_to_the_old_one() {
+    let mut pair = Pair::new().await;
+    let process = pair.process(&[&pair.primary, &pair.standby]);
+    pair.db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
+    pair.promote().await;
+    block_in_place(|| pair.primary.stop(StopMode::Immediate)).unwrap();
+    let before = pair.rows_changed(&pair.standby).await;
+    let client = connect(&pair.standby, &pair.db.name).await;
+    while pair.rows_changed(&pair.standby).await < before + 100 {
+        client.batch_execute("SELECT pg_sleep(0.02)").await.unwrap();
+    }
+    // Somebody starts it again, and the process is led there.
+    block_in_place(|| pair.primary.restart()).unwrap();
+    let old = pair.rows_changed(&pair.primary).await;
+    pair.end_sessions(&pair.standby).await;
+    pair.db
+        .until("(SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name LIKE 'pgbackfill%')")
+        .await;
+    client.batch_execute("SELECT pg_sleep(1)").await.unwrap();
+    assert_eq!(pair.rows_changed(&pair.primary).await, old, "the predecessor got batches");
+    // Where it is gone for good, the run goes on.
+    block_in_place(|| pair.primary.stop(StopMode::Immediate)).unwrap();
+    pair.lift_the_ceiling(&pair.standby).await;
+    process.finish().await.expect_code(0);
+    pair.assert_exact(&pair.standby).await;
+}

@@ -1,0 +1,52 @@
+//! All that befalls a backfill in production, at once and at random: processes killed, stopped, frozen and thawed; sessions terminated,
+//! cancelled, killed with their server; the server crashed; locks, deadlocks, DDL and VACUUM of others; no connection left; and an application
+//! that inserts, updates, moves and deletes rows all along. Every row is changed once all the same.
+//!
+//! `make test` does it for a short time, `make torture` for as long as it is told. The seed is printed.
+//!
+//! Must not know: how the engine bears it.
+
+mod fault;
+mod scene;
+
+use std::env;
+use std::time::{Duration, Instant};
+
+use tokio::time;
+
+use super::support::{Dice, storm};
+use fault::Fault;
+use scene::Scene;
+
+/// In `make test`.
+const SHARE: Duration = Duration::from_secs(40);
+/// How long `make torture` goes on, in seconds.
+const TORTURE: &str = "PGBACKFILL_TORTURE_SECONDS";
+/// At the most, between two faults.
+const PAUSE: Duration = Duration::from_millis(300);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_befalls_processes_and_server_every_row_is_changed_once() {
+    let _storm = storm().await;
+    let seconds = env::var(TORTURE).ok().map(|seconds| Duration::from_secs(seconds.parse().unwrap()));
+    let (time, began, mut dice) = (seconds.unwrap_or(SHARE), Instant::now(), Dice::new());
+    let mut scene = Scene::set(time).await;
+    // Each in turn, in another order each time, so that even a short time sees all of them.
+    let mut bag = Vec::new();
+    while began.elapsed() < time && !scene.is_complete().await {
+        if bag.is_empty() {
+            bag = Fault::ALL.to_vec();
+        }
+        let fault = bag.swap_remove(dice.index(bag.len()));
+        scene.befall(fault, &mut dice).await;
+        // The faults come at random, not after anything.
+        time::sleep(dice.time(PAUSE)).await;
+    }
+    let report = scene.report();
+    println!("{report}");
+    scene.end().await;
+    assert!(
+        Fault::ALL.iter().all(|fault| report.contains(&format!("{fault:?} "))),
+        "not all faults were tried:\n{report}"
+    );
+}

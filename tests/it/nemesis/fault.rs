@@ -1,0 +1,101 @@
+//! What can befall a run, and what others do to its table meanwhile.
+//!
+//! Must not know: when it happens.
+
+/// One kind of mischief.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fault {
+    /// SIGKILL to a process.
+    Kill,
+    /// SIGTERM to a process.
+    Stop,
+    /// SIGSTOP to a process, and SIGCONT when all its timeouts are over.
+    Freeze,
+    /// A session of ours is ended by its administrator.
+    Terminate,
+    /// A statement of ours is cancelled.
+    Cancel,
+    /// A server process of ours is killed, and all others with it.
+    KillBackend,
+    /// The server is stopped like a machine that loses power, and started again.
+    Crash,
+    /// Rows are locked for a while.
+    RowLock,
+    /// The whole table is.
+    TableLock,
+    /// Rows are locked in the opposite order.
+    Deadlock,
+    /// An index or a column comes or goes.
+    Ddl,
+    /// Dead rows are removed.
+    Vacuum,
+    /// Others take all connections that are left.
+    Crowd,
+}
+
+impl Fault {
+    pub(super) const ALL: [Self; 13] = [
+        Self::Kill,
+        Self::Stop,
+        Self::Freeze,
+        Self::Terminate,
+        Self::Cancel,
+        Self::KillBackend,
+        Self::Crash,
+        Self::RowLock,
+        Self::TableLock,
+        Self::Deadlock,
+        Self::Ddl,
+        Self::Vacuum,
+        Self::Crowd,
+    ];
+}
+
+/// Rows just ahead of a cursor, locked all at once.
+pub(super) const LOCK_ROWS: &str = "
+BEGIN;
+SELECT count(*) FROM (SELECT FROM t WHERE id > (SELECT (cursor)[1]::bigint FROM pgbackfill.range WHERE state = 'open' AND cursor IS NOT NULL
+                                                ORDER BY random() LIMIT 1)
+                      ORDER BY id LIMIT 2000 FOR UPDATE) AS locked;
+SELECT pg_sleep(0.4);
+COMMIT";
+
+pub(super) const LOCK_TABLE: &str = "
+BEGIN;
+SET LOCAL lock_timeout = '2s';
+LOCK TABLE t IN ACCESS EXCLUSIVE MODE;
+SELECT pg_sleep(0.3);
+COMMIT";
+
+/// The same rows from the other end, one after the other, so that a batch may hold what is wanted here and the reverse.
+pub(super) const LOCK_BACKWARDS: &str = "
+DO $$
+DECLARE key bigint;
+BEGIN
+    FOR key IN SELECT id FROM (SELECT id FROM t WHERE id > (SELECT (cursor)[1]::bigint FROM pgbackfill.range WHERE state = 'open' AND cursor IS NOT NULL
+                                                            ORDER BY random() LIMIT 1)
+                               ORDER BY id LIMIT 40) AS ahead ORDER BY id DESC
+    LOOP
+        PERFORM FROM t WHERE id = key FOR UPDATE;
+        PERFORM pg_sleep(0.005);
+    END LOOP;
+END
+$$";
+
+pub(super) const DDL: [&str; 4] = [
+    "SET lock_timeout = '2s'; CREATE INDEX IF NOT EXISTS t_born ON t (born)",
+    "SET lock_timeout = '2s'; ALTER TABLE t ADD COLUMN IF NOT EXISTS extra int DEFAULT 7",
+    "SET lock_timeout = '2s'; DROP INDEX IF EXISTS t_born",
+    "SET lock_timeout = '2s'; ALTER TABLE t DROP COLUMN IF EXISTS extra",
+];
+
+pub(super) const VACUUM: &str = "VACUUM t";
+
+/// One server process of the run.
+pub(super) const ONE_BACKEND: &str = "
+SELECT pid
+FROM pg_stat_activity
+WHERE datname = current_database()
+AND application_name LIKE 'pgbackfill%'
+ORDER BY random()
+LIMIT 1";

@@ -1,0 +1,268 @@
+//! A server, an application, a run and its processes, and what is done to them.
+//!
+//! Must not know: in which order.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+use pgbackfill::sandbox::{Fsync, Server, StopMode};
+use tokio::task::{JoinHandle, block_in_place};
+use tokio::time;
+use tokio_postgres::Client;
+
+use super::fault::{DDL, Fault, LOCK_BACKWARDS, LOCK_ROWS, LOCK_TABLE, ONE_BACKEND, VACUUM};
+use crate::support::oracle::assert_nothing_left;
+use crate::support::{
+    APPLICATION_ROWS, Application, Database, Dice, JobFile, Pgbackfill, Running, assert_exact_beside_others,
+    database_on, own_server, skipped,
+};
+
+/// Longer than anything of a frozen process is waited for: its transactions, its connections, its claims.
+const FROZEN: Duration = Duration::from_secs(7);
+/// More than the server has.
+const CROWD: usize = 110;
+/// Until a server that recovers answers.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Frozen {
+    process: Running,
+    since: Instant,
+}
+
+pub(super) struct Scene {
+    server: Server,
+    db: Database,
+    jobs: Vec<JobFile>,
+    application: Application,
+    processes: Vec<Running>,
+    frozen: Vec<Frozen>,
+    /// Others at the table.
+    others: Vec<JoinHandle<()>>,
+    tally: BTreeMap<Fault, u32>,
+    ended: BTreeMap<String, u32>,
+}
+
+impl Scene {
+    /// Of so many rows that the run goes on for at least that long.
+    pub(super) async fn set(time: Duration) -> Self {
+        let server = own_server(Fsync::On);
+        let db = database_on(&server).await;
+        let application = Application::start(&db, Dice::new()).await;
+        let rate = APPLICATION_ROWS as u64 * 7 / 10 / time.as_secs().max(1);
+        // The order and the size of batches do not decide the result, so processes of one run may differ in them.
+        let jobs = [(1, 2), (8, 2), (32, 20), (8, 100)].map(|(stripes, rows)| {
+            JobFile::new(&format!(
+                "table = 't'\nset.n = 'n + 1'\norder.stripes = {stripes}\npace.max_rows_per_batch = {rows}\npace.min_rows_per_batch = 1\n\
+                 pace.max_rows_per_second = {rate}\nlimits.retries = 100\n"
+            ))
+        });
+        let processes = jobs.iter().map(|job| job.run(&db).spawn()).collect();
+        db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
+        let (frozen, others, tally, ended) = (vec![], vec![], BTreeMap::new(), BTreeMap::new());
+        Self { server, db, jobs: jobs.into(), application, processes, frozen, others, tally, ended }
+    }
+
+    /// A connection, when the server is there.
+    async fn client(&self) -> Client {
+        let began = Instant::now();
+        loop {
+            match self.db.door().client().await {
+                Ok(client) => return client,
+                Err(error) => assert!(began.elapsed() < PATIENCE, "the server does not come back: {error}"),
+            }
+            time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(super) async fn is_complete(&mut self) -> bool {
+        loop {
+            let sql = "SELECT state, coalesce(reason, '') FROM pgbackfill.run";
+            // The server may go in between.
+            let Ok(row) = self.client().await.query_one(sql, &[]).await else { continue };
+            let (state, reason): (String, String) = (row.get(0), row.get(1));
+            assert!(state == "running" || state == "complete", "the run is {state}: {reason}");
+            return state == "complete";
+        }
+    }
+
+    pub(super) async fn befall(&mut self, fault: Fault, dice: &mut Dice) {
+        self.refill().await;
+        *self.tally.entry(fault).or_default() += 1;
+        let one = dice.index(self.processes.len());
+        match fault {
+            Fault::Kill => self.replace(one, Signal::SIGKILL),
+            Fault::Stop => self.replace(one, Signal::SIGTERM),
+            Fault::Freeze => self.freeze(one),
+            Fault::Terminate => self.to_backend("SELECT pg_terminate_backend($1)").await,
+            Fault::Cancel => self.to_backend("SELECT pg_cancel_backend($1)").await,
+            Fault::KillBackend => self.kill_backend().await,
+            Fault::Crash => block_in_place(|| {
+                self.server.stop(StopMode::Immediate).unwrap();
+                self.server.restart().unwrap();
+            }),
+            Fault::RowLock => self.meanwhile(LOCK_ROWS),
+            Fault::TableLock => self.meanwhile(LOCK_TABLE),
+            Fault::Deadlock => self.meanwhile(LOCK_BACKWARDS),
+            Fault::Ddl => self.meanwhile(DDL[dice.index(DDL.len())]),
+            Fault::Vacuum => self.meanwhile(VACUUM),
+            Fault::Crowd => self.crowd(),
+        }
+    }
+
+    /// Thaws who was frozen long enough, and puts new processes in the place of those that have ended.
+    async fn refill(&mut self) {
+        for index in 0..self.processes.len() {
+            if self.processes[index].has_ended() {
+                let ended =
+                    std::mem::replace(&mut self.processes[index], self.jobs[index].run(&self.db).spawn());
+                self.note(ended).await;
+            }
+        }
+        let (thawed, frozen) = std::mem::take(&mut self.frozen)
+            .into_iter()
+            .partition(|one: &Frozen| one.since.elapsed() >= FROZEN);
+        self.frozen = frozen;
+        for one in Vec::from_iter::<Vec<Frozen>>(thawed) {
+            self.thaw(one.process).await;
+        }
+        self.others.retain(|other| !other.is_finished());
+    }
+
+    /// It goes on where it was stopped, finds out what has become of its range meanwhile, and is asked to leave.
+    async fn thaw(&mut self, process: Running) {
+        process.signal(Signal::SIGCONT);
+        // Some batches later.
+        time::sleep(Duration::from_millis(300)).await;
+        if !process.has_ended() {
+            process.signal(Signal::SIGTERM);
+        }
+        self.note(process).await;
+    }
+
+    /// How a process may end: complete, asked to stop, without a database, killed.
+    async fn note(&mut self, process: Running) {
+        let ended = process.finish().await;
+        let how = match (ended.code, ended.signal) {
+            (Some(code @ (0 | 3 | 75)), _) => format!("exit {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            _ => panic!("a process ended with {:?}:\n{}\n{}", ended.code, ended.stdout, ended.stderr),
+        };
+        *self.ended.entry(how).or_default() += 1;
+    }
+
+    fn replace(&mut self, index: usize, signal: Signal) {
+        if !self.processes[index].has_ended() {
+            self.processes[index].signal(signal);
+        }
+    }
+
+    fn freeze(&mut self, index: usize) {
+        if self.processes[index].has_ended() {
+            return;
+        }
+        let process = std::mem::replace(&mut self.processes[index], self.jobs[index].run(&self.db).spawn());
+        process.signal(Signal::SIGSTOP);
+        self.frozen.push(Frozen { process, since: Instant::now() });
+    }
+
+    async fn one_backend(&self, client: &Client) -> Option<i32> {
+        Some(client.query_opt(ONE_BACKEND, &[]).await.ok()??.get(0))
+    }
+
+    async fn to_backend(&self, order: &str) {
+        let client = self.client().await;
+        if let Some(pid) = self.one_backend(&client).await {
+            // It may have ended by itself.
+            let _ = client.query_one(order, &[&pid]).await;
+        }
+    }
+
+    async fn kill_backend(&self) {
+        let client = self.client().await;
+        if let Some(pid) = self.one_backend(&client).await {
+            // As above.
+            let _ = signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+
+    /// Somebody else's statements; whether they succeed is not our business.
+    fn meanwhile(&mut self, sql: &'static str) {
+        let door = self.db.door();
+        self.others.push(tokio::spawn(async move {
+            if let Ok(client) = door.client().await {
+                let _ = client.batch_execute(sql).await;
+            }
+        }));
+    }
+
+    fn crowd(&mut self) {
+        let door = self.db.door();
+        self.others.push(tokio::spawn(async move {
+            let mut inside = Vec::new();
+            for _ in 0..CROWD {
+                inside.extend(door.client().await.ok());
+            }
+            // As long as people stay.
+            time::sleep(Duration::from_millis(500)).await;
+        }));
+    }
+
+    pub(super) fn report(&self) -> String {
+        let mut text = String::new();
+        for (fault, times) in &self.tally {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{:<14}{times:>6}", format!("{fault:?}"));
+        }
+        let all: u32 = self.tally.values().sum();
+        let _ = writeln!(text, "{all} faults; processes ended so: {:?}", self.ended);
+        text
+    }
+
+    /// Nothing befalls the run any more: it ends, and every row was changed once.
+    pub(super) async fn end(mut self) {
+        for other in std::mem::take(&mut self.others) {
+            other.await.unwrap();
+        }
+        for one in std::mem::take(&mut self.frozen) {
+            self.thaw(one.process).await;
+        }
+        self.client().await;
+        for knob in ["max-rows-per-second=none", "max-rows-per-batch=1000"] {
+            let set = Pgbackfill::new(["set", "job", knob]).on(&self.db).run().await;
+            // It may be complete already.
+            assert!(matches!(set.code, Some(0 | 1)), "{}", set.stderr);
+        }
+        while !self.is_complete().await {
+            self.refill().await;
+            time::sleep(Duration::from_millis(50)).await;
+        }
+        let transactions = self.application.stop().await;
+        println!("{transactions} transactions of the application");
+        assert!(transactions > 1_000, "the application hardly wrote");
+        for process in std::mem::take(&mut self.processes) {
+            process.finish().await.expect_code(0);
+        }
+        assert_exact_beside_others(&self.db).await;
+        assert_nothing_left(&self.db).await;
+        verify(&self.server, &self.db);
+    }
+}
+
+/// The server's own check of its files, where the package has it.
+fn verify(server: &Server, db: &Database) {
+    let program = server.program("pg_amcheck");
+    if !program.exists() {
+        return skipped("this PostgreSQL has no pg_amcheck");
+    }
+    let checked = Command::new(program)
+        .args(["--install-missing", "--heapallindexed", "-h", "127.0.0.1", "-U", "postgres", "-p"])
+        .arg(server.port().to_string())
+        .args(["-d", &db.name])
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}
