@@ -330,3 +330,48 @@ async fn the_time_of_the_workers_is_accounted_for() {
         "{shown}"
     );
 }
+
+async fn rows_changed(scene: &Scene) -> i64 {
+    let sql = "SELECT sum(rows_changed)::bigint FROM pgbackfill.range";
+    scene.db.client().await.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_that_cannot_be_made_leaves_nobody_unguarded() {
+    let scene = Scene::on(database().await, "deadline = '6s'\n").await;
+    let process = scene.at_work().await;
+    // Neither heartbeat nor guard gets past this, while batches do.
+    let other = scene.db.client().await;
+    other.batch_execute("BEGIN; LOCK TABLE pgbackfill.process").await.unwrap();
+    let mut before = -1;
+    let mut looks = 0;
+    while rows_changed(&scene).await != before {
+        before = rows_changed(&scene).await;
+        looks += 1;
+        assert!(looks < 20, "the run goes on with nobody to stop it");
+        other.batch_execute("SELECT pg_sleep(1.5)").await.unwrap();
+    }
+    other.batch_execute("COMMIT").await.unwrap();
+    scene.finishes(process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canaries_that_wait_for_a_standby_that_is_gone_do_not_pile_up() {
+    let server = own_server(Fsync::Off);
+    let scene = Scene::in_auto(database_on(&server).await, "").await;
+    let process = scene.at_work().await;
+    scene.sql("ALTER SYSTEM SET synchronous_standby_names = 'gone'").await;
+    scene.sql("SELECT pg_reload_conf()").await;
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgbackfill%' AND wait_event = 'SyncRep'";
+    scene.db.until(&format!("({waiting}) > 0")).await;
+    let client = scene.db.client().await;
+    for _ in 0..30 {
+        client.batch_execute("SELECT pg_sleep(0.3)").await.unwrap();
+        let waiting: i64 = client.query_one(waiting, &[]).await.unwrap().get(0);
+        assert!(waiting <= 1, "{waiting} canaries wait");
+    }
+    // Whoever has to wait for a standby is let go when it is not asked for any more.
+    scene.sql("ALTER SYSTEM RESET synchronous_standby_names").await;
+    scene.sql("SELECT pg_reload_conf()").await;
+    scene.finishes(process).await;
+}
