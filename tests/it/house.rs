@@ -66,8 +66,13 @@ fn read(path: &str) -> String {
 
 /// Every Rust file below `src`, those that are tests through and through aside.
 fn sources() -> Vec<Source> {
+    below("src")
+}
+
+/// The same of a directory.
+fn below(start: &str) -> Vec<Source> {
     let mut found = Vec::new();
-    let mut dirs = vec![root().join("src")];
+    let mut dirs = vec![root().join(start)];
     while let Some(dir) = dirs.pop() {
         for path in entries(&dir) {
             if path.is_dir() && !path.ends_with("tests") {
@@ -233,5 +238,19 @@ fn the_documents_name_files_that_are_there() {
         });
         missing.extend(gone.map(|path| format!("{document}: {path}")));
     }
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_page_on_reliability_names_tests_that_are_there() {
+    let page = read("docs/reliability.md");
+    let all: String = below("tests").into_iter().chain(below("src")).map(|source| source.text).collect();
+    let named: Vec<&str> = page
+        .split('`')
+        .filter(|word| word.contains("::") && !word.contains(' '))
+        .map(|word| word.rsplit("::").next().unwrap_or_default())
+        .collect();
+    assert!(named.len() > 15, "is this test blind?");
+    let missing: Vec<_> = named.iter().filter(|name| !all.contains(&format!("fn {name}("))).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
