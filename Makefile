@@ -5,7 +5,7 @@ WITH_POSTGRES := .ci/postgres.sh
 # The same for PgBouncer, without which a few tests are skipped.
 WITH_PGBOUNCER := .ci/pgbouncer.sh
 
-.PHONY: help demo test test-pgbouncer torture mutants bench bench-engine bench-pure pace-eval lint setup clean
+.PHONY: help demo test test-pgbouncer torture mutants bench bench-engine bench-pure bench-reclaim pace-eval lint setup clean
 
 help: ## what can be made (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -22,7 +22,7 @@ test-pgbouncer: ## the tests with a server, all of them through PgBouncer in tra
 torture: ## every fault at every message between engine and server, then all of them at random, each for DURATION seconds (600)
 	@PGBACKFILL_TORTURE_SECONDS=$(or $(DURATION),600) $(WITH_POSTGRES) cargo test --locked --test it -- --nocapture fault::every_message nemesis::
 
-mutants: ## engines that are broken on purpose, each caught by a part of the tests or not, about 30 min (ONLY=name for one of them)
+mutants: ## engines that are broken on purpose, each caught by a part of the tests or not, about 30 min (ONLY=name,name for some of them)
 	@PGBACKFILL_MUTANTS=1 $(WITH_POSTGRES) cargo test --locked --test it -- --nocapture mutants::no_mutant
 
 bench-engine: ## what the engine costs (ARGS=overhead, first-batch or memory for one of them)
@@ -33,6 +33,9 @@ bench-pure: ## what the client itself computes, without a server
 
 pace-eval: ## what a backfill does to an application, about 25 min (ARGS=loads, overhead or steps; SECONDS=, WARM_UP=, ROWS=, REPEATS=)
 	@$(WITH_POSTGRES) cargo bench --locked --bench pace -- $(ARGS)
+
+bench-reclaim: ## how long until the range of a process that is gone is taken over, about 3 min (REPEATS=)
+	@$(WITH_POSTGRES) cargo bench --locked --bench reclaim
 
 bench: ## the order against one UPDATE, a loop and key order (ROWS=, REPEATS=, ARGS=one-index for one case of eight)
 	@$(WITH_POSTGRES) cargo bench --locked --bench order -- $(ARGS)

@@ -17,12 +17,16 @@ pub(crate) fn size(variable: &str, default: i64) -> i64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-pub(crate) fn server(shared_buffers: &str) -> Anything<Server> {
+pub(crate) fn binaries() -> Anything<Binaries> {
     let search = match std::env::var_os("PGBACKFILL_PG_BIN") {
         Some(dir) => Search::only(PathBuf::from(dir)),
         None => Search { extra_dirs: vec![], system: SystemDirs::Look, path: std::env::var_os("PATH") },
     };
-    let builder = Server::builder(Binaries::find(&search)?).fsync(Fsync::On);
+    Ok(Binaries::find(&search)?)
+}
+
+pub(crate) fn server(shared_buffers: &str) -> Anything<Server> {
+    let builder = Server::builder(binaries()?).fsync(Fsync::On);
     Ok(builder.setting("shared_buffers", shared_buffers).setting("max_wal_size", "8GB").start()?)
 }
 

@@ -199,6 +199,18 @@ async fn only_the_rows_of_where_are_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_or_in_where_does_not_reach_beyond_the_batch() {
+    let db = database().await;
+    table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 1000) AS i").await;
+    let pace = "order.stripes = 1\npace.max_rows_per_batch = 50\npace.min_rows_per_batch = 50\n";
+    let ran =
+        run(&db, &format!("table = 't'\nwhere = 'id <= 500 OR id > 900'\nset.n = 'n + 1'\n{pace}")).await;
+    assert_eq!(ran.summary.rows_changed_here, 600);
+    let wrong = "SELECT count(*) FROM t WHERE n <> (id <= 500 OR id > 900)::int";
+    assert_eq!(db.client().await.query_one(wrong, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lookup_reads_another_table() {
     let db = database().await;
     table(&db, "id int PRIMARY KEY, legacy int", "SELECT i, i * 2 FROM generate_series(1, 5000) AS i").await;

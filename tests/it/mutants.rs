@@ -1,15 +1,18 @@
 //! Engines that are broken on purpose, each in one way: the suite must catch every one of them, or it proves nothing.
 //!
 //! `make test` sees to it that each can still be made; `make mutants` makes each, in a tree of its own, and runs the part of the suite that
-//! has to fail. `ONLY=name` takes one of them.
+//! has to fail. `ONLY=name,name` takes some of them.
 //!
 //! Must not know: what the parts test.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, thread};
 
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::house::root;
@@ -97,7 +100,9 @@ fn no_mutant_survives_the_suite() {
     let only = env::var(ONLY).ok();
     let mut survivors = Vec::new();
     println!("{:<40} {:<22} {:>6}  first to fail", "mutant", "part", "s");
-    for mutant in mutants().iter().filter(|mutant| only.as_ref().is_none_or(|name| *name == mutant.name)) {
+    let asked =
+        |mutant: &&Mutant| only.as_ref().is_none_or(|names| names.split(',').any(|name| name == mutant.name));
+    for mutant in mutants().iter().filter(asked) {
         let before = mutant.make(&tree);
         let program =
             build(&tree).unwrap_or_else(|errors| panic!("{} does not compile:\n{errors}", mutant.name));
@@ -152,6 +157,7 @@ fn caught_by(program: &Path, tree: &Path, part: &str) -> Option<String> {
         .args([part, "--test-threads=4"])
         .current_dir(tree)
         .env_remove(ON)
+        .process_group(0)
         .stdin(Stdio::null())
         .stderr(out.try_clone().unwrap())
         .stdout(out)
@@ -169,7 +175,8 @@ fn caught_by(program: &Path, tree: &Path, part: &str) -> Option<String> {
         let first = failed().unwrap();
         let ended = running.try_wait().unwrap();
         if first.is_some() || ended.is_some() || began.elapsed() > PATIENCE {
-            let _ = running.kill();
+            // With the processes that it has started.
+            let _ = signal::killpg(Pid::from_raw(running.id().cast_signed()), Signal::SIGKILL);
             let _ = running.wait();
             let hangs = (ended.is_none() && first.is_none()).then(|| "it hangs".to_owned());
             return first.or(hangs);

@@ -97,7 +97,9 @@ async fn no_batch_begins_after_an_order_to_stop() {
         let client = db.client().await;
         let changed = "SELECT sum(rows_changed)::bigint FROM pgbackfill.range";
         let after: i64 = client.query_one(changed, &[]).await.unwrap().get(0);
-        process.signal(Signal::SIGTERM);
+        if order == "pause" {
+            process.signal(Signal::SIGTERM);
+        }
         process.finish().await;
         let end: i64 = client.query_one(changed, &[]).await.unwrap().get(0);
         // The one that was on its way.
