@@ -24,7 +24,7 @@ SET leader = $1,
             WHERE run.state IN ('running', 'paused')
         ),
         session AS MATERIALIZED (
-            SELECT pid, backend_type, state, backend_xmin, datname, application_name, xact_start, query_start, query,
+            SELECT pid, backend_type, state, backend_xmin, backend_xid, datname, application_name, xact_start, query_start, query,
                    'session ' || pid || coalesce(' of ' || usename, '') || coalesce(' (' || nullif(application_name, '') || ')', '') AS who
             FROM pg_stat_activity
         ),
@@ -64,21 +64,23 @@ SET leader = $1,
             ) AS dead
             WHERE dead.dead > 10000
             UNION ALL
-            -- Oldest first; a vacuum's own snapshot holds nothing up.
-            (SELECT 'old_snapshot', NULL::bigint, session.who,
-                   1000 * extract(epoch FROM clock_timestamp() - coalesce(session.xact_start, session.query_start))::float8
-            FROM session
-            WHERE session.backend_xmin IS NOT NULL
-            AND session.datname = current_database()
-            AND session.backend_type IS DISTINCT FROM 'autovacuum worker'
-            AND coalesce(session.query, '') NOT ILIKE 'vacuum%'
-            ORDER BY age(session.backend_xmin) DESC
+            -- Whoever keeps dead rows from being removed, for the longest time: by a snapshot, or, where a transaction that has written
+            -- waits for its next statement and has none, by its own id, which is in every database's snapshots. A vacuum does not, although
+            -- it shows a snapshot. What standbys (hot_standby_feedback) and slots hold is left out: the server tells how old it is in
+            -- transactions only.
+            (SELECT 'old_snapshot', NULL::bigint, held.who, 1000 * extract(epoch FROM clock_timestamp() - held.since)::float8
+            FROM (
+                SELECT session.who, coalesce(session.xact_start, session.query_start) AS since
+                FROM session
+                WHERE (session.backend_xid IS NOT NULL OR session.backend_xmin IS NOT NULL AND session.datname = current_database())
+                AND session.backend_type IS DISTINCT FROM 'autovacuum worker'
+                AND coalesce(session.query, '') NOT ILIKE 'vacuum%'
+                UNION ALL
+                SELECT 'prepared transaction ' || quote_literal(gid), prepared
+                FROM pg_prepared_xacts
+            ) AS held
+            ORDER BY held.since
             LIMIT 1)
-            UNION ALL
-            SELECT 'old_snapshot', NULL, 'prepared transaction ' || quote_literal(gid),
-                   1000 * extract(epoch FROM clock_timestamp() - prepared)::float8
-            FROM pg_prepared_xacts
-            WHERE database = current_database()
             UNION ALL
             -- The age of the oldest commit of ours that is not replayed there yet; the server's own replay_lag stands still while a
             -- replay is paused.

@@ -95,11 +95,37 @@ async fn an_alter_table_that_waits_stops_the_run_until_it_is_through() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_snapshot_slows_the_run_and_then_stops_it_until_it_is_gone() {
-    let scene = Scene::on(database().await, "old_snapshot_slow = '2s'\nold_snapshot_stop = '4s'\n").await;
+    // On a server of its own: transactions of other databases count.
+    let server = own_server(Fsync::Off);
+    let scene =
+        Scene::on(database_on(&server).await, "old_snapshot_slow = '2s'\nold_snapshot_stop = '4s'\n").await;
     let process = scene.at_work().await;
     let client = scene.db.client().await;
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM t LIMIT 1").await.unwrap();
     scene.until_held("paused", "session % has kept dead rows from being removed for % s, limit 4.0 s").await;
+    client.batch_execute("COMMIT").await.unwrap();
+    scene.goes_on(process, "dead rows from being removed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_has_written_and_waits_for_its_next_statement_is_an_old_snapshot() {
+    // On a server of its own, where nobody else's transaction is older.
+    let server = own_server(Fsync::Off);
+    let scene =
+        Scene::on(database_on(&server).await, "old_snapshot_slow = '2s'\nold_snapshot_stop = '4s'\n").await;
+    // In another database: its id is in the snapshots of this one, too.
+    let elsewhere = database_on(&server).await;
+    let client = elsewhere.client().await;
+    client.batch_execute("CREATE TABLE other ()").await.unwrap();
+    let process = scene.at_work().await;
+    client.batch_execute("BEGIN; INSERT INTO other DEFAULT VALUES").await.unwrap();
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    scene
+        .until_held(
+            "paused",
+            &format!("session {pid} of % has kept dead rows from being removed for % s, limit 4.0 s"),
+        )
+        .await;
     client.batch_execute("COMMIT").await.unwrap();
     scene.goes_on(process, "dead rows from being removed").await;
 }
