@@ -23,6 +23,11 @@ SET leader = $1,
             JOIN pgbackfill.leaf ON leaf.run = run.id
             WHERE run.state IN ('running', 'paused')
         ),
+        -- Where the log was at past moments.
+        past AS MATERIALIZED (
+            SELECT lsn::pg_lsn AS lsn, age_s
+            FROM unnest($7::text[], $8::float8[]) AS past (lsn, age_s)
+        ),
         session AS MATERIALIZED (
             SELECT pid, backend_type, state, backend_xmin, backend_xid, datname, application_name, xact_start, query_start, query,
                    'session ' || pid || coalesce(' of ' || usename, '') || coalesce(' (' || nullif(application_name, '') || ')', '') AS who
@@ -86,8 +91,7 @@ SET leader = $1,
             -- replay is paused.
             SELECT 'replica_lag', NULL, coalesce(nullif(application_name, ''), 'pid ' || pid),
                    CASE WHEN replay_lsn IS NOT NULL THEN 1000 * greatest(
-                       (SELECT max(past.age_s) FROM unnest($7::text[], $8::float8[]) AS past (lsn, age_s)
-                        WHERE past.lsn::pg_lsn > pg_stat_replication.replay_lsn),
+                       (SELECT max(past.age_s) FROM past WHERE past.lsn > pg_stat_replication.replay_lsn),
                        CASE WHEN replay_lsn < pg_current_wal_lsn() THEN extract(epoch FROM replay_lag)::float8 END,
                        0) END
             FROM pg_stat_replication
@@ -99,21 +103,29 @@ SET leader = $1,
             FROM pg_replication_slots
             WHERE restart_lsn IS NOT NULL
             UNION ALL
-            -- From the names of segments: the last archived one and the present one, both on any timeline.
+            -- From the names of segments: the present one, and the first that waits, which is the one behind the last archived, or where
+            -- the archiver fails the one that it fails on. A history (of a timeline, or of a backup, which carries the name of the segment
+            -- that the backup began with) has no place among the segments: after one, what was complete when it was archived is taken
+            -- for archived.
             SELECT 'archive_backlog', NULL,
-                   CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity')
+                   CASE WHEN archiver.fails
                         THEN ' (the archive command failed ' || failed_count || ' times, for the last time on ' || last_failed_wal || ')'
                         ELSE '' END,
-                   greatest(0, floor((pg_current_wal_lsn() - '0/0'::pg_lsn) / segment.bytes) - 1 - CASE
-                       WHEN last_archived_wal ~ '^[0-9A-F]{24}$'
-                       THEN ('x' || substr(last_archived_wal, 9, 8))::bit(32)::bigint * (4294967296 / segment.bytes)
-                            + ('x' || substr(last_archived_wal, 17, 8))::bit(32)::bigint
-                       -- Nothing yet: from the segment that failed on.
-                       WHEN last_failed_wal ~ '^[0-9A-F]{24}$'
-                       THEN ('x' || substr(last_failed_wal, 9, 8))::bit(32)::bigint * (4294967296 / segment.bytes)
-                            + ('x' || substr(last_failed_wal, 17, 8))::bit(32)::bigint - 1
-                       END)::float8
-            FROM pg_stat_archiver
+                   greatest(0, floor((pg_current_wal_lsn() - '0/0'::pg_lsn) / segment.bytes) - coalesce(
+                       ('x' || substr(known.name, 9, 8))::bit(32)::bigint * (4294967296 / segment.bytes)
+                           + ('x' || substr(known.name, 17, 8))::bit(32)::bigint + CASE WHEN archiver.fails THEN 0 ELSE 1 END,
+                       floor((coalesce(archiver.lsn_then, pg_current_wal_lsn()) - '0/0'::pg_lsn) / segment.bytes)))::float8
+            FROM (
+                SELECT pg_stat_archiver.*,
+                       last_failed_time > coalesce(last_archived_time, '-infinity') AS fails,
+                       (SELECT coalesce(max(past.lsn) FILTER (WHERE past.age_s >= extract(epoch FROM clock_timestamp() - last_archived_time)),
+                                        min(past.lsn))
+                        FROM past) AS lsn_then
+                FROM pg_stat_archiver
+            ) AS archiver
+            CROSS JOIN LATERAL (
+                SELECT substring(CASE WHEN archiver.fails THEN last_failed_wal ELSE last_archived_wal END FROM '^[0-9A-F]{24}$') AS name
+            ) AS known
             CROSS JOIN (SELECT pg_size_bytes(current_setting('wal_segment_size'))::numeric AS bytes) AS segment
             WHERE current_setting('archive_mode') <> 'off'
             AND coalesce(last_archived_wal, last_failed_wal) IS NOT NULL

@@ -69,13 +69,47 @@ async fn an_archive_that_fails_stops_the_run_until_it_works_again() {
     scene.sql("SELECT pg_reload_conf()").await;
     let process = scene.job.run(&scene.db).spawn();
     for _ in 0..4 {
-        scene.sql("SELECT pg_logical_emit_message(true, 'x', 'x')").await;
-        scene.sql("SELECT pg_switch_wal()").await;
+        scene.sql(SWITCH).await;
     }
     scene.until_held("paused", "% segments of WAL wait for the archive (the archive command failed % times, for the last time on %), limit 2").await;
     scene.sql("ALTER SYSTEM SET archive_command = 'true'").await;
     scene.sql("SELECT pg_reload_conf()").await;
     scene.goes_on(process, "segments of WAL wait for the archive").await;
+}
+
+/// What has the server archive another segment.
+const SWITCH: &str = "SELECT pg_logical_emit_message(true, 'x', 'x'); SELECT pg_switch_wal()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_backup_is_no_backlog_of_the_archive_even_if_it_took_long_and_the_archive_once_failed() {
+    let server = archiving_server();
+    let scene =
+        Scene::on(database_on(&server).await, "archive_backlog_slow = 4\narchive_backlog_stop = 5\n").await;
+    let archive_with = async |command: &str| {
+        scene.sql(&format!("ALTER SYSTEM SET archive_command = '{command}'")).await;
+        scene.sql("SELECT pg_reload_conf()").await;
+        scene.sql(SWITCH).await;
+    };
+    archive_with("false").await;
+    scene.db.until("(SELECT last_failed_wal IS NOT NULL FROM pg_stat_archiver)").await;
+    archive_with("true").await;
+    let client = scene.db.client().await;
+    let version: i32 =
+        client.query_one("SELECT current_setting('server_version_num')::int", &[]).await.unwrap().get(0);
+    let (start, stop) = match version {
+        150_000.. => ("pg_backup_start('b', true)", "pg_backup_stop()"),
+        _ => ("pg_start_backup('b', true, false)", "pg_stop_backup(false)"),
+    };
+    client.batch_execute(&format!("SELECT {start}")).await.unwrap();
+    for _ in 0..6 {
+        scene.sql(SWITCH).await;
+    }
+    client.batch_execute(&format!("SELECT {stop}")).await.unwrap();
+    scene.db.until("(SELECT last_archived_wal LIKE '%.backup' FROM pg_stat_archiver)").await;
+    let process = scene.at_work().await;
+    scene.db.until("(SELECT readings::text LIKE '%archive_backlog%' FROM pgbackfill.guard)").await;
+    let ran = scene.finishes(process).await;
+    assert_eq!(ran.events("held"), Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
