@@ -102,6 +102,8 @@ SET leader = $1,
                    pg_current_wal_lsn() - restart_lsn
             FROM pg_replication_slots
             WHERE restart_lsn IS NOT NULL
+            -- One that was invalidated may keep its position and holds nothing.
+            AND wal_status IS DISTINCT FROM 'lost'
             UNION ALL
             -- From the names of segments: the present one, and the first that waits, which is the one behind the last archived, or where
             -- the archiver fails the one that it fails on. A history (of a timeline, or of a backup, which carries the name of the segment

@@ -19,6 +19,8 @@ FROM (
     SELECT 'replication slot ' || quote_literal(slot_name), age(xmin), NULL
     FROM pg_replication_slots
     WHERE xmin IS NOT NULL
+    -- One that was invalidated holds nothing.
+    AND wal_status IS DISTINCT FROM 'lost'
 ) AS held
 WHERE CASE WHEN held.held_s IS NULL THEN held.transactions > 1000 ELSE held.held_s > 2 END
 ORDER BY held.transactions DESC
