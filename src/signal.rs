@@ -64,6 +64,9 @@ pub struct Reading {
     pub subject: String,
     /// How much, in the signal's unit; none: this role may not read it.
     pub value: Option<f64>,
+    /// A consumer of changes, and not a standby: it counts where a person lists it.
+    #[serde(default)]
+    pub logical: bool,
 }
 
 impl Signal {

@@ -9,14 +9,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::FLOOR;
+use super::standbys::Standbys;
 use crate::human;
 use crate::run::RunId;
 use crate::signal::{Guard, Reading, Signal};
 
 /// Readings are believed for so long.
 const VALID: Duration = Duration::from_secs(5);
-/// A standby may be gone for so long, to restart for example.
-const GONE: Duration = Duration::from_secs(15);
 /// What is over its bound is held until it is below this part of it.
 const RELEASE: f64 = 0.7;
 /// Each second over a bound leaves this part of the pace.
@@ -85,8 +84,7 @@ struct Held {
 #[derive(Clone, Debug)]
 pub struct Brake {
     held: BTreeMap<Signal, Held>,
-    /// Standbys and when they were last connected.
-    standbys: BTreeMap<String, Instant>,
+    standbys: Standbys,
     /// Since when an own signal could not be read.
     unread: BTreeMap<String, Instant>,
     eased: f64,
@@ -101,7 +99,7 @@ impl Brake {
     pub fn new(now: Instant) -> Self {
         Self {
             held: BTreeMap::new(),
-            standbys: BTreeMap::new(),
+            standbys: Standbys::default(),
             unread: BTreeMap::new(),
             eased: 1.0,
             judged: now,
@@ -123,7 +121,7 @@ impl Brake {
         let stops = Self::unreadable(guard, seen, age)
             .into_iter()
             .chain(self.over(guard, seen, |held| held.stop, |bounds| bounds.stop))
-            .chain(self.missing(guard, seen, now))
+            .chain(self.missing(guard))
             .chain(self.own(guard, seen.own, now));
         let stop = all_of(&stops.collect::<Vec<_>>());
         let slows: Vec<Cause> = self.over(guard, seen, |held| held.slow && !held.stop, |bounds| bounds.slow);
@@ -141,9 +139,7 @@ impl Brake {
             held.slow = passes(value, bounds.slow, held.slow);
             held.stop = passes(value, bounds.stop, held.stop);
         }
-        for reading in seen.readings.iter().filter(|reading| reading.signal == Signal::ReplicaLag) {
-            self.standbys.insert(reading.subject.clone(), now);
-        }
+        self.standbys.take(seen.readings, now);
     }
 
     /// The readings that hold a bound, as causes.
@@ -194,24 +190,9 @@ impl Brake {
     }
 
     /// Standbys that should be connected and are not.
-    fn missing(&self, guard: &Guard, seen: &Seen<'_>, now: Instant) -> Vec<Cause> {
-        let expected: Vec<&String> = match &guard.standbys {
-            Some(listed) => listed.iter().collect(),
-            None => self.standbys.keys().collect(),
-        };
-        let gone = |name: &&String| {
-            // Before the first readings nobody can have been seen.
-            let since = self.standbys.get(*name).copied().or(seen.read_at_s.map(|_| self.began))?;
-            let gone = now.duration_since(since);
-            (gone > GONE).then(|| Cause {
-                key: "standby_gone".to_owned(),
-                text: format!(
-                    "replica {name} has not been connected for {}; if it is gone for good, set standbys to those that are left",
-                    human::duration(gone)
-                ),
-            })
-        };
-        expected.iter().filter_map(gone).collect()
+    fn missing(&self, guard: &Guard) -> Vec<Cause> {
+        let missing = self.standbys.missing(guard.standbys.as_deref()).into_iter();
+        missing.map(|text| Cause { key: "standby_gone".to_owned(), text }).collect()
     }
 
     fn own(&mut self, guard: &Guard, own: &[OwnReading], now: Instant) -> Vec<Cause> {
@@ -258,11 +239,14 @@ fn passes(value: Option<f64>, bound: Option<u64>, held: bool) -> bool {
 /// The readings of a signal that are about this run or about the whole server.
 fn relevant<'a>(guard: &'a Guard, seen: &Seen<'a>, signal: Signal) -> impl Iterator<Item = &'a Reading> {
     let run = seen.run.0;
-    let counts = move |name: &String| guard.standbys.as_ref().is_none_or(|listed| listed.contains(name));
+    let counts = move |reading: &Reading| match &guard.standbys {
+        Some(listed) => listed.contains(&reading.subject),
+        None => !reading.logical,
+    };
     seen.readings.iter().filter(move |reading| {
         reading.signal == signal
             && reading.run.is_none_or(|about| about == run)
-            && (signal != Signal::ReplicaLag || counts(&reading.subject))
+            && (signal != Signal::ReplicaLag || counts(reading))
     })
 }
 
@@ -316,7 +300,7 @@ mod tests {
     }
 
     fn reading(signal: Signal, subject: &str, value: f64) -> Reading {
-        Reading { signal, run: None, subject: subject.into(), value: Some(value) }
+        Reading { signal, run: None, subject: subject.into(), value: Some(value), logical: false }
     }
 
     fn lag(ms: f64) -> [Reading; 1] {
@@ -395,6 +379,27 @@ mod tests {
         assert!(text(road.read(&lag(0.0)).stop).starts_with("replica r2 has not been connected for"));
         road.guard.standbys = Some(vec![]);
         assert_eq!(road.read(&lag(99_000.0)).stop, None);
+    }
+
+    #[test]
+    fn a_consumer_of_changes_is_no_standby_unless_it_is_listed() {
+        let mut road = Road::new();
+        let consumer = [Reading { logical: true, ..lag(60_000.0)[0].clone() }];
+        assert_eq!(road.read(&consumer).stop, None);
+        (0..30).for_each(|_| drop(road.read(&[])));
+        assert_eq!(road.read(&[]).stop, None);
+        road.guard.standbys = Some(vec!["r1".into()]);
+        assert!(road.read(&consumer).stop.is_some());
+    }
+
+    #[test]
+    fn a_guard_that_cannot_read_does_not_say_that_a_standby_is_gone() {
+        let mut road = Road::new();
+        (0..5).for_each(|_| drop(road.read(&lag(0.0))));
+        let stops: Vec<_> =
+            (1..60).filter_map(|s| road.look(&lag(0.0), &[], Duration::from_secs(s)).stop).collect();
+        assert!(stops.iter().all(|stop| stop.key == "stale") && !stops.is_empty(), "{stops:?}");
+        assert_eq!(road.read(&lag(0.0)).stop, None);
     }
 
     #[test]

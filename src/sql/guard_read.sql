@@ -33,6 +33,19 @@ SET leader = $1,
                    'session ' || pid || coalesce(' of ' || usename, '') || coalesce(' (' || nullif(application_name, '') || ')', '') AS who
             FROM pg_stat_activity
         ),
+        replica AS (
+            -- The age of the oldest commit of ours that is not replayed there yet; the server's own replay_lag stands still while a
+            -- replay is paused.
+            SELECT 'replica_lag' AS signal, NULL::bigint AS run, coalesce(nullif(application_name, ''), 'unnamed') AS subject,
+                   CASE WHEN replay_lsn IS NOT NULL THEN 1000 * greatest(
+                       (SELECT max(past.age_s) FROM past WHERE past.lsn > pg_stat_replication.replay_lsn),
+                       CASE WHEN replay_lsn < pg_current_wal_lsn() THEN extract(epoch FROM replay_lag)::float8 END,
+                       0) END AS value,
+                   EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = 'logical' AND active_pid = pg_stat_replication.pid) AS logical
+            FROM pg_stat_replication
+            -- What follows nothing (a base backup, an archiver of WAL) has no place in it.
+            WHERE (state IN ('streaming', 'catchup') AND replay_lsn IS NOT NULL) OR NOT (SELECT stats FROM seeing)
+        ),
         reading AS (
             -- A command that needs the table for itself, and everybody behind it in the queue.
             SELECT 'ddl_waiting' AS signal, target.run,
@@ -87,17 +100,6 @@ SET leader = $1,
             ORDER BY held.since
             LIMIT 1)
             UNION ALL
-            -- The age of the oldest commit of ours that is not replayed there yet; the server's own replay_lag stands still while a
-            -- replay is paused.
-            SELECT 'replica_lag', NULL, coalesce(nullif(application_name, ''), 'pid ' || pid),
-                   CASE WHEN replay_lsn IS NOT NULL THEN 1000 * greatest(
-                       (SELECT max(past.age_s) FROM past WHERE past.lsn > pg_stat_replication.replay_lsn),
-                       CASE WHEN replay_lsn < pg_current_wal_lsn() THEN extract(epoch FROM replay_lag)::float8 END,
-                       0) END
-            FROM pg_stat_replication
-            -- What follows nothing (a base backup, an archiver of WAL) has no place in it.
-            WHERE (state IN ('streaming', 'catchup') AND replay_lsn IS NOT NULL) OR NOT (SELECT stats FROM seeing)
-            UNION ALL
             SELECT 'slot_wal', NULL, quote_literal(slot_name) || CASE WHEN active THEN '' ELSE ', which nobody reads,' END,
                    pg_current_wal_lsn() - restart_lsn
             FROM pg_replication_slots
@@ -150,10 +152,16 @@ SET leader = $1,
             FROM unnest(ARRAY['old_snapshot', 'active_sessions']) AS blind (signal)
             WHERE NOT (SELECT stats FROM seeing)
         )
-        SELECT coalesce(jsonb_agg(to_jsonb(reading)), '[]')
-        FROM reading
-        -- Nobody holds up dead rows that are not there.
-        WHERE reading.signal <> 'old_snapshot' OR reading.value IS NULL OR reading.value > 2000
+        SELECT coalesce(jsonb_agg(told.reading), '[]')
+        FROM (
+            SELECT to_jsonb(reading)
+            FROM reading
+            -- Nobody holds up dead rows that are not there.
+            WHERE reading.signal <> 'old_snapshot' OR reading.value IS NULL OR reading.value > 2000
+            UNION ALL
+            SELECT to_jsonb(replica)
+            FROM replica
+        ) AS told (reading)
     )
 WHERE guard.leader IS NULL
 OR guard.leader = $1
