@@ -67,6 +67,19 @@ pub struct Reading {
     /// A consumer of changes, and not a standby: it counts where a person lists it.
     #[serde(default)]
     pub logical: bool,
+    /// It is this much or more: whoever leads has not led for so long.
+    #[serde(default)]
+    pub at_least: bool,
+}
+
+impl Reading {
+    /// What was read, as the first half of a sentence: `replica r1 is 4.2 s behind`; none: nothing could be.
+    #[must_use]
+    pub fn said(&self) -> Option<String> {
+        let shown = self.signal.shown(self.value?);
+        let shown = if self.at_least { format!("at least {shown}") } else { shown };
+        Some(self.signal.says(&self.subject, &shown))
+    }
 }
 
 impl Signal {
@@ -149,10 +162,7 @@ impl Signal {
         }
     }
 
-    /// What was read, as the first half of a sentence: `replica r1 is 4.2 s behind`.
-    #[must_use]
-    pub fn said(self, subject: &str, value: f64) -> String {
-        let shown = self.shown(value);
+    fn says(self, subject: &str, shown: &str) -> String {
         match self {
             Self::ReplicaLag => format!("replica {subject} is {shown} behind"),
             Self::SlotWal => format!("replication slot {subject} retains {shown} of WAL"),
@@ -215,19 +225,25 @@ pub fn blind(readings: &[Reading]) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn reading(signal: Signal, subject: &str, value: f64) -> Reading {
+        let subject = subject.to_owned();
+        Reading { signal, run: None, subject, value: Some(value), logical: false, at_least: false }
+    }
+
     #[test]
     fn every_signal_says_what_was_read() {
-        let said = [
-            Signal::ReplicaLag.said("r1", 4_210.0),
-            Signal::SlotWal.said("\"old\"", 5.0 * (1u64 << 30) as f64),
-            Signal::ArchiveBacklog.said(" (the last attempt failed)", 43.0),
-            Signal::Maintenance.said("autovacuum has been at work on orders", 12_000.0),
-            Signal::DeadRows.said("orders", 53.4),
-            Signal::OldSnapshot.said("session 7 of app", 400_000.0),
-            Signal::DdlWaiting.said("session 7 of app has been waiting to lock orders", 0.0),
-            Signal::ActiveSessions.said("", 40.0),
-            Signal::WalFill.said("", 25.0),
+        let read = [
+            (Signal::ReplicaLag, "r1", 4_210.0),
+            (Signal::SlotWal, "\"old\"", 5.0 * (1u64 << 30) as f64),
+            (Signal::ArchiveBacklog, " (the last attempt failed)", 43.0),
+            (Signal::Maintenance, "autovacuum has been at work on orders", 12_000.0),
+            (Signal::DeadRows, "orders", 53.4),
+            (Signal::OldSnapshot, "session 7 of app", 400_000.0),
+            (Signal::DdlWaiting, "session 7 of app has been waiting to lock orders", 0.0),
+            (Signal::ActiveSessions, "", 40.0),
+            (Signal::WalFill, "", 25.0),
         ];
+        let said = read.map(|(signal, subject, value)| reading(signal, subject, value).said().unwrap());
         insta::assert_snapshot!(said.join("\n"), @r#"
         replica r1 is 4.2 s behind
         replication slot "old" retains 5.0 GiB of WAL
@@ -239,6 +255,13 @@ mod tests {
         40 sessions are active
         the server writes 25 % of max_wal_size a second
         "#);
+    }
+
+    #[test]
+    fn what_is_known_in_part_is_said_so_and_what_is_unknown_is_not_said() {
+        let known = Reading { at_least: true, ..reading(Signal::ReplicaLag, "r1", 4_210.0) };
+        insta::assert_snapshot!(known.said().unwrap(), @"replica r1 is at least 4.2 s behind");
+        assert_eq!(Reading { value: None, ..known }.said(), None);
     }
 
     #[test]

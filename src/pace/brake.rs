@@ -12,7 +12,7 @@ use super::FLOOR;
 use super::standbys::Standbys;
 use crate::human;
 use crate::run::RunId;
-use crate::signal::{Guard, Reading, Signal};
+use crate::signal::{Bounds, Guard, Reading, Signal};
 
 /// Readings are believed for so long.
 const VALID: Duration = Duration::from_secs(5);
@@ -74,10 +74,12 @@ pub struct Seen<'a> {
 }
 
 /// Which bound of a signal holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 struct Held {
     slow: bool,
     stop: bool,
+    /// What was read when a bound was passed last, in words.
+    said: String,
 }
 
 /// The memory of one process about one run.
@@ -120,11 +122,11 @@ impl Brake {
         }
         let stops = Self::unreadable(guard, seen, age)
             .into_iter()
-            .chain(self.over(guard, seen, |held| held.stop, |bounds| bounds.stop))
+            .chain(self.over(guard, |held| held.stop, |bounds| bounds.stop))
             .chain(self.missing(guard))
             .chain(self.own(guard, seen.own, now));
         let stop = all_of(&stops.collect::<Vec<_>>());
-        let slows: Vec<Cause> = self.over(guard, seen, |held| held.slow && !held.stop, |bounds| bounds.slow);
+        let slows: Vec<Cause> = self.over(guard, |held| held.slow && !held.stop, |bounds| bounds.slow);
         let factor = self.factor(age, now);
         let slow = if age > VALID { Some(stale(age, seen.trouble)) } else { all_of(&slows) };
         Verdict { stop, slow, factor }
@@ -133,35 +135,25 @@ impl Brake {
     /// Remembers which bounds were passed, and who was there.
     fn take(&mut self, guard: &Guard, seen: &Seen<'_>, now: Instant) {
         for signal in Signal::ALL {
-            let bounds = guard.bounds(signal);
-            let value = relevant(guard, seen, signal).filter_map(|reading| reading.value).reduce(f64::max);
-            let held = self.held.entry(signal).or_default();
-            held.slow = passes(value, bounds.slow, held.slow);
-            held.stop = passes(value, bounds.stop, held.stop);
+            let readings: Vec<&Reading> = relevant(guard, seen, signal).collect();
+            self.held.entry(signal).or_default().take(guard.bounds(signal), &readings);
         }
         self.standbys.take(seen.readings, now);
     }
 
-    /// The readings that hold a bound, as causes.
+    /// The bounds that hold, as causes.
     fn over(
         &self,
         guard: &Guard,
-        seen: &Seen<'_>,
         is_held: impl Fn(&Held) -> bool,
-        bound: impl Fn(&crate::signal::Bounds) -> Option<u64>,
+        bound: impl Fn(&Bounds) -> Option<u64>,
     ) -> Vec<Cause> {
-        let worst = |signal: Signal| {
-            let readings =
-                relevant(guard, seen, signal).filter_map(|reading| Some((reading, reading.value?)));
-            readings.max_by(|a, b| a.1.total_cmp(&b.1))
-        };
         let cause = |signal: Signal| {
-            let limit =
-                bound(&guard.bounds(signal)).filter(|_| self.held.get(&signal).is_some_and(&is_held))?;
-            let (reading, value) = worst(signal)?;
+            let held = self.held.get(&signal).filter(|held| is_held(held))?;
+            let limit = bound(&guard.bounds(signal))?;
             let limit =
                 if limit > 0 { format!(", limit {}", signal.shown(limit as f64)) } else { String::new() };
-            let text = format!("{}{limit}", signal.said(&reading.subject, value));
+            let text = format!("{}{limit}", held.said);
             Some(Cause { key: signal.as_str().to_owned(), text })
         };
         Signal::ALL.into_iter().filter_map(cause).collect()
@@ -227,6 +219,21 @@ impl Brake {
             _ if stands => self.eased.min(STANDING),
             _ => self.eased,
         }
+    }
+}
+
+impl Held {
+    /// What nobody can tell just now, in full or at all, lets nothing go that holds.
+    fn take(&mut self, bounds: Bounds, readings: &[&Reading]) {
+        let value = readings.iter().filter_map(|reading| reading.value).reduce(f64::max);
+        let is_vague = readings.iter().any(|reading| reading.value.is_none() || reading.at_least);
+        let (slow, stop) = (passes(value, bounds.slow, self.slow), passes(value, bounds.stop, self.stop));
+        if slow || stop {
+            let worst = readings.iter().find(|reading| reading.value == value);
+            self.said = worst.and_then(|reading| reading.said()).unwrap_or_default();
+        }
+        self.slow = slow || (self.slow && is_vague && bounds.slow.is_some());
+        self.stop = stop || (self.stop && is_vague && bounds.stop.is_some());
     }
 }
 
@@ -300,7 +307,14 @@ mod tests {
     }
 
     fn reading(signal: Signal, subject: &str, value: f64) -> Reading {
-        Reading { signal, run: None, subject: subject.into(), value: Some(value), logical: false }
+        Reading {
+            signal,
+            run: None,
+            subject: subject.into(),
+            value: Some(value),
+            logical: false,
+            at_least: false,
+        }
     }
 
     fn lag(ms: f64) -> [Reading; 1] {
@@ -409,6 +423,28 @@ mod tests {
         assert_eq!(road.read(&blind).stop, None);
         road.guard.standbys = Some(vec!["r1".into()]);
         assert!(text(road.read(&blind).stop).contains("GRANT pg_read_all_stats"));
+    }
+
+    #[test]
+    fn a_new_leader_that_cannot_tell_yet_how_far_a_standby_is_behind_lets_nothing_go() {
+        let mut road = Road::new();
+        road.read(&lag(4000.0));
+        let short = [Reading { at_least: true, ..lag(300.0)[0].clone() }];
+        insta::assert_snapshot!(text(road.read(&short).stop), @"replica r1 is 4.0 s behind, limit 1.0 s");
+        let long = [Reading { at_least: true, ..lag(1500.0)[0].clone() }];
+        insta::assert_snapshot!(text(road.read(&long).stop), @"replica r1 is at least 1.5 s behind, limit 1.0 s");
+        assert_eq!(road.read(&lag(300.0)).stop, None);
+        assert_eq!(road.read(&short).stop, None);
+    }
+
+    #[test]
+    fn a_bound_that_a_person_takes_away_lets_go_of_what_cannot_be_read_either() {
+        let mut road = Road::new();
+        let blind = [Reading { value: None, ..lag(0.0)[0].clone() }];
+        road.read(&lag(4000.0));
+        insta::assert_snapshot!(text(road.read(&blind).stop), @"replica r1 is 4.0 s behind, limit 1.0 s");
+        road.guard.bounds.insert(Signal::ReplicaLag, Bounds { slow: None, stop: None });
+        assert_eq!(road.read(&blind).stop, None);
     }
 
     #[test]

@@ -142,7 +142,14 @@ mod tests {
 
     fn connected(name: &str) -> Reading {
         let subject = name.to_owned();
-        Reading { signal: Signal::ReplicaLag, run: None, subject, value: Some(0.0), logical: false }
+        Reading {
+            signal: Signal::ReplicaLag,
+            run: None,
+            subject,
+            value: Some(0.0),
+            logical: false,
+            at_least: false,
+        }
     }
 
     #[test]

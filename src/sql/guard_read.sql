@@ -41,7 +41,10 @@ SET leader = $1,
                        (SELECT max(past.age_s) FROM past WHERE past.lsn > pg_stat_replication.replay_lsn),
                        CASE WHEN replay_lsn < pg_current_wal_lsn() THEN extract(epoch FROM replay_lag)::float8 END,
                        0) END AS value,
-                   EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = 'logical' AND active_pid = pg_stat_replication.pid) AS logical
+                   EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = 'logical' AND active_pid = pg_stat_replication.pid) AS logical,
+                   -- Behind all that we know of.
+                   coalesce(replay_lsn < pg_current_wal_lsn(), false)
+                       AND NOT EXISTS (SELECT FROM past WHERE past.lsn <= pg_stat_replication.replay_lsn) AS at_least
             FROM pg_stat_replication
             -- What follows nothing (a base backup, an archiver of WAL) has no place in it.
             WHERE (state IN ('streaming', 'catchup') AND replay_lsn IS NOT NULL) OR NOT (SELECT stats FROM seeing)
