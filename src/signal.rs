@@ -210,6 +210,16 @@ impl Guard {
     pub fn bounds(&self, signal: Signal) -> Bounds {
         self.bounds.get(&signal).copied().unwrap_or_else(|| signal.usual())
     }
+
+    /// Whether a person set a bound of the signal, and did not only take one away.
+    #[must_use]
+    pub fn relies_on(&self, signal: Signal) -> bool {
+        let usual = signal.usual();
+        let is_set = |bound: Option<u64>, usual| bound.is_some() && bound != usual;
+        self.bounds
+            .get(&signal)
+            .is_some_and(|set| *set == usual || is_set(set.slow, usual.slow) || is_set(set.stop, usual.stop))
+    }
 }
 
 /// The signals that could not be read, each with what it is about: `replica_lag (r1), old_snapshot (other sessions)`.
@@ -269,6 +279,20 @@ mod tests {
         for signal in Signal::ALL {
             assert_eq!(serde_json::to_value(signal).unwrap(), signal.as_str());
         }
+    }
+
+    #[test]
+    fn a_bound_that_is_only_taken_away_is_not_relied_on() {
+        let usual = Signal::OldSnapshot.usual();
+        let relies_on = |slow, stop| {
+            let bounds = [(Signal::OldSnapshot, Bounds { slow, stop })].into();
+            Guard { bounds, ..Guard::default() }.relies_on(Signal::OldSnapshot)
+        };
+        assert!(
+            relies_on(usual.slow, usual.stop) && relies_on(Some(1), usual.stop) && relies_on(None, Some(1))
+        );
+        assert!(!relies_on(None, usual.stop) && !relies_on(None, None));
+        assert!(!Guard::default().relies_on(Signal::OldSnapshot));
     }
 
     #[test]

@@ -80,6 +80,8 @@ struct Held {
     stop: bool,
     /// What was read when a bound was passed last, in words.
     said: String,
+    /// It holds because nothing has been read since.
+    is_blind: bool,
 }
 
 /// The memory of one process about one run.
@@ -89,6 +91,8 @@ pub struct Brake {
     standbys: Standbys,
     /// Since when an own signal could not be read.
     unread: BTreeMap<String, Instant>,
+    /// The same of the guard's, and when that was seen last.
+    blind: BTreeMap<Signal, (Instant, Instant)>,
     eased: f64,
     judged: Instant,
     began: Instant,
@@ -103,6 +107,7 @@ impl Brake {
             held: BTreeMap::new(),
             standbys: Standbys::default(),
             unread: BTreeMap::new(),
+            blind: BTreeMap::new(),
             eased: 1.0,
             judged: now,
             began: now,
@@ -124,6 +129,7 @@ impl Brake {
             .into_iter()
             .chain(self.over(guard, |held| held.stop, |bounds| bounds.stop))
             .chain(self.missing(guard))
+            .chain(self.relied_on_blind(guard))
             .chain(self.own(guard, seen.own, now));
         let stop = all_of(&stops.collect::<Vec<_>>());
         let slows: Vec<Cause> = self.over(guard, |held| held.slow && !held.stop, |bounds| bounds.slow);
@@ -137,6 +143,11 @@ impl Brake {
         for signal in Signal::ALL {
             let readings: Vec<&Reading> = relevant(guard, seen, signal).collect();
             self.held.entry(signal).or_default().take(guard.bounds(signal), &readings);
+            if readings.iter().any(|reading| reading.value.is_none()) {
+                self.blind.entry(signal).or_insert((now, now)).1 = now;
+            } else {
+                self.blind.remove(&signal);
+            }
         }
         self.standbys.take(seen.readings, now);
     }
@@ -153,7 +164,8 @@ impl Brake {
             let limit = bound(&guard.bounds(signal))?;
             let limit =
                 if limit > 0 { format!(", limit {}", signal.shown(limit as f64)) } else { String::new() };
-            let text = format!("{}{limit}", held.said);
+            let blind = if held.is_blind { format!("; since then {}", hidden()) } else { String::new() };
+            let text = format!("{}{limit}{blind}", held.said);
             Some(Cause { key: signal.as_str().to_owned(), text })
         };
         Signal::ALL.into_iter().filter_map(cause).collect()
@@ -185,6 +197,22 @@ impl Brake {
     fn missing(&self, guard: &Guard) -> Vec<Cause> {
         let missing = self.standbys.missing(guard.standbys.as_deref()).into_iter();
         missing.map(|text| Cause { key: "standby_gone".to_owned(), text }).collect()
+    }
+
+    /// Bounds that a person set, of signals that nobody has been able to read for too long.
+    fn relied_on_blind(&self, guard: &Guard) -> Vec<Cause> {
+        let deadline = Duration::from_millis(guard.deadline_ms.into());
+        let blind = self.blind.iter().filter(|(signal, _)| guard.relies_on(**signal));
+        let cause = |(signal, (since, last)): (&Signal, &(Instant, Instant))| {
+            let time = last.duration_since(*since);
+            let (name, time, why) = (signal.as_str(), (time > deadline).then_some(time)?, hidden());
+            let text = format!(
+                "{name} is limited, but for {} {why}, or set {name}_slow and {name}_stop to off",
+                human::duration(time)
+            );
+            Some(Cause { key: "blind".to_owned(), text })
+        };
+        blind.filter_map(cause).collect()
     }
 
     fn own(&mut self, guard: &Guard, own: &[OwnReading], now: Instant) -> Vec<Cause> {
@@ -232,6 +260,7 @@ impl Held {
             let worst = readings.iter().find(|reading| reading.value == value);
             self.said = worst.and_then(|reading| reading.said()).unwrap_or_default();
         }
+        self.is_blind = !slow && !stop && readings.iter().any(|reading| reading.value.is_none());
         self.slow = slow || (self.slow && is_vague && bounds.slow.is_some());
         self.stop = stop || (self.stop && is_vague && bounds.stop.is_some());
     }
@@ -255,6 +284,10 @@ fn relevant<'a>(guard: &'a Guard, seen: &Seen<'a>, signal: Signal) -> impl Itera
             && reading.run.is_none_or(|about| about == run)
             && (signal != Signal::ReplicaLag || counts(reading))
     })
+}
+
+fn hidden() -> &'static str {
+    "it could not be read: GRANT pg_read_all_stats to the role of pgbackfill"
 }
 
 fn stale(age: Duration, trouble: Option<&str>) -> Cause {
@@ -442,9 +475,23 @@ mod tests {
         let mut road = Road::new();
         let blind = [Reading { value: None, ..lag(0.0)[0].clone() }];
         road.read(&lag(4000.0));
-        insta::assert_snapshot!(text(road.read(&blind).stop), @"replica r1 is 4.0 s behind, limit 1.0 s");
+        insta::assert_snapshot!(text(road.read(&blind).stop), @"replica r1 is 4.0 s behind, limit 1.0 s; since then it could not be read: GRANT pg_read_all_stats to the role of pgbackfill");
         road.guard.bounds.insert(Signal::ReplicaLag, Bounds { slow: None, stop: None });
         assert_eq!(road.read(&blind).stop, None);
+    }
+
+    #[test]
+    fn a_bound_that_a_person_set_stops_us_once_it_has_been_blind_for_too_long_and_a_usual_one_does_not() {
+        let mut road = Road::new();
+        let blind = [Reading { value: None, ..reading(Signal::OldSnapshot, "other sessions", 0.0) }];
+        (0..60).for_each(|_| assert_eq!(road.read(&blind).stop, None));
+        let bounds = Bounds { slow: Some(60_000), stop: None };
+        let mut road = Road::new();
+        road.guard.bounds.insert(Signal::OldSnapshot, bounds);
+        let stops: Vec<bool> = (0..20).map(|_| road.read(&blind).stop.is_some()).collect();
+        assert_eq!(stops.iter().position(|stop| *stop), Some(16));
+        insta::assert_snapshot!(text(road.read(&blind).stop), @"old_snapshot is limited, but for 20 s it could not be read: GRANT pg_read_all_stats to the role of pgbackfill, or set old_snapshot_slow and old_snapshot_stop to off");
+        assert_eq!(road.read(&[]).stop, None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
--- The guard's whole round trip: takes or renews the lead if it is free or ours, reads every signal, and publishes all of it. No row
--- comes back if another process leads. What depends on the last reading (the speed of the WAL) is found in the row as it was.
+-- The guard's whole round trip: takes or renews the lead, reads every signal, and publishes all of it. The lead is free, ours, or of a process
+-- that does not see other sessions where we do; else no row comes back. What depends on the last reading (the speed of the WAL) is found
+-- in the row as it was.
 UPDATE pgbackfill.guard
 SET leader = $1,
     leader_until = clock_timestamp() + make_interval(secs => $2),
@@ -91,7 +92,10 @@ SET leader = $1,
             -- transactions only.
             (SELECT 'old_snapshot', NULL::bigint, held.who, 1000 * extract(epoch FROM clock_timestamp() - held.since)::float8
             FROM (
-                SELECT session.who, coalesce(session.xact_start, session.query_start) AS since
+                SELECT session.who,
+                       -- What a walsender runs is its connection.
+                       CASE WHEN session.backend_type = 'walsender' THEN session.xact_start
+                            ELSE coalesce(session.xact_start, session.query_start) END AS since
                 FROM session
                 WHERE (session.backend_xid IS NOT NULL OR session.backend_xmin IS NOT NULL AND session.datname = current_database())
                 AND session.backend_type IS DISTINCT FROM 'autovacuum worker'
@@ -100,6 +104,7 @@ SET leader = $1,
                 SELECT 'prepared transaction ' || quote_literal(gid), prepared
                 FROM pg_prepared_xacts
             ) AS held
+            WHERE held.since IS NOT NULL
             ORDER BY held.since
             LIMIT 1)
             UNION ALL
@@ -170,6 +175,7 @@ WHERE guard.leader IS NULL
 OR guard.leader = $1
 -- A lease that lasts too long is of another clock: that of a primary before this one.
 OR guard.leader_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => $2)
+OR guard.readings @> '[{"signal": "active_sessions", "value": null}]' AND pg_has_role('pg_read_all_stats', 'USAGE')
 RETURNING readings::text,
           share,
           (SELECT coalesce(sum(process.busy), 0) FROM pgbackfill.process

@@ -299,6 +299,28 @@ async fn a_role_without_privileges_is_told_what_it_cannot_see_and_guards_all_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_nobody_can_watch_stops_the_run_until_a_process_that_sees_takes_the_lead() {
+    let db = database().await;
+    let role = format!("blind_too_{}", db.name);
+    let scene = Scene::on(db, "active_sessions_stop = 10000\ndeadline = '6s'\n").await;
+    let name = &scene.db.name;
+    scene.sql(&format!("CREATE ROLE {role} LOGIN; GRANT CREATE ON DATABASE {name} TO {role}; ALTER TABLE t OWNER TO {role}")).await;
+    let blind = scene.at_work_as(&role).await;
+    scene
+        .until_held(
+            "paused",
+            "active_sessions is limited, but for % s it could not be read: GRANT pg_read_all_stats%",
+        )
+        .await;
+    let sighted = scene.job.run(&scene.db).spawn();
+    let leads = format!("(SELECT leader LIKE '%/{}/%' FROM pgbackfill.guard)", sighted.pid());
+    scene.db.until(&leads).await;
+    scene.goes_on(blind, "active_sessions is limited").await;
+    sighted.finish().await.expect_code(0);
+    scene.sql(&format!("REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_killed_is_followed_by_another_process() {
     let scene = Scene::in_auto(database().await, "").await;
     let first = scene.at_work().await;
