@@ -64,6 +64,22 @@ pub struct Reading {
     pub subject: String,
     /// How much, in the signal's unit; none: this role may not read it.
     pub value: Option<f64>,
+    /// A consumer of changes, and not a standby: it counts where a person lists it.
+    #[serde(default)]
+    pub logical: bool,
+    /// It is this much or more: whoever leads has not led for so long.
+    #[serde(default)]
+    pub at_least: bool,
+}
+
+impl Reading {
+    /// What was read, as the first half of a sentence: `replica r1 is 4.2 s behind`; none: nothing could be.
+    #[must_use]
+    pub fn said(&self) -> Option<String> {
+        let shown = self.signal.shown(self.value?);
+        let shown = if self.at_least { format!("at least {shown}") } else { shown };
+        Some(self.signal.says(&self.subject, &shown))
+    }
 }
 
 impl Signal {
@@ -146,10 +162,7 @@ impl Signal {
         }
     }
 
-    /// What was read, as the first half of a sentence: `replica r1 is 4.2 s behind`.
-    #[must_use]
-    pub fn said(self, subject: &str, value: f64) -> String {
-        let shown = self.shown(value);
+    fn says(self, subject: &str, shown: &str) -> String {
         match self {
             Self::ReplicaLag => format!("replica {subject} is {shown} behind"),
             Self::SlotWal => format!("replication slot {subject} retains {shown} of WAL"),
@@ -197,6 +210,16 @@ impl Guard {
     pub fn bounds(&self, signal: Signal) -> Bounds {
         self.bounds.get(&signal).copied().unwrap_or_else(|| signal.usual())
     }
+
+    /// Whether a person set a bound of the signal, and did not only take one away.
+    #[must_use]
+    pub fn relies_on(&self, signal: Signal) -> bool {
+        let usual = signal.usual();
+        let is_set = |bound: Option<u64>, usual| bound.is_some() && bound != usual;
+        self.bounds
+            .get(&signal)
+            .is_some_and(|set| *set == usual || is_set(set.slow, usual.slow) || is_set(set.stop, usual.stop))
+    }
 }
 
 /// The signals that could not be read, each with what it is about: `replica_lag (r1), old_snapshot (other sessions)`.
@@ -212,19 +235,25 @@ pub fn blind(readings: &[Reading]) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn reading(signal: Signal, subject: &str, value: f64) -> Reading {
+        let subject = subject.to_owned();
+        Reading { signal, run: None, subject, value: Some(value), logical: false, at_least: false }
+    }
+
     #[test]
     fn every_signal_says_what_was_read() {
-        let said = [
-            Signal::ReplicaLag.said("r1", 4_210.0),
-            Signal::SlotWal.said("\"old\"", 5.0 * (1u64 << 30) as f64),
-            Signal::ArchiveBacklog.said(" (the last attempt failed)", 43.0),
-            Signal::Maintenance.said("autovacuum has been at work on orders", 12_000.0),
-            Signal::DeadRows.said("orders", 53.4),
-            Signal::OldSnapshot.said("session 7 of app", 400_000.0),
-            Signal::DdlWaiting.said("session 7 of app has been waiting to lock orders", 0.0),
-            Signal::ActiveSessions.said("", 40.0),
-            Signal::WalFill.said("", 25.0),
+        let read = [
+            (Signal::ReplicaLag, "r1", 4_210.0),
+            (Signal::SlotWal, "\"old\"", 5.0 * (1u64 << 30) as f64),
+            (Signal::ArchiveBacklog, " (the last attempt failed)", 43.0),
+            (Signal::Maintenance, "autovacuum has been at work on orders", 12_000.0),
+            (Signal::DeadRows, "orders", 53.4),
+            (Signal::OldSnapshot, "session 7 of app", 400_000.0),
+            (Signal::DdlWaiting, "session 7 of app has been waiting to lock orders", 0.0),
+            (Signal::ActiveSessions, "", 40.0),
+            (Signal::WalFill, "", 25.0),
         ];
+        let said = read.map(|(signal, subject, value)| reading(signal, subject, value).said().unwrap());
         insta::assert_snapshot!(said.join("\n"), @r#"
         replica r1 is 4.2 s behind
         replication slot "old" retains 5.0 GiB of WAL
@@ -239,10 +268,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_in_part_is_said_so_and_what_is_unknown_is_not_said() {
+        let known = Reading { at_least: true, ..reading(Signal::ReplicaLag, "r1", 4_210.0) };
+        insta::assert_snapshot!(known.said().unwrap(), @"replica r1 is at least 4.2 s behind");
+        assert_eq!(Reading { value: None, ..known }.said(), None);
+    }
+
+    #[test]
     fn a_signal_is_stored_as_it_is_spelled() {
         for signal in Signal::ALL {
             assert_eq!(serde_json::to_value(signal).unwrap(), signal.as_str());
         }
+    }
+
+    #[test]
+    fn a_bound_that_is_only_taken_away_is_not_relied_on() {
+        let usual = Signal::OldSnapshot.usual();
+        let relies_on = |slow, stop| {
+            let bounds = [(Signal::OldSnapshot, Bounds { slow, stop })].into();
+            Guard { bounds, ..Guard::default() }.relies_on(Signal::OldSnapshot)
+        };
+        assert!(
+            relies_on(usual.slow, usual.stop) && relies_on(Some(1), usual.stop) && relies_on(None, Some(1))
+        );
+        assert!(!relies_on(None, usual.stop) && !relies_on(None, None));
+        assert!(!Guard::default().relies_on(Signal::OldSnapshot));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use super::past::Past;
 use super::shared::Shared;
 use crate::db::{Error, Session};
 use crate::pace::{CANARY_EVERY, Controller, Steering};
@@ -27,34 +28,6 @@ const READ: Duration = Duration::from_secs(1);
 const LOCKED: &str = "55P03";
 /// After a failure, before the next attempt.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Commits are remembered for so long, one a second after the first seconds.
-const PAST: Duration = Duration::from_secs(180);
-const PAST_DENSE: Duration = Duration::from_secs(5);
-
-/// Where the log was at past moments.
-#[derive(Default)]
-struct Past(Vec<(Instant, String)>);
-
-impl Past {
-    fn add(&mut self, at: Instant, lsn: String) {
-        self.0.push((at, lsn));
-        let mut kept: Option<Instant> = None;
-        self.0.retain(|(then, _)| {
-            let age = at.duration_since(*then);
-            let dense = age < PAST_DENSE;
-            let next = kept.is_none_or(|kept| then.duration_since(kept) >= READ);
-            let keep = age < PAST && (dense || next);
-            if keep {
-                kept = Some(*then);
-            }
-            keep
-        });
-    }
-
-    fn columns(&self, now: Instant) -> (Vec<String>, Vec<f64>) {
-        self.0.iter().map(|(at, lsn)| (lsn.clone(), now.duration_since(*at).as_secs_f64())).unzip()
-    }
-}
 
 /// What is kept while this process leads.
 pub(super) struct Leading {

@@ -16,6 +16,7 @@ mod holding;
 mod home;
 mod ledger;
 mod own;
+mod past;
 mod retry;
 mod shared;
 mod size;

@@ -9,14 +9,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::FLOOR;
+use super::standbys::Standbys;
 use crate::human;
 use crate::run::RunId;
-use crate::signal::{Guard, Reading, Signal};
+use crate::signal::{Bounds, Guard, Reading, Signal};
 
 /// Readings are believed for so long.
 const VALID: Duration = Duration::from_secs(5);
-/// A standby may be gone for so long, to restart for example.
-const GONE: Duration = Duration::from_secs(15);
 /// What is over its bound is held until it is below this part of it.
 const RELEASE: f64 = 0.7;
 /// Each second over a bound leaves this part of the pace.
@@ -75,20 +74,25 @@ pub struct Seen<'a> {
 }
 
 /// Which bound of a signal holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 struct Held {
     slow: bool,
     stop: bool,
+    /// What was read when a bound was passed last, in words.
+    said: String,
+    /// It holds because nothing has been read since.
+    is_blind: bool,
 }
 
 /// The memory of one process about one run.
 #[derive(Clone, Debug)]
 pub struct Brake {
     held: BTreeMap<Signal, Held>,
-    /// Standbys and when they were last connected.
-    standbys: BTreeMap<String, Instant>,
+    standbys: Standbys,
     /// Since when an own signal could not be read.
     unread: BTreeMap<String, Instant>,
+    /// The same of the guard's, and when that was seen last.
+    blind: BTreeMap<Signal, (Instant, Instant)>,
     eased: f64,
     judged: Instant,
     began: Instant,
@@ -101,8 +105,9 @@ impl Brake {
     pub fn new(now: Instant) -> Self {
         Self {
             held: BTreeMap::new(),
-            standbys: BTreeMap::new(),
+            standbys: Standbys::default(),
             unread: BTreeMap::new(),
+            blind: BTreeMap::new(),
             eased: 1.0,
             judged: now,
             began: now,
@@ -122,11 +127,12 @@ impl Brake {
         }
         let stops = Self::unreadable(guard, seen, age)
             .into_iter()
-            .chain(self.over(guard, seen, |held| held.stop, |bounds| bounds.stop))
-            .chain(self.missing(guard, seen, now))
+            .chain(self.over(guard, |held| held.stop, |bounds| bounds.stop))
+            .chain(self.missing(guard))
+            .chain(self.relied_on_blind(guard))
             .chain(self.own(guard, seen.own, now));
         let stop = all_of(&stops.collect::<Vec<_>>());
-        let slows: Vec<Cause> = self.over(guard, seen, |held| held.slow && !held.stop, |bounds| bounds.slow);
+        let slows: Vec<Cause> = self.over(guard, |held| held.slow && !held.stop, |bounds| bounds.slow);
         let factor = self.factor(age, now);
         let slow = if age > VALID { Some(stale(age, seen.trouble)) } else { all_of(&slows) };
         Verdict { stop, slow, factor }
@@ -135,37 +141,31 @@ impl Brake {
     /// Remembers which bounds were passed, and who was there.
     fn take(&mut self, guard: &Guard, seen: &Seen<'_>, now: Instant) {
         for signal in Signal::ALL {
-            let bounds = guard.bounds(signal);
-            let value = relevant(guard, seen, signal).filter_map(|reading| reading.value).reduce(f64::max);
-            let held = self.held.entry(signal).or_default();
-            held.slow = passes(value, bounds.slow, held.slow);
-            held.stop = passes(value, bounds.stop, held.stop);
+            let readings: Vec<&Reading> = relevant(guard, seen, signal).collect();
+            self.held.entry(signal).or_default().take(guard.bounds(signal), &readings);
+            if readings.iter().any(|reading| reading.value.is_none()) {
+                self.blind.entry(signal).or_insert((now, now)).1 = now;
+            } else {
+                self.blind.remove(&signal);
+            }
         }
-        for reading in seen.readings.iter().filter(|reading| reading.signal == Signal::ReplicaLag) {
-            self.standbys.insert(reading.subject.clone(), now);
-        }
+        self.standbys.take(seen.readings, now);
     }
 
-    /// The readings that hold a bound, as causes.
+    /// The bounds that hold, as causes.
     fn over(
         &self,
         guard: &Guard,
-        seen: &Seen<'_>,
         is_held: impl Fn(&Held) -> bool,
-        bound: impl Fn(&crate::signal::Bounds) -> Option<u64>,
+        bound: impl Fn(&Bounds) -> Option<u64>,
     ) -> Vec<Cause> {
-        let worst = |signal: Signal| {
-            let readings =
-                relevant(guard, seen, signal).filter_map(|reading| Some((reading, reading.value?)));
-            readings.max_by(|a, b| a.1.total_cmp(&b.1))
-        };
         let cause = |signal: Signal| {
-            let limit =
-                bound(&guard.bounds(signal)).filter(|_| self.held.get(&signal).is_some_and(&is_held))?;
-            let (reading, value) = worst(signal)?;
+            let held = self.held.get(&signal).filter(|held| is_held(held))?;
+            let limit = bound(&guard.bounds(signal))?;
             let limit =
                 if limit > 0 { format!(", limit {}", signal.shown(limit as f64)) } else { String::new() };
-            let text = format!("{}{limit}", signal.said(&reading.subject, value));
+            let blind = if held.is_blind { format!("; since then {}", hidden()) } else { String::new() };
+            let text = format!("{}{limit}{blind}", held.said);
             Some(Cause { key: signal.as_str().to_owned(), text })
         };
         Signal::ALL.into_iter().filter_map(cause).collect()
@@ -194,24 +194,25 @@ impl Brake {
     }
 
     /// Standbys that should be connected and are not.
-    fn missing(&self, guard: &Guard, seen: &Seen<'_>, now: Instant) -> Vec<Cause> {
-        let expected: Vec<&String> = match &guard.standbys {
-            Some(listed) => listed.iter().collect(),
-            None => self.standbys.keys().collect(),
+    fn missing(&self, guard: &Guard) -> Vec<Cause> {
+        let missing = self.standbys.missing(guard.standbys.as_deref()).into_iter();
+        missing.map(|text| Cause { key: "standby_gone".to_owned(), text }).collect()
+    }
+
+    /// Bounds that a person set, of signals that nobody has been able to read for too long.
+    fn relied_on_blind(&self, guard: &Guard) -> Vec<Cause> {
+        let deadline = Duration::from_millis(guard.deadline_ms.into());
+        let blind = self.blind.iter().filter(|(signal, _)| guard.relies_on(**signal));
+        let cause = |(signal, (since, last)): (&Signal, &(Instant, Instant))| {
+            let time = last.duration_since(*since);
+            let (name, time, why) = (signal.as_str(), (time > deadline).then_some(time)?, hidden());
+            let text = format!(
+                "{name} is limited, but for {} {why}, or set {name}_slow and {name}_stop to off",
+                human::duration(time)
+            );
+            Some(Cause { key: "blind".to_owned(), text })
         };
-        let gone = |name: &&String| {
-            // Before the first readings nobody can have been seen.
-            let since = self.standbys.get(*name).copied().or(seen.read_at_s.map(|_| self.began))?;
-            let gone = now.duration_since(since);
-            (gone > GONE).then(|| Cause {
-                key: "standby_gone".to_owned(),
-                text: format!(
-                    "replica {name} has not been connected for {}; if it is gone for good, set standbys to those that are left",
-                    human::duration(gone)
-                ),
-            })
-        };
-        expected.iter().filter_map(gone).collect()
+        blind.filter_map(cause).collect()
     }
 
     fn own(&mut self, guard: &Guard, own: &[OwnReading], now: Instant) -> Vec<Cause> {
@@ -249,6 +250,22 @@ impl Brake {
     }
 }
 
+impl Held {
+    /// What nobody can tell just now, in full or at all, lets nothing go that holds.
+    fn take(&mut self, bounds: Bounds, readings: &[&Reading]) {
+        let value = readings.iter().filter_map(|reading| reading.value).reduce(f64::max);
+        let is_vague = readings.iter().any(|reading| reading.value.is_none() || reading.at_least);
+        let (slow, stop) = (passes(value, bounds.slow, self.slow), passes(value, bounds.stop, self.stop));
+        if slow || stop {
+            let worst = readings.iter().find(|reading| reading.value == value);
+            self.said = worst.and_then(|reading| reading.said()).unwrap_or_default();
+        }
+        self.is_blind = !slow && !stop && readings.iter().any(|reading| reading.value.is_none());
+        self.slow = slow || (self.slow && is_vague && bounds.slow.is_some());
+        self.stop = stop || (self.stop && is_vague && bounds.stop.is_some());
+    }
+}
+
 fn passes(value: Option<f64>, bound: Option<u64>, held: bool) -> bool {
     let (Some(value), Some(bound)) = (value, bound) else { return false };
     let bound = bound as f64;
@@ -258,12 +275,19 @@ fn passes(value: Option<f64>, bound: Option<u64>, held: bool) -> bool {
 /// The readings of a signal that are about this run or about the whole server.
 fn relevant<'a>(guard: &'a Guard, seen: &Seen<'a>, signal: Signal) -> impl Iterator<Item = &'a Reading> {
     let run = seen.run.0;
-    let counts = move |name: &String| guard.standbys.as_ref().is_none_or(|listed| listed.contains(name));
+    let counts = move |reading: &Reading| match &guard.standbys {
+        Some(listed) => listed.contains(&reading.subject),
+        None => !reading.logical,
+    };
     seen.readings.iter().filter(move |reading| {
         reading.signal == signal
             && reading.run.is_none_or(|about| about == run)
-            && (signal != Signal::ReplicaLag || counts(&reading.subject))
+            && (signal != Signal::ReplicaLag || counts(reading))
     })
+}
+
+fn hidden() -> &'static str {
+    "it could not be read: GRANT pg_read_all_stats to the role of pgbackfill"
 }
 
 fn stale(age: Duration, trouble: Option<&str>) -> Cause {
@@ -316,7 +340,14 @@ mod tests {
     }
 
     fn reading(signal: Signal, subject: &str, value: f64) -> Reading {
-        Reading { signal, run: None, subject: subject.into(), value: Some(value) }
+        Reading {
+            signal,
+            run: None,
+            subject: subject.into(),
+            value: Some(value),
+            logical: false,
+            at_least: false,
+        }
     }
 
     fn lag(ms: f64) -> [Reading; 1] {
@@ -398,12 +429,69 @@ mod tests {
     }
 
     #[test]
+    fn a_consumer_of_changes_is_no_standby_unless_it_is_listed() {
+        let mut road = Road::new();
+        let consumer = [Reading { logical: true, ..lag(60_000.0)[0].clone() }];
+        assert_eq!(road.read(&consumer).stop, None);
+        (0..30).for_each(|_| drop(road.read(&[])));
+        assert_eq!(road.read(&[]).stop, None);
+        road.guard.standbys = Some(vec!["r1".into()]);
+        assert!(road.read(&consumer).stop.is_some());
+    }
+
+    #[test]
+    fn a_guard_that_cannot_read_does_not_say_that_a_standby_is_gone() {
+        let mut road = Road::new();
+        (0..5).for_each(|_| drop(road.read(&lag(0.0))));
+        let stops: Vec<_> =
+            (1..60).filter_map(|s| road.look(&lag(0.0), &[], Duration::from_secs(s)).stop).collect();
+        assert!(stops.iter().all(|stop| stop.key == "stale") && !stops.is_empty(), "{stops:?}");
+        assert_eq!(road.read(&lag(0.0)).stop, None);
+    }
+
+    #[test]
     fn the_lag_of_a_listed_standby_must_be_readable() {
         let mut road = Road::new();
         let blind = [Reading { value: None, ..reading(Signal::ReplicaLag, "r1", 0.0) }];
         assert_eq!(road.read(&blind).stop, None);
         road.guard.standbys = Some(vec!["r1".into()]);
         assert!(text(road.read(&blind).stop).contains("GRANT pg_read_all_stats"));
+    }
+
+    #[test]
+    fn a_new_leader_that_cannot_tell_yet_how_far_a_standby_is_behind_lets_nothing_go() {
+        let mut road = Road::new();
+        road.read(&lag(4000.0));
+        let short = [Reading { at_least: true, ..lag(300.0)[0].clone() }];
+        insta::assert_snapshot!(text(road.read(&short).stop), @"replica r1 is 4.0 s behind, limit 1.0 s");
+        let long = [Reading { at_least: true, ..lag(1500.0)[0].clone() }];
+        insta::assert_snapshot!(text(road.read(&long).stop), @"replica r1 is at least 1.5 s behind, limit 1.0 s");
+        assert_eq!(road.read(&lag(300.0)).stop, None);
+        assert_eq!(road.read(&short).stop, None);
+    }
+
+    #[test]
+    fn a_bound_that_a_person_takes_away_lets_go_of_what_cannot_be_read_either() {
+        let mut road = Road::new();
+        let blind = [Reading { value: None, ..lag(0.0)[0].clone() }];
+        road.read(&lag(4000.0));
+        insta::assert_snapshot!(text(road.read(&blind).stop), @"replica r1 is 4.0 s behind, limit 1.0 s; since then it could not be read: GRANT pg_read_all_stats to the role of pgbackfill");
+        road.guard.bounds.insert(Signal::ReplicaLag, Bounds { slow: None, stop: None });
+        assert_eq!(road.read(&blind).stop, None);
+    }
+
+    #[test]
+    fn a_bound_that_a_person_set_stops_us_once_it_has_been_blind_for_too_long_and_a_usual_one_does_not() {
+        let mut road = Road::new();
+        let blind = [Reading { value: None, ..reading(Signal::OldSnapshot, "other sessions", 0.0) }];
+        (0..60).for_each(|_| assert_eq!(road.read(&blind).stop, None));
+        let bounds = Bounds { slow: Some(60_000), stop: None };
+        let mut road = Road::new();
+        road.guard.bounds.insert(Signal::OldSnapshot, bounds);
+        let stops: Vec<bool> = (0..20).map(|_| road.read(&blind).stop.is_some()).collect();
+        assert_eq!(stops.iter().position(|stop| *stop), Some(16));
+        insta::assert_snapshot!(text(road.read(&blind).stop), @"old_snapshot is limited, but for 20 s it could not be read: GRANT pg_read_all_stats to the role of pgbackfill, or set old_snapshot_slow and old_snapshot_stop to off");
+        assert_eq!(road.read(&[]).stop, None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod canary;
 mod ceilings;
 mod controller;
 mod level;
+mod standbys;
 
 pub use brake::{Brake, Cause, OwnReading, Seen, Verdict};
 pub use canary::Canary;

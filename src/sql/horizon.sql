@@ -1,23 +1,27 @@
 -- What keeps dead rows of this database from being removed, if it has done so for more than two seconds: the oldest of all.
--- The time is hidden from a role that may not see others' sessions, and a slot has none.
+-- The time is hidden from a role that may not see others' sessions, and nobody knows that of a slot or of a standby's feedback, which is as
+-- old as its oldest query and not as its connection. Those count from that many transactions on, so that one that is up to date is not named.
 SELECT held.who, held.held_s
 FROM (
     SELECT 'session ' || pid || coalesce(' of ' || usename, '') || coalesce(' (' || nullif(application_name, '') || ')', '') AS who,
-           backend_xmin AS horizon,
-           extract(epoch FROM clock_timestamp() - coalesce(xact_start, query_start))::float8 AS held_s
+           -- A transaction that has written and waits for its next statement has an id and no snapshot; ids are in every database's snapshots.
+           greatest(age(backend_xmin), age(backend_xid)) AS transactions,
+           CASE WHEN backend_type <> 'walsender'
+                THEN extract(epoch FROM clock_timestamp() - coalesce(xact_start, query_start))::float8
+           END AS held_s
     FROM pg_stat_activity
-    WHERE backend_xmin IS NOT NULL
-    AND pid <> pg_backend_pid()
-    AND (datname = current_database() OR backend_type = 'walsender')
+    WHERE pid <> pg_backend_pid()
+    AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL AND (datname = current_database() OR backend_type = 'walsender'))
     UNION ALL
-    SELECT 'prepared transaction ' || quote_literal(gid), transaction, extract(epoch FROM clock_timestamp() - prepared)::float8
+    SELECT 'prepared transaction ' || quote_literal(gid), age(transaction), extract(epoch FROM clock_timestamp() - prepared)::float8
     FROM pg_prepared_xacts
-    WHERE database = current_database()
     UNION ALL
-    SELECT 'replication slot ' || quote_literal(slot_name), xmin, NULL
+    SELECT 'replication slot ' || quote_literal(slot_name), age(xmin), NULL
     FROM pg_replication_slots
     WHERE xmin IS NOT NULL
+    -- One that was invalidated holds nothing.
+    AND wal_status IS DISTINCT FROM 'lost'
 ) AS held
-WHERE coalesce(held.held_s, 3600) > 2
-ORDER BY age(held.horizon) DESC
+WHERE CASE WHEN held.held_s IS NULL THEN held.transactions > 1000 ELSE held.held_s > 2 END
+ORDER BY held.transactions DESC
 LIMIT 1

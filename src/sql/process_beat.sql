@@ -33,7 +33,9 @@ SELECT run.state,
        coalesce(everybody.busy, 0)::float8 AS other_busy,
        guard.leader,
        -- A lease that lasts too long is of another clock: that of a primary before this one.
-       guard.leader IS NULL OR guard.leader_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => $19) AS lead_is_free,
+       guard.leader IS NULL OR guard.leader_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => $19)
+           -- Whoever sees other sessions takes the lead from whoever does not.
+           OR guard.readings @> '[{"signal": "active_sessions", "value": null}]' AND pg_has_role('pg_read_all_stats', 'USAGE') AS lead_is_free,
        guard.readings::text AS readings,
        extract(epoch FROM guard.read_at)::float8 AS read_at_s,
        extract(epoch FROM clock_timestamp() - guard.read_at)::float8 AS read_s_ago,

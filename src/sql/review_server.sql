@@ -36,6 +36,7 @@ SELECT jsonb_build_object(
                       SELECT 'replication slot ' || quote_literal(s.slot_name), NULL, age(s.xmin)
                       FROM pg_replication_slots AS s
                       WHERE s.xmin IS NOT NULL
+                      AND s.wal_status IS DISTINCT FROM 'lost'
                   ) AS held),
     'prepared', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                                      'name', p.gid,
@@ -49,8 +50,9 @@ SELECT jsonb_build_object(
                                   'active', s.active,
                                   'retained_bytes', pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::bigint) ORDER BY s.slot_name), '[]')
               FROM pg_replication_slots AS s
-              -- One without a position holds nothing.
+              -- One without a position holds nothing; nor does one that was invalidated, which may keep its position.
               WHERE s.restart_lsn IS NOT NULL
+              AND s.wal_status IS DISTINCT FROM 'lost'
               AND NOT s.temporary),
     'standbys', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                                      'name', coalesce(nullif(r.application_name, ''), r.pid::text),

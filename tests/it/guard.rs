@@ -69,13 +69,47 @@ async fn an_archive_that_fails_stops_the_run_until_it_works_again() {
     scene.sql("SELECT pg_reload_conf()").await;
     let process = scene.job.run(&scene.db).spawn();
     for _ in 0..4 {
-        scene.sql("SELECT pg_logical_emit_message(true, 'x', 'x')").await;
-        scene.sql("SELECT pg_switch_wal()").await;
+        scene.sql(SWITCH).await;
     }
     scene.until_held("paused", "% segments of WAL wait for the archive (the archive command failed % times, for the last time on %), limit 2").await;
     scene.sql("ALTER SYSTEM SET archive_command = 'true'").await;
     scene.sql("SELECT pg_reload_conf()").await;
     scene.goes_on(process, "segments of WAL wait for the archive").await;
+}
+
+/// What has the server archive another segment.
+const SWITCH: &str = "SELECT pg_logical_emit_message(true, 'x', 'x'); SELECT pg_switch_wal()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_backup_is_no_backlog_of_the_archive_even_if_it_took_long_and_the_archive_once_failed() {
+    let server = archiving_server();
+    let scene =
+        Scene::on(database_on(&server).await, "archive_backlog_slow = 4\narchive_backlog_stop = 5\n").await;
+    let archive_with = async |command: &str| {
+        scene.sql(&format!("ALTER SYSTEM SET archive_command = '{command}'")).await;
+        scene.sql("SELECT pg_reload_conf()").await;
+        scene.sql(SWITCH).await;
+    };
+    archive_with("false").await;
+    scene.db.until("(SELECT last_failed_wal IS NOT NULL FROM pg_stat_archiver)").await;
+    archive_with("true").await;
+    let client = scene.db.client().await;
+    let version: i32 =
+        client.query_one("SELECT current_setting('server_version_num')::int", &[]).await.unwrap().get(0);
+    let (start, stop) = match version {
+        150_000.. => ("pg_backup_start('b', true)", "pg_backup_stop()"),
+        _ => ("pg_start_backup('b', true, false)", "pg_stop_backup(false)"),
+    };
+    client.batch_execute(&format!("SELECT {start}")).await.unwrap();
+    for _ in 0..6 {
+        scene.sql(SWITCH).await;
+    }
+    client.batch_execute(&format!("SELECT {stop}")).await.unwrap();
+    scene.db.until("(SELECT last_archived_wal LIKE '%.backup' FROM pg_stat_archiver)").await;
+    let process = scene.at_work().await;
+    scene.db.until("(SELECT readings::text LIKE '%archive_backlog%' FROM pgbackfill.guard)").await;
+    let ran = scene.finishes(process).await;
+    assert_eq!(ran.events("held"), Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,11 +129,37 @@ async fn an_alter_table_that_waits_stops_the_run_until_it_is_through() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_snapshot_slows_the_run_and_then_stops_it_until_it_is_gone() {
-    let scene = Scene::on(database().await, "old_snapshot_slow = '2s'\nold_snapshot_stop = '4s'\n").await;
+    // On a server of its own: transactions of other databases count.
+    let server = own_server(Fsync::Off);
+    let scene =
+        Scene::on(database_on(&server).await, "old_snapshot_slow = '2s'\nold_snapshot_stop = '4s'\n").await;
     let process = scene.at_work().await;
     let client = scene.db.client().await;
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM t LIMIT 1").await.unwrap();
     scene.until_held("paused", "session % has kept dead rows from being removed for % s, limit 4.0 s").await;
+    client.batch_execute("COMMIT").await.unwrap();
+    scene.goes_on(process, "dead rows from being removed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_has_written_and_waits_for_its_next_statement_is_an_old_snapshot() {
+    // On a server of its own, where nobody else's transaction is older.
+    let server = own_server(Fsync::Off);
+    let scene =
+        Scene::on(database_on(&server).await, "old_snapshot_slow = '2s'\nold_snapshot_stop = '4s'\n").await;
+    // In another database: its id is in the snapshots of this one, too.
+    let elsewhere = database_on(&server).await;
+    let client = elsewhere.client().await;
+    client.batch_execute("CREATE TABLE other ()").await.unwrap();
+    let process = scene.at_work().await;
+    client.batch_execute("BEGIN; INSERT INTO other DEFAULT VALUES").await.unwrap();
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    scene
+        .until_held(
+            "paused",
+            &format!("session {pid} of % has kept dead rows from being removed for % s, limit 4.0 s"),
+        )
+        .await;
     client.batch_execute("COMMIT").await.unwrap();
     scene.goes_on(process, "dead rows from being removed").await;
 }
@@ -235,6 +295,28 @@ async fn a_role_without_privileges_is_told_what_it_cannot_see_and_guards_all_the
         "{:?}",
         ran.events("notice")
     );
+    scene.sql(&format!("REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_nobody_can_watch_stops_the_run_until_a_process_that_sees_takes_the_lead() {
+    let db = database().await;
+    let role = format!("blind_too_{}", db.name);
+    let scene = Scene::on(db, "active_sessions_stop = 10000\ndeadline = '6s'\n").await;
+    let name = &scene.db.name;
+    scene.sql(&format!("CREATE ROLE {role} LOGIN; GRANT CREATE ON DATABASE {name} TO {role}; ALTER TABLE t OWNER TO {role}")).await;
+    let blind = scene.at_work_as(&role).await;
+    scene
+        .until_held(
+            "paused",
+            "active_sessions is limited, but for % s it could not be read: GRANT pg_read_all_stats%",
+        )
+        .await;
+    let sighted = scene.job.run(&scene.db).spawn();
+    let leads = format!("(SELECT leader LIKE '%/{}/%' FROM pgbackfill.guard)", sighted.pid());
+    scene.db.until(&leads).await;
+    scene.goes_on(blind, "active_sessions is limited").await;
+    sighted.finish().await.expect_code(0);
     scene.sql(&format!("REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
 
