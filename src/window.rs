@@ -165,6 +165,7 @@ impl Window {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // These are exact in binary.
 mod tests {
     use proptest::prelude::*;
 

@@ -123,6 +123,7 @@ fn full_pages(rows: f64, sizes: Sizes, checkpoints: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // These are exact in binary.
 mod tests {
     use std::num::NonZeroU64;
 
