@@ -120,6 +120,12 @@ impl Window {
         TimeZoneDatabase::bundled().available().map(|name| name.to_string()).collect()
     }
 
+    /// How long it is open on a day on which no clock is changed, in seconds.
+    #[must_use]
+    pub fn open_s(&self) -> f64 {
+        self.closes.duration_since(self.opens).as_secs().rem_euclid(86_400) as f64
+    }
+
     /// Where a moment lies. At the end of time it is closed for good.
     #[must_use]
     pub fn standing(&self, now: Timestamp) -> Standing {
@@ -244,6 +250,12 @@ mod tests {
             standing("02:30-05:00 Europe/Berlin", "2026-10-25T00:00:00Z"),
             Standing::Closed { until: first }
         );
+    }
+
+    #[test]
+    fn a_window_knows_how_long_it_is_open() {
+        let open_min = |text| (window(text).open_s() / 60.0) as u64;
+        assert_eq!(["22:00-06:00", "09:00-17:30", "20:00-24:00"].map(open_min), [480, 510, 240]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::plan::review::Sample;
 use crate::run::Knobs;
 
 const PAGE_BYTES: f64 = 8192.0;
+const DAY_S: f64 = 86_400.0;
 
 /// The whole run, as far as anybody can know.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,6 +23,8 @@ pub struct Estimate {
     pub held_by: Held,
     /// How long it takes at that speed.
     pub duration_s: f64,
+    /// From its beginning to its end, if it begins when its daily window opens; without one the same.
+    pub elapsed_s: f64,
     /// Written to the log, at the most.
     pub wal_bytes: f64,
     /// The same a second.
@@ -92,15 +95,23 @@ pub fn estimate(
         (Held::MaxWalPerSecond, wal_ceiling),
     ];
     let (held_by, rows_per_s) = speeds.into_iter().min_by(|(_, one), (_, other)| one.total_cmp(other))?;
+    let duration_s = rows_f / rows_per_s.max(f64::MIN_POSITIVE);
     Some(Estimate {
         rows,
         rows_per_s,
         held_by,
-        duration_s: rows_f / rows_per_s.max(f64::MIN_POSITIVE),
+        duration_s,
+        elapsed_s: knobs.window.as_ref().map_or(duration_s, |window| elapsed_s(duration_s, window.open_s())),
         wal_bytes,
         wal_bytes_per_s: rows_per_s * wal_per_row,
         growth_bytes: rows_f * measured.growth_bytes as f64 / changed,
     })
+}
+
+/// Each day but the last is spent up to the hour at which the window opens again.
+fn elapsed_s(duration_s: f64, open_s: f64) -> f64 {
+    let nights = (duration_s / open_s).ceil() - 1.0;
+    duration_s + nights.max(0.0) * (DAY_S - open_s)
 }
 
 /// Bytes of pages that are logged as a whole, because they change for the first time after a checkpoint. A range is done in a
@@ -140,6 +151,15 @@ mod tests {
         let estimate = of(2_000_000, &Knobs::default(), NO_SIZE);
         assert_eq!((estimate.held_by, estimate.rows_per_s), (Held::Workers, 200_000.0));
         assert_eq!((estimate.duration_s, estimate.wal_bytes, estimate.growth_bytes), (10.0, 4e8, 2e8));
+    }
+
+    #[test]
+    fn a_window_makes_days_of_hours() {
+        let knobs = |window: &str| Knobs { window: window.parse().ok(), ..Knobs::default() };
+        let hours = |h: u64, window| (of(h * 720_000_000, &knobs(window), NO_SIZE).elapsed_s / 3600.0) as u64;
+        // 200,000 rows a second: 720 million an hour.
+        assert_eq!([1, 8, 9, 24].map(|h| hours(h, "22:00-06:00")), [1, 8, 25, 56]);
+        assert_eq!(hours(24, "no window"), 24);
     }
 
     #[test]

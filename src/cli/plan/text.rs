@@ -9,7 +9,7 @@ use pgbackfill::human;
 use pgbackfill::job::units::{format_bytes, format_duration_ms};
 use pgbackfill::plan::review::Severity;
 use pgbackfill::plan::{Estimate, Held, Measured};
-use pgbackfill::run::Knobs;
+use pgbackfill::run::{Knobs, Mode};
 use pgbackfill::sql;
 
 use super::super::review;
@@ -139,16 +139,31 @@ fn whole(estimate: &Estimate, knobs: &Knobs, stripes: u32) -> String {
         _ => format!("{}, never waiting", human::counted(knobs.workers.get().into(), "worker", "workers")),
     };
     format!(
-        "Time: about {} ({} with {held_by}).\n\
+        "Time: about {} ({} with {held_by}){}.\n\
          WAL: up to {}, {} a second; slots, standbys and the archive have to keep up with that.\n\
          Disk: up to {} more for table and indexes{}, beside the WAL. The server does not tell what is free.",
         human::duration(Duration::from_secs_f64(estimate.duration_s)),
         human::rate(estimate.rows_per_s),
+        longer(estimate, knobs),
         bytes(estimate.wal_bytes),
         bytes(estimate.wal_bytes_per_s),
         bytes(estimate.growth_bytes),
         if stripes > 1 { ", in stripes usually far less" } else { "" },
     )
+}
+
+/// What makes more of that time.
+fn longer(estimate: &Estimate, knobs: &Knobs) -> String {
+    let window = knobs.window.as_ref().map(|window| {
+        let (open, elapsed) = (Duration::from_secs_f64(window.open_s()), estimate.elapsed_s);
+        let elapsed = human::duration(Duration::from_secs_f64(elapsed));
+        format!("; with the window {window}, {} a day, {elapsed} from when it opens", human::duration(open))
+    });
+    let auto = match knobs.mode {
+        Mode::Auto => "; mode auto makes way for the application, which may take longer",
+        Mode::Full => "",
+    };
+    format!("{}{auto}", window.unwrap_or_default())
 }
 
 fn bytes(bytes: f64) -> ByteSize {

@@ -113,7 +113,7 @@ async fn a_program_can_count_on_these_keys() {
         |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     insta::assert_snapshot!(keys(&told), @"database estimate findings grants job key knobs not_tried partitions quiet role rows run schema server_version statement stripes table trial why");
     insta::assert_snapshot!(keys(&told["trial"]), @"full_pages growth_bytes pages_dirtied rows_changed rows_dead rows_passed statements time_us triggers_us wal_bytes");
-    insta::assert_snapshot!(keys(&told["estimate"]), @"duration_s growth_bytes held_by rows rows_per_s wal_bytes wal_bytes_per_s");
+    insta::assert_snapshot!(keys(&told["estimate"]), @"duration_s elapsed_s growth_bytes held_by rows rows_per_s wal_bytes wal_bytes_per_s");
     insta::assert_snapshot!(keys(&told["findings"][0]), @"code fact remedy severity");
 }
 
@@ -186,6 +186,19 @@ async fn the_pace_of_the_command_line_is_what_is_estimated() {
         (&told["estimate"]["held_by"], &told["estimate"]["duration_s"]),
         (&"max_rows_per_second".into(), &100.0.into())
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_the_run_longer_is_told_with_its_time() {
+    let db = with_table().await;
+    let time = async |pace: &str| {
+        let job = JobFile::new(&format!("{JOB}[pace]\nmax_rows_per_second = 1\n{pace}"));
+        let said = plan(&job).on(&db).run().await.expect_code(0).stdout;
+        said.lines().find(|line| line.starts_with("  Time: ")).unwrap().to_owned()
+    };
+    let window = "mode = 'full'\nwindow = '22:00-06:00 Europe/Berlin'\n";
+    insta::assert_snapshot!(time(window).await, @"  Time: about 16 min 40 s (1.0 rows/s with max_rows_per_second = 1); with the window 22:00-06:00 Europe/Berlin, 8 h 00 min a day, 16 min 40 s from when it opens.");
+    insta::assert_snapshot!(time("mode = 'auto'\n").await, @"  Time: about 16 min 40 s (1.0 rows/s with max_rows_per_second = 1); mode auto makes way for the application, which may take longer.");
 }
 
 #[tokio::test(flavor = "multi_thread")]
