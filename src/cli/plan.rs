@@ -63,7 +63,7 @@ struct View {
     knobs: Knobs,
     rows: Rows,
     trial: Option<Measured>,
-    not_tried: Option<&'static str>,
+    not_tried: Option<String>,
     estimate: Option<Estimate>,
     findings: Vec<Finding>,
     grants: String,
@@ -98,11 +98,12 @@ pub(crate) async fn run(args: &PlanArgs, globals: &Globals) -> anyhow::Result<Ex
     let turns = turns.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     turn_knobs(&mut job.pace.knobs, turns).map_err(Failure::usage)?;
     job.pace.knobs.workers = args.job.workers.unwrap_or(job.pace.knobs.workers);
-    let pool = connect::pool(&connect::params(globals, &format!("pgbackfill plan {}", job.name))?, 1)?;
+    let pool = connect::pool(&connect::params(globals, &format!("pgbackfill plan {}", job.name))?, 2)?;
     let mut session = pool.session().await.map_err(EngineError::from).map_err(Failure::from)?;
+    let watch = pool.session().await.map_err(EngineError::from).map_err(Failure::from)?;
     let canceller = session.canceller();
     tokio::select! {
-        exit = review(&mut session, &job, args, pool.address()) => exit,
+        exit = review((&mut session, &watch), &job, args, pool.address()) => exit,
         interrupted = interrupted() => {
             interrupted?;
             // What runs is stopped; what was begun is rolled back when the session is dropped.
@@ -122,7 +123,13 @@ async fn interrupted() -> std::io::Result<()> {
     Ok(())
 }
 
-async fn review(session: &mut Session, job: &Job, args: &PlanArgs, address: &str) -> anyhow::Result<Exit> {
+/// The second session watches who waits for the first.
+async fn review(
+    (session, watch): (&mut Session, &Session),
+    job: &Job,
+    args: &PlanArgs,
+    address: &str,
+) -> anyhow::Result<Exit> {
     let server = catalog::server(session).await?;
     if server.standby {
         return Err(Failure::from(EngineError::Standby { address: address.to_owned() }).into());
@@ -133,7 +140,7 @@ async fn review(session: &mut Session, job: &Job, args: &PlanArgs, address: &str
         Err(refusal) => return Err(Failure::from(EngineError::from(refusal)).into()),
     };
     let facts = look(session, job, &plan).await;
-    let tried = try_batch(session, job, &plan, &server, &facts, args).await?;
+    let tried = try_batch((session, watch), job, &plan, &server, &facts, args).await?;
     let mut view = view(job, &plan, &server, &facts, tried);
     view.run = existing(session, job).await;
     match args.output {
@@ -167,12 +174,12 @@ fn refuse(job: &Job, errors: &JobErrors, output: Output) -> anyhow::Result<Exit>
 struct Tried {
     trial: Option<Trial>,
     measured: Option<Measured>,
-    why_not: Option<&'static str>,
+    why_not: Option<String>,
     failed: Option<Finding>,
 }
 
 async fn try_batch(
-    session: &mut Session,
+    (session, watch): (&mut Session, &Session),
     job: &Job,
     plan: &Plan,
     server: &catalog::Server,
@@ -180,23 +187,28 @@ async fn try_batch(
     args: &PlanArgs,
 ) -> anyhow::Result<Tried> {
     let Some(trial) = plan::trial(session, job, plan, facts.sample.as_ref()).await? else {
-        return Ok(Tried { why_not: Some("the table is empty"), ..Tried::default() });
+        return Ok(Tried { why_not: Some("the table is empty".to_owned()), ..Tried::default() });
     };
     if args.no_trial {
         return Ok(Tried {
             trial: Some(trial),
-            why_not: Some("no batch was tried, because of --no-trial"),
+            why_not: Some("no batch was tried, because of --no-trial".to_owned()),
             ..Tried::default()
         });
     }
-    let tried = match plan::measure(session, job, plan, server, &trial).await {
-        Ok(measured) if measured.rows_changed == 0 => {
-            Tried { why_not: Some("the batch that was tried met no row to change"), ..Tried::default() }
-        }
+    let tried = match plan::measure(session, watch, job, plan, server, &trial).await {
+        Ok(Measured { made_way: Some(why), rows_changed: 0, .. }) => Tried {
+            why_not: Some(format!("{why}, so the batch that was tried was given up")),
+            ..Tried::default()
+        },
+        Ok(measured) if measured.rows_changed == 0 => Tried {
+            why_not: Some("the batch that was tried met no row to change".to_owned()),
+            ..Tried::default()
+        },
         Ok(measured) => Tried { measured: Some(measured), ..Tried::default() },
         Err(error) if error.next_act() == NextAct::Reconnect => return Err(error.into()),
         Err(error) => Tried {
-            why_not: Some("the batch that was tried failed; see the findings"),
+            why_not: Some("the batch that was tried failed; see the findings".to_owned()),
             failed: Some(failed_trial(&error)),
             ..Tried::default()
         },

@@ -6,6 +6,8 @@
 //! Must not know: how long a run takes.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -18,17 +20,25 @@ use super::review::Sample;
 use super::{Order, PLANNING, Plan, last_key};
 use crate::db::catalog::Server;
 use crate::db::{Bound, Error, NextAct, Session};
+use crate::human;
 use crate::job::Job;
 use crate::key::{Key, KeyRange};
+use crate::run::Knobs;
 use crate::sql::{self, Bounds, Stripe, Target, fixed};
+use crate::store::{self, Blocked};
 use crate::stripe::{Runs, Striping};
 
-/// Keys of the first try, which tells how many the second one takes.
-const FIRST_KEYS: u32 = 256;
-/// Neither try may hold its rows for longer.
-const TRY_MAX: Duration = Duration::from_secs(5);
+/// Keys of the first try: whatever a row costs, so few are bearable.
+const FIRST_KEYS: u32 = 8;
+/// A try is at most so many times as large as the one before it, which tells how many keys a batch takes.
+const GROWTH: u32 = 8;
+/// No try may hold its rows for longer than so many batches would, within these limits.
+const BATCHES_MAX: u32 = 5;
+const TRY_MAX: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(5);
 /// The same, and the way there and back.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// Time between two looks at who waits for the try.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How the table is walked, and where.
 #[derive(Clone, Debug)]
@@ -62,6 +72,8 @@ pub struct Measured {
     pub pages_dirtied: u64,
     /// Disk that the table and its indexes took.
     pub growth_bytes: u64,
+    /// Who waited for a try, so that it was given up and no larger one made.
+    pub made_way: Option<String>,
     /// Time in each trigger, and in the one behind each foreign key, in microseconds.
     pub triggers_us: BTreeMap<String, f64>,
 }
@@ -151,45 +163,133 @@ async fn trial_in_txn(
     Ok(Some(Trial { target, relation: leaf.relation, keys, striping, why }))
 }
 
-/// Changes the rows of a slice and rolls back: first of a small one, then of one that takes about as long as a batch.
+/// What holds for every try.
+struct Attempt<'a> {
+    plan: &'a Plan,
+    trial: &'a Trial,
+    settings: String,
+    time_max: Duration,
+    /// Looks who waits, in a session of its own, and how long somebody may.
+    watch: Option<(&'a Session, Duration)>,
+}
+
+/// How a try ended that nothing spoke against.
+enum Outcome {
+    Measured(Measured),
+    /// Somebody waited for it.
+    MadeWay(String),
+}
+
+/// Changes the rows of a slice and rolls back: first of a very small one, then of larger ones, up to one that takes about as long as a
+/// batch. As a batch does, it makes way for whoever waits for it; `watch` is the session that sees it.
 ///
 /// The first change of a page after a checkpoint logs the whole page. In a slice that may be most of the log, in a run it is at
 /// most the table once for each checkpoint, so such a slice is tried once more.
 pub async fn measure(
     session: &mut Session,
+    watch: &Session,
     job: &Job,
     plan: &Plan,
     server: &Server,
     trial: &Trial,
 ) -> Result<Measured, Error> {
-    let settings = settings(job, server);
     let knobs = &job.pace.knobs;
-    let rows_max = knobs.max_rows_per_batch.get();
-    let small = once(session, plan, trial, &settings, FIRST_KEYS.min(rows_max)).await?;
-    let speed = small.rows_passed as f64 / small.time_us.max(1.0);
-    let wanted = ((speed * f64::from(knobs.batch_time_ms.get()) * 1000.0) as u32).min(rows_max);
-    let mut tries = vec![small];
-    if wanted > FIRST_KEYS {
-        tries.extend(again(session, plan, trial, &settings, wanted).await?);
-    }
-    // `tries` begins with the small one.
-    if tries.last().is_some_and(|last| last.full_pages > last.rows_changed / 100) {
-        tries.extend(again(session, plan, trial, &settings, wanted.max(FIRST_KEYS).min(rows_max)).await?);
+    let batch_time = Duration::from_millis(knobs.batch_time_ms.get().into());
+    let attempt = Attempt {
+        plan,
+        trial,
+        settings: settings(job, server),
+        time_max: (batch_time * BATCHES_MAX).clamp(*TRY_MAX.start(), *TRY_MAX.end()),
+        watch: knobs.guard.blocked_sessions_ms.map(|ms| (watch, Duration::from_millis(ms.into()))),
+    };
+    let mut tries: Vec<Measured> = Vec::new();
+    let mut next = Some(FIRST_KEYS.min(knobs.max_rows_per_batch.get()));
+    while let Some(rows) = next {
+        match attempt.once(session, rows).await {
+            Ok(Outcome::Measured(measured)) => tries.push(measured),
+            Ok(Outcome::MadeWay(why)) => return Ok(Measured { made_way: Some(why), ..sum_up(&tries) }),
+            // What is in the way of many rows was not in the way of a few.
+            Err(error) if !tries.is_empty() && is_passing(&error) => break,
+            Err(error) => return Err(error),
+        }
+        next = following(&tries, rows, knobs);
     }
     Ok(sum_up(&tries))
 }
 
-/// None if what is in the way of many rows was not in the way of a few.
-async fn again(
-    session: &mut Session,
-    plan: &Plan,
-    trial: &Trial,
-    settings: &str,
-    rows: u32,
-) -> Result<Option<Measured>, Error> {
-    match once(session, plan, trial, settings, rows).await {
-        Err(error) if matches!(error.next_act(), NextAct::Retry | NextAct::Halve) => Ok(None),
-        tried => tried.map(Some),
+fn is_passing(error: &Error) -> bool {
+    matches!(error.next_act(), NextAct::Retry | NextAct::Halve)
+}
+
+/// How many keys are tried after the last try, which asked for so many.
+fn following(tries: &[Measured], asked: u32, knobs: &Knobs) -> Option<u32> {
+    let last = tries.last()?;
+    let speed = last.rows_passed as f64 / last.time_us.max(1.0);
+    let batch = (speed * f64::from(knobs.batch_time_ms.get()) * 1000.0) as u32;
+    let larger = batch.min(knobs.max_rows_per_batch.get()).min(asked.saturating_mul(GROWTH));
+    // A slice that had fewer keys than that has been tried as a whole; one that is hardly larger tells nothing new.
+    if last.rows_passed == u64::from(asked) && larger > asked.saturating_mul(2) {
+        return Some(larger);
+    }
+    let is_repeated = tries.iter().rev().nth(1).is_some_and(|before| before.rows_passed == last.rows_passed);
+    (!is_repeated && last.full_pages > last.rows_changed / 100).then_some(asked)
+}
+
+impl Attempt<'_> {
+    async fn once(&self, session: &mut Session, rows: u32) -> Result<Outcome, Error> {
+        let trial = self.trial;
+        session.begin(PLANNING).await?;
+        let read = cells(session, &trial.target, &trial.keys, rows, 1).await;
+        let ended = session.rollback().await;
+        let cell = read?.pop().ok_or_else(|| Error::Protocol("a slice without a key".into()))?;
+        ended?;
+        let keys = KeyRange { after: trial.keys.after.clone(), through: cell.through };
+        session.answers_within(ANSWER_MAX);
+        session.begin(&self.settings).await?;
+        let tried = self.watched_in_txn(session, &keys, cell.rows).await;
+        let ended = session.rollback().await;
+        let tried = tried?;
+        ended?;
+        Ok(tried)
+    }
+
+    /// Tries, and gives the try up once somebody has waited for it for too long.
+    async fn watched_in_txn(&self, session: &Session, keys: &KeyRange, rows: u32) -> Result<Outcome, Error> {
+        let mut tried = pin!(stripes_in_txn(session, self, keys, rows));
+        let began = Instant::now();
+        let mut made_way = None;
+        loop {
+            // A look is never dropped half way: its session is needed for the next one.
+            tokio::select! {
+                biased;
+                done = &mut tried => return match (done, made_way) {
+                    (Err(_), Some(why)) => Ok(Outcome::MadeWay(why)),
+                    (done, _) => done.map(Outcome::Measured),
+                },
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            if let Some(why) = self.who_waits(session, began.elapsed()).await? {
+                made_way = Some(why);
+                // If it comes between two statements, the next look repeats it.
+                session.canceller().cancel().await?;
+            }
+        }
+    }
+
+    async fn who_waits(&self, session: &Session, age: Duration) -> Result<Option<String>, Error> {
+        let Some((watch, waits_max)) = self.watch.filter(|(_, waits_max)| age >= *waits_max) else {
+            return Ok(None);
+        };
+        let Some((ours, _)) = session.in_hand().transaction() else { return Ok(None) };
+        // A server before version 14 does not say for how long: at most since the try began.
+        let waited = |blocked: &Blocked| {
+            blocked.waited_ms.map_or(age, |ms| Duration::from_secs_f64(ms.max(0.0) / 1000.0))
+        };
+        let blocked = store::blocked_by(watch, &[ours]).await?;
+        let longest = blocked.iter().max_by_key(|blocked| waited(blocked));
+        Ok(longest.filter(|blocked| waited(blocked) >= waits_max).map(|blocked| {
+            format!("session {} had waited for it for {}", blocked.waiting, human::duration(waited(blocked)))
+        }))
     }
 }
 
@@ -202,28 +302,6 @@ fn sum_up(tries: &[Measured]) -> Measured {
     let (wal_bytes, full_pages) = (last.wal_bytes, last.full_pages);
     let rows_dead = tries.iter().map(|tried| tried.rows_dead).sum();
     Measured { rows_dead, wal_bytes, full_pages, ..first }
-}
-
-async fn once(
-    session: &mut Session,
-    plan: &Plan,
-    trial: &Trial,
-    settings: &str,
-    rows: u32,
-) -> Result<Measured, Error> {
-    session.begin(PLANNING).await?;
-    let read = cells(session, &trial.target, &trial.keys, rows, 1).await;
-    let ended = session.rollback().await;
-    let cell = read?.pop().ok_or_else(|| Error::Protocol("a slice without a key".into()))?;
-    ended?;
-    let keys = KeyRange { after: trial.keys.after.clone(), through: cell.through };
-    session.answers_within(ANSWER_MAX);
-    session.begin(settings).await?;
-    let measured = stripes_in_txn(session, plan, trial, &keys, cell.rows).await;
-    let ended = session.rollback().await;
-    let measured = measured?;
-    ended?;
-    Ok(measured)
 }
 
 /// As in a batch: the settings that decide what an expression means, and no patience.
@@ -243,16 +321,15 @@ fn settings(job: &Job, server: &Server) -> String {
 
 async fn stripes_in_txn(
     session: &Session,
-    plan: &Plan,
-    trial: &Trial,
+    attempt: &Attempt<'_>,
     keys: &KeyRange,
     rows: u32,
 ) -> Result<Measured, Error> {
-    let began = Instant::now();
+    let (began, plan, trial) = (Instant::now(), attempt.plan, attempt.trial);
     let before = bytes(session, trial.relation).await?;
     let mut measured = Measured { rows_passed: rows.into(), ..Measured::default() };
     for number in 0..trial.stripes() {
-        let left = TRY_MAX.saturating_sub(began.elapsed());
+        let left = attempt.time_max.saturating_sub(began.elapsed());
         session.batch(&timeout(left)).await?;
         stripe_in_txn(session, plan, trial, keys, (number, rows), &mut measured).await?;
     }
@@ -333,6 +410,27 @@ mod tests {
         assert_eq!((summed.rows_changed, summed.rows_dead), (5_000, 10_256));
         assert_eq!((summed.time_us, summed.wal_bytes), (50.0, 2_000));
         assert_eq!(sum_up(&[tried(256, 1.0, 1)]), tried(256, 1.0, 1));
+    }
+
+    #[test]
+    fn tries_grow_up_to_a_batch_and_a_slice_that_logged_whole_pages_is_tried_again() {
+        let knobs = Knobs::default();
+        let tried = |rows: u32, time_us: f64| Measured {
+            rows_passed: rows.into(),
+            rows_changed: rows.into(),
+            time_us,
+            ..Measured::default()
+        };
+        // A batch takes 100 ms: one of a row a millisecond, then one of a row in ten microseconds.
+        assert_eq!(following(&[tried(8, 8_000.0)], 8, &knobs), Some(64));
+        assert_eq!(following(&[tried(64, 64_000.0)], 64, &knobs), None);
+        assert_eq!(following(&[tried(512, 5_120.0)], 512, &knobs), Some(4_096));
+        assert_eq!(following(&[tried(4_096, 40_960.0)], 4_096, &knobs), Some(10_000));
+        // The slice has no more keys.
+        assert_eq!(following(&[tried(300, 3_000.0)], 512, &knobs), None);
+        let paged = Measured { full_pages: 200, ..tried(10_000, 100_000.0) };
+        assert_eq!(following(std::slice::from_ref(&paged), 10_000, &knobs), Some(10_000));
+        assert_eq!(following(&[paged.clone(), paged], 10_000, &knobs), None);
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn rows(rows: &Rows) -> String {
 
 fn costs(view: &View) -> String {
     let Some(measured) = &view.trial else {
-        return format!("Not known: {}.", view.not_tried.unwrap_or("nothing was measured"));
+        return format!("Not known: {}.", view.not_tried.as_deref().unwrap_or("nothing was measured"));
     };
     let estimated =
         view.estimate.as_ref().map(|estimate| format!("\n{}", whole(estimate, &view.knobs, view.stripes)));
@@ -121,14 +121,16 @@ fn costs(view: &View) -> String {
 
 fn a_row(measured: &Measured) -> String {
     let changed = measured.rows_changed as f64;
+    let made_way = measured.made_way.as_ref().map(|why| format!("\nA larger batch was given up: {why}."));
     format!(
         "A row: {:.1} µs, {} of WAL, {:.2} pages dirtied. Measured with {}, rolled back;\n\
-         {} left to autovacuum.",
+         {} left to autovacuum.{}",
         measured.time_us / changed,
         bytes(measured.wal_bytes as f64 / changed),
         measured.pages_dirtied as f64 / changed,
         human::counted(measured.rows_changed, "row", "rows"),
         human::counted(measured.rows_dead, "dead row version is", "dead row versions are"),
+        made_way.unwrap_or_default(),
     )
 }
 
