@@ -84,6 +84,13 @@ struct Held {
     is_blind: bool,
 }
 
+/// How much of a signal its readings tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Full,
+    Partial,
+}
+
 /// The memory of one process about one run.
 #[derive(Clone, Debug)]
 pub struct Brake {
@@ -140,16 +147,21 @@ impl Brake {
 
     /// Remembers which bounds were passed, and who was there.
     fn take(&mut self, guard: &Guard, seen: &Seen<'_>, now: Instant) {
+        self.standbys.take(seen.readings, now);
+        let is_one_away = self.standbys.is_one_away(guard.standbys.as_deref());
         for signal in Signal::ALL {
             let readings: Vec<&Reading> = relevant(guard, seen, signal).collect();
-            self.held.entry(signal).or_default().take(guard.bounds(signal), &readings);
+            // How far behind a standby is that is away nobody knows.
+            let lacks_one = signal == Signal::ReplicaLag && is_one_away;
+            let is_vague = |reading: &&Reading| reading.value.is_none() || reading.at_least;
+            let sight = if lacks_one || readings.iter().any(is_vague) { Sight::Partial } else { Sight::Full };
+            self.held.entry(signal).or_default().take(guard.bounds(signal), &readings, sight);
             if readings.iter().any(|reading| reading.value.is_none()) {
                 self.blind.entry(signal).or_insert((now, now)).1 = now;
             } else {
                 self.blind.remove(&signal);
             }
         }
-        self.standbys.take(seen.readings, now);
     }
 
     /// The bounds that hold, as causes.
@@ -252,17 +264,16 @@ impl Brake {
 
 impl Held {
     /// What nobody can tell just now, in full or at all, lets nothing go that holds.
-    fn take(&mut self, bounds: Bounds, readings: &[&Reading]) {
+    fn take(&mut self, bounds: Bounds, readings: &[&Reading], sight: Sight) {
         let value = readings.iter().filter_map(|reading| reading.value).reduce(f64::max);
-        let is_vague = readings.iter().any(|reading| reading.value.is_none() || reading.at_least);
         let (slow, stop) = (passes(value, bounds.slow, self.slow), passes(value, bounds.stop, self.stop));
         if slow || stop {
             let worst = readings.iter().find(|reading| reading.value == value);
             self.said = worst.and_then(|reading| reading.said()).unwrap_or_default();
         }
         self.is_blind = !slow && !stop && readings.iter().any(|reading| reading.value.is_none());
-        self.slow = slow || (self.slow && is_vague && bounds.slow.is_some());
-        self.stop = stop || (self.stop && is_vague && bounds.stop.is_some());
+        self.slow = slow || (self.slow && sight == Sight::Partial && bounds.slow.is_some());
+        self.stop = stop || (self.stop && sight == Sight::Partial && bounds.stop.is_some());
     }
 }
 
@@ -468,6 +479,16 @@ mod tests {
         insta::assert_snapshot!(text(road.read(&long).stop), @"replica r1 is at least 1.5 s behind, limit 1.0 s");
         assert_eq!(road.read(&lag(300.0)).stop, None);
         assert_eq!(road.read(&short).stop, None);
+    }
+
+    #[test]
+    fn a_standby_that_was_behind_when_it_went_lets_nothing_go_before_it_is_told_as_gone() {
+        let mut road = Road::new();
+        road.read(&lag(4000.0));
+        let stops: Vec<String> = (0..16).map(|_| text(road.read(&[]).stop)).collect();
+        assert!(stops.iter().all(|stop| stop.starts_with("replica r1 is 4.0 s behind")), "{stops:?}");
+        assert!(stops[15].contains("; replica r1 has not been connected"), "{stops:?}");
+        assert_eq!(road.read(&lag(0.0)).stop, None);
     }
 
     #[test]

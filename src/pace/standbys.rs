@@ -69,6 +69,15 @@ impl Standbys {
         self.wanted(listed).into_iter().filter_map(missed).collect()
     }
 
+    /// Whether one that should be connected was not there at the last reading.
+    pub(super) fn is_one_away(&self, listed: Option<&[String]>) -> bool {
+        let last = self.read.map(|(_, last)| last);
+        let here = |name, nth: usize| self.seen.get(name).and_then(|standby| standby.connections.get(nth));
+        self.wanted(listed)
+            .into_iter()
+            .any(|(name, wanted)| (0..wanted).any(|nth| here(name, nth).map(|one| one.last) != last))
+    }
+
     /// How many connections each name should have.
     fn wanted<'a>(&'a self, listed: Option<&'a [String]>) -> BTreeMap<&'a str, usize> {
         let Some(listed) = listed else {
