@@ -9,7 +9,8 @@ use pgbackfill::db::Session;
 use pgbackfill::human;
 use pgbackfill::job::units::format_bytes;
 use pgbackfill::run::{Hold, Knobs, Mode, RunId, RunState, Times};
-use pgbackfill::store::{self, BadRow, Listed, Ordered, Process, Totals};
+use pgbackfill::signal::{Reading, blind};
+use pgbackfill::store::{self, BadRow, Listed, Ordered, Process, Read, Totals};
 use serde::Serialize;
 
 use super::exit::{Exit, Failure};
@@ -49,6 +50,8 @@ struct View {
     eta_s: Option<u64>,
     knobs: Knobs,
     order: Option<Ordered>,
+    /// What may hold it back, while somebody works.
+    guard: Option<Read>,
     processes: Vec<Process>,
     bad_rows: Vec<BadRow>,
 }
@@ -82,6 +85,7 @@ async fn view(session: &Session, job: Option<&str>) -> anyhow::Result<View> {
     let listed = listed.ok_or_else(|| Failure::error("nothing has been run in this database yet"))?;
     let progress = store::totals(session, listed.run).await?;
     let processes = store::live(session, listed.run).await?;
+    let guard = if processes.is_empty() { None } else { store::guard_now(session).await? };
     let rows_per_s =
         processes.iter().map(|process| process.rows_per_s).fold(0.0, |sum, rows_per_s| sum + rows_per_s);
     Ok(View {
@@ -100,9 +104,16 @@ async fn view(session: &Session, job: Option<&str>) -> anyhow::Result<View> {
         created_by: listed.created_by,
         knobs: listed.knobs,
         order: store::latest_order(session, listed.run).await?,
+        guard: guard.map(|guard| of_run(guard, listed.run)),
         progress,
         processes,
     })
+}
+
+/// Without what is about other runs' tables.
+fn of_run(mut guard: Read, run: RunId) -> Read {
+    guard.readings.retain(|reading| reading.run.is_none_or(|of| of == run.0));
+    guard
 }
 
 /// The latest run that is not at its end, else the latest.
@@ -144,6 +155,7 @@ fn text(view: &View) -> String {
         (times != Times::default()).then(|| ("time", format!("{} (its workers' time)", times.sentence()))),
     );
     rows.extend(view.order.as_ref().map(|order| ("order", self::order(order))));
+    rows.extend(view.guard.as_ref().map(|read| ("guard", guard(read))));
     for process in &view.processes {
         rows.push(("process", self::process(process)));
         if let Some(error) = &process.last_error {
@@ -223,6 +235,15 @@ fn order(order: &Ordered) -> String {
     format!("{stripes}{hot}{why}")
 }
 
+/// What was read, and what could not be.
+fn guard(read: &Read) -> String {
+    let age = human::duration(Duration::try_from_secs_f64(read.read_s_ago.max(0.0)).unwrap_or_default());
+    let said: Vec<_> = read.readings.iter().filter_map(Reading::said).collect();
+    let said = if said.is_empty() { "nothing to tell".to_owned() } else { said.join("; ") };
+    let blind = blind(&read.readings).map(|blind| format!("; blind for {blind}")).unwrap_or_default();
+    human::one_line(&format!("read {age} ago: {said}{blind}"))
+}
+
 fn process(process: &Process) -> String {
     let waiting = || process.waiting.as_ref().map(|why| format!("waiting: {}", human::one_line(why)));
     let waiting = held(process).or_else(waiting).map(|held| format!("; {held}"));
@@ -239,6 +260,8 @@ fn process(process: &Process) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pgbackfill::signal::Signal;
+
     use super::*;
 
     fn view() -> View {
@@ -266,6 +289,28 @@ mod tests {
             eta_s: Some(500),
             knobs: Knobs::default(),
             order: Some(Ordered { stripes: 8, why: Some("in turns".into()), hot_percent: Some(79) }),
+            guard: Some(Read {
+                leader: Some("db1/4711/1".into()),
+                read_s_ago: 0.4,
+                readings: vec![
+                    Reading {
+                        signal: Signal::ReplicaLag,
+                        run: None,
+                        subject: "r1".into(),
+                        value: Some(120.0),
+                        logical: false,
+                        at_least: false,
+                    },
+                    Reading {
+                        signal: Signal::OldSnapshot,
+                        run: None,
+                        subject: "other sessions".into(),
+                        value: None,
+                        logical: false,
+                        at_least: false,
+                    },
+                ],
+            }),
             processes: vec![Process {
                 process: "db1/7/1".into(),
                 host: "db1".into(),
@@ -295,6 +340,7 @@ mod tests {
         pace      makes way for the application, 2 workers a process, batches of 100 ms
         time      6 min 40 s working, 20.0 s throttled, 0 ms paused, 0 ms blocked (its workers' time)
         order     8 stripes, 79 % HOT so far: in turns
+        guard     read 400 ms ago: replica r1 is 120 ms behind; blind for old_snapshot (other sessions)
         process   7 on db1, version 0.1.0, 2 workers, 1.0 k rows/s; paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s
                   last error: canceling statement due to lock timeout hint: x
         "#);

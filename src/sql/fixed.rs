@@ -16,6 +16,8 @@ pub const EVENT_INSERT: &str = include_str!("event_insert.sql");
 pub const EVENT_LIST: &str = include_str!("event_list.sql");
 /// `guard_leave.sql`
 pub const GUARD_LEAVE: &str = include_str!("guard_leave.sql");
+/// `guard_now.sql`
+pub const GUARD_NOW: &str = include_str!("guard_now.sql");
 /// `guard_read.sql`
 pub const GUARD_READ: &str = include_str!("guard_read.sql");
 /// `horizon.sql`

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -146,6 +147,30 @@ pub async fn read_guard(session: &mut Session, lead: &Lead<'_>) -> Result<Option
         workers: u32::try_from(row.get::<_, i64>("workers")).unwrap_or(0),
         tolerated_ms: row.get("tolerated_ms"),
     }))
+}
+
+/// The signals as they were read last.
+#[derive(Clone, Debug, Serialize)]
+pub struct Read {
+    /// The process that reads them; none: nobody does just now.
+    pub leader: Option<String>,
+    /// Their age in seconds.
+    pub read_s_ago: f64,
+    /// All of them.
+    pub readings: Vec<Reading>,
+}
+
+/// What the guard of the database has read last; none: there was none yet.
+pub async fn guard_now(session: &Session) -> Result<Option<Read>, Error> {
+    let row = session.query_opt(fixed::GUARD_NOW, &[]).await?;
+    row.map(|row| {
+        Ok(Read {
+            leader: row.get("leader"),
+            read_s_ago: row.get("read_s_ago"),
+            readings: readings(row.get("readings")).map_err(Error::Protocol)?,
+        })
+    })
+    .transpose()
 }
 
 /// Gives the lead back, so that the next one need not wait.

@@ -14,7 +14,8 @@ mod schema;
 
 pub use bad_row::{BadRow, bad_row_in_txn, bad_rows, bad_rows_count};
 pub use guard::{
-    Blocked, GUARD_ANSWER_MAX, Lead, Led, Published, Quiet, blocked_by, leave_guard, read_guard,
+    Blocked, GUARD_ANSWER_MAX, Lead, Led, Published, Quiet, Read, blocked_by, guard_now, leave_guard,
+    read_guard,
 };
 pub use leaf::{
     LeafNo, OpenLeaf, StoredLeaf, add_leaf_in_txn, leaves, move_frontier_in_txn, next_leaf_in_txn,

@@ -315,6 +315,7 @@ async fn what_is_shown_of_a_run_is_json_with_its_schema() {
     let status = ask(&db, ["status", "--output", "json"]).await.expect_code(0).json().remove(0);
     assert_eq!(status["processes"][0]["pid"], process.pid());
     assert_eq!(status["knobs"]["max_rows_per_s"], 2000);
+    assert!(status["guard"]["readings"].is_array(), "{status}");
     lift_the_ceiling(&db).await;
     let events = process.finish().await.expect_code(0).json();
     assert!(events.iter().all(|event| event["schema"] == 1));

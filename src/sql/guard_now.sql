@@ -1,0 +1,6 @@
+-- What was read last, for whoever looks.
+SELECT leader,
+       readings::text AS readings,
+       extract(epoch FROM clock_timestamp() - read_at)::float8 AS read_s_ago
+FROM pgbackfill.guard
+WHERE read_at IS NOT NULL
