@@ -55,8 +55,9 @@ SET leader = $1,
             SELECT 'ddl_waiting' AS signal, target.run,
                    session.who || ' has been waiting for ' || pg_locks.mode || ' on ' || target.name AS subject,
                    1000 * extract(epoch FROM clock_timestamp() - coalesce(
-                       -- Known from version 14 on.
-                       (to_jsonb(pg_locks) ->> 'waitstart')::timestamptz, session.query_start, clock_timestamp()))::float8 AS value
+                       -- Known from version 14 on; the start of a query from whoever may not see it is not told. The time of this statement is
+                       -- earlier than the clock, so that the age is never below nothing.
+                       (to_jsonb(pg_locks) ->> 'waitstart')::timestamptz, session.query_start, statement_timestamp()))::float8 AS value
             FROM pg_locks
             JOIN target USING (relation)
             JOIN session USING (pid)
@@ -69,7 +70,7 @@ SET leader = $1,
             SELECT 'maintenance', target.run,
                    CASE WHEN session.backend_type = 'autovacuum worker' THEN 'autovacuum' ELSE session.who END
                        || ' has been at work on ' || target.name,
-                   1000 * extract(epoch FROM clock_timestamp() - coalesce(session.xact_start, clock_timestamp()))::float8
+                   1000 * extract(epoch FROM clock_timestamp() - coalesce(session.xact_start, statement_timestamp()))::float8
             FROM pg_locks
             JOIN target USING (relation)
             JOIN session USING (pid)
