@@ -21,7 +21,7 @@ pub use grid::{count, grid, max_key, neighbours};
 pub use name::{Ident, Qualified};
 pub use review::{VALUE, key_at, measured_in_full, reads, sample, volatile};
 pub use settings::settings;
-pub use stripe::{LOOKING_UP, RUN, Stripe};
+pub use stripe::{LOOKING_UP, RUN, Stripe, is_name_of_runs};
 pub use target::{Change, Target, lock, measured, update};
 
 /// Which bounds of `(after, through]` a statement has parameters for.

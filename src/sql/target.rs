@@ -35,6 +35,11 @@ pub struct Change {
 }
 
 impl Target {
+    /// The same under a name that none of our own can be mistaken for, where the user's expressions have no say.
+    pub(super) fn under_our_name(&self) -> Self {
+        Self { alias: Ident("pgbackfill_row".into()), ..self.clone() }
+    }
+
     /// One key column, with the collation of its index where the column's own would not use the index.
     pub(super) fn column(&self, column: &KeyColumn) -> String {
         let name = format!("{}.{}", self.alias, Ident(column.name.clone()));

@@ -10,6 +10,7 @@ mod failover;
 mod fault;
 mod guard;
 mod harness;
+mod hostile;
 mod house;
 mod jobs;
 mod kill;
