@@ -4,6 +4,7 @@
 //!
 //! Must not know: how anything is quoted.
 
+mod expressions;
 mod files;
 mod keys;
 mod names;
