@@ -15,7 +15,7 @@ mod stripe;
 mod target;
 
 pub use canary::{canary, own_signal};
-pub use check::{Check, Clause, checks};
+pub use check::{Check, Clause, checks, signal_checks};
 pub use grant::{Rights, grants};
 pub use grid::{count, grid, max_key, neighbours};
 pub use name::{Ident, Qualified};

@@ -8,6 +8,7 @@ mod expressions;
 mod files;
 mod keys;
 mod names;
+mod signals;
 
 use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
