@@ -15,12 +15,15 @@ mod held;
 mod holding;
 mod home;
 mod ledger;
+mod mend;
 mod own;
 mod retry;
 mod shared;
 mod size;
 mod way;
 mod worker;
+
+pub use mend::{Fate, Mended, Retried, retry_bad_rows};
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
@@ -93,6 +96,9 @@ pub enum EngineError {
     /// Another run has to be dealt with first.
     #[error("{0}")]
     InTheWay(String),
+    /// The run is not in a state for this, or its table is not the one that was planned.
+    #[error("{0}")]
+    NotNow(String),
     /// There is no database to work with: try again later, or elsewhere.
     #[error("{0}")]
     Unreachable(String),

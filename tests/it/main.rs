@@ -21,6 +21,7 @@ mod partitions;
 mod pgbouncer;
 mod races;
 mod rate;
+mod retry;
 mod review;
 mod statements;
 mod striped;
