@@ -57,7 +57,10 @@ impl From<&EngineError> for Exit {
             EngineError::Unreachable(_) => Self::NoDatabase,
             EngineError::Schema(error) => error.into(),
             EngineError::Store(error) => error.into(),
-            EngineError::Standby { .. } | EngineError::Foreign(_) | EngineError::Panic(_) => Self::Error,
+            EngineError::NotNow(_)
+            | EngineError::Standby { .. }
+            | EngineError::Foreign(_)
+            | EngineError::Panic(_) => Self::Error,
         }
     }
 }

@@ -12,6 +12,7 @@ mod log;
 mod name;
 mod out;
 mod plan;
+mod retry;
 mod review;
 mod run;
 mod show;
@@ -91,6 +92,8 @@ enum Command {
     Cancel(steer::WhyArgs),
     /// Turn knobs of a live run: workers, mode, max-rows-per-second, window, replica-lag-stop, …
     Set(steer::SetArgs),
+    /// Run the rows of the quarantine again, after they were mended
+    Retry(Box<retry::RetryArgs>),
     /// Wait until a run is complete
     Wait(wait::WaitArgs),
     /// Watch a backfill being killed half way and finished, on a throwaway server
@@ -141,6 +144,7 @@ async fn ask(command: &Command, globals: &Globals) -> anyhow::Result<Exit> {
         Command::Resume(args) => steer::resume(args, globals).await,
         Command::Cancel(args) => steer::cancel(args, globals).await,
         Command::Set(args) => steer::set(args, globals).await,
+        Command::Retry(args) => retry::run(args, globals).await,
         Command::Wait(args) => wait::run(args, globals).await,
         // Answered without a database.
         Command::Demo(_) | Command::Completions { .. } => Ok(Exit::Complete),

@@ -114,7 +114,8 @@ pub(crate) async fn run(args: &PlanArgs, globals: &Globals) -> anyhow::Result<Ex
     }
 }
 
-async fn interrupted() -> std::io::Result<()> {
+/// Somebody wants it to stop.
+pub(crate) async fn interrupted() -> std::io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {}

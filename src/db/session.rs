@@ -23,6 +23,8 @@ use super::pool::Pooled;
 use super::{Canceller, Error};
 use crate::sql::fixed;
 
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
 /// Longer than any `statement_timeout` of ours, except where [`Session::answers_within`] knows it better.
 const ANSWER_MAX: Duration = Duration::from_secs(75);
 
@@ -249,7 +251,8 @@ impl Session {
     }
 
     async fn open(&self, settings: &str) -> Result<(), Error> {
-        let begin = format!("BEGIN; {settings}; {}", fixed::TRANSACTION_MARK);
+        // Whatever is usual for the role: what a lock finds is true only if the statement sees what was there when it got the lock.
+        let begin = format!("{BEGIN}; {settings}; {}", fixed::TRANSACTION_MARK);
         let told = self.answered(self.client().simple_query(&begin)).await?;
         *lock(&self.mark) = Mark::read(&told);
         Ok(())

@@ -87,8 +87,7 @@ async fn batch_in_txn(
 ) -> Result<(u64, Option<u64>, Duration, Counters), Halt> {
     let target = shared.plan.target(held.claim.table.clone());
     let bound = Bound::of(&piece.keys);
-    // Beside a lookup the server would have to join three sources, and a batch must not depend on how it goes about that.
-    let runs = if shared.plan.change.lookup.is_none() { held.runs(piece) } else { None };
+    let runs = if shared.plan.joins_runs() { held.runs(piece) } else { None };
     let finding = runs.map_or("", |_| sql::LOOKING_UP);
     let hot_before = lock_in_txn(shared, session, held, &target, finding).await?;
     let stripe = Stripe { striping: held.claim.striping, number: held.stripe(), runs };

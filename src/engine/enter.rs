@@ -154,7 +154,7 @@ fn cancelled(run: &Run) -> String {
 }
 
 /// Why the stored run is not the one that this job would make.
-fn differs(run: &Run, job: &Job, plan: &Plan, server: &Server) -> Option<String> {
+pub(super) fn differs(run: &Run, job: &Job, plan: &Plan, server: &Server) -> Option<String> {
     let what = if run.fingerprint != job.fingerprint() {
         let diff = TextDiff::from_lines(&run.definition, job.definition())
             .unified_diff()

@@ -15,6 +15,7 @@ mod held;
 mod holding;
 mod home;
 mod ledger;
+mod mend;
 mod own;
 mod past;
 mod retry;
@@ -22,6 +23,8 @@ mod shared;
 mod size;
 mod way;
 mod worker;
+
+pub use mend::{Fate, Mended, Retried, retry_bad_rows};
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
@@ -94,6 +97,9 @@ pub enum EngineError {
     /// Another run has to be dealt with first.
     #[error("{0}")]
     InTheWay(String),
+    /// The run is not in a state for this, or its table is not the one that was planned.
+    #[error("{0}")]
+    NotNow(String),
     /// There is no database to work with: try again later, or elsewhere.
     #[error("{0}")]
     Unreachable(String),

@@ -89,6 +89,8 @@ async fn value(
     *kept = session.is_usable().then_some(session);
     let value = rows?.first().map(|row| row.try_get::<_, Option<f64>>(0));
     Ok(match value {
+        // It is above no limit, and below none.
+        Some(Ok(Some(value))) if value.is_nan() => Err("its value is NaN".to_owned()),
         Some(Ok(Some(value))) => Ok(value),
         Some(Ok(None)) => Err("its value is NULL".to_owned()),
         Some(Err(_)) | None => Err("its query gave no row".to_owned()),

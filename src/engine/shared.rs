@@ -219,16 +219,14 @@ impl Shared {
         settings(&fixed.chain([("statement_timeout", timeout.as_str())]).collect::<Vec<_>>())
     }
 
-    /// A few times the target: a batch that takes longer is too large.
+    /// A batch that takes longer is too large.
     pub(super) fn statement_timeout(&self) -> Duration {
-        let target = self.orders.borrow().knobs.batch_time_ms.get();
-        let ms = self.limits.statement_timeout_ms.map_or((target * 20).max(2_000), |ms| ms.get().max(target));
-        Duration::from_millis(ms.into())
+        statement_timeout(self.limits, self.orders.borrow().knobs.batch_time_ms.get())
     }
 
     /// As long as a host that is gone takes to be noticed, so that a line that is dead in another way is no worse.
     pub(super) fn answer_max(&self) -> Duration {
-        self.statement_timeout() + Duration::from_secs(10)
+        answer_max(self.statement_timeout())
     }
 
     /// How long a worker would like to keep its range after a batch: the next batch and what it will have to wait for the ceilings.
@@ -403,8 +401,19 @@ pub(super) async fn changed(stop: &mut watch::Receiver<Stop>) {
     }
 }
 
+/// A few times the target of a batch.
+pub(super) fn statement_timeout(limits: Limits, target_ms: u32) -> Duration {
+    let ms = limits.statement_timeout_ms.map_or((target_ms * 20).max(2_000), |ms| ms.get().max(target_ms));
+    Duration::from_millis(ms.into())
+}
+
+/// The statement's time, and the way there and back.
+pub(super) fn answer_max(statement_timeout: Duration) -> Duration {
+    statement_timeout + Duration::from_secs(10)
+}
+
 /// What holds for every batch of the run, whatever the role's own settings are.
-fn batch_settings(run: &Run, limits: Limits, server_version: i32) -> Vec<(String, String)> {
+pub(super) fn batch_settings(run: &Run, limits: Limits, server_version: i32) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = serde_json::from_str::<BTreeMap<String, String>>(&run.settings)
         .unwrap_or_default()
         .into_iter()

@@ -51,7 +51,8 @@ pub(super) struct Draft {
     pub(super) limits: Limits,
     pub(super) order: Order,
     pub(super) guard: Guard,
-    pub(super) signals: Vec<OwnSignal>,
+    /// Each with the place of its query.
+    pub(super) signals: Vec<(OwnSignal, Spot)>,
     /// Where each setting of the pace and the limits was written.
     pub(super) settings_at: BTreeMap<&'static str, Spot>,
 }
@@ -205,6 +206,7 @@ impl Draft {
     fn into_job(self, table: TableName) -> Job {
         let at = |written: &Option<Written>| written.as_ref().map(|written| written.at.clone());
         let text = |written: Option<Written>| written.map(|written| written.text);
+        let (signals, signals_at) = self.signals.into_iter().unzip();
         let marks = Marks {
             table: at(&self.table).unwrap_or_else(|| self.home.of("table")),
             key: self.key_at,
@@ -212,6 +214,7 @@ impl Draft {
             filter: at(&self.filter),
             from: at(&self.from),
             on: at(&self.on),
+            signals: signals_at,
         };
         let set: Vec<_> = self.set.into_iter().map(Assignment::new).collect();
         Job {
@@ -225,7 +228,7 @@ impl Draft {
             pace: Pace { knobs: Knobs { guard: self.guard, ..self.pace.knobs } },
             limits: self.limits,
             order: self.order,
-            signals: self.signals,
+            signals,
             marks,
         }
     }

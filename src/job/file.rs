@@ -190,7 +190,7 @@ impl Reader<'_> {
         }
     }
 
-    fn signal(&mut self, number: usize, value: &Spanned<DeValue<'_>>) -> Option<OwnSignal> {
+    fn signal(&mut self, number: usize, value: &Spanned<DeValue<'_>>) -> Option<(OwnSignal, Spot)> {
         let DeValue::Table(table) = value.get_ref() else {
             self.wrong_type("an entry of `sql`", "a table with `query` and `limit`", value);
             return None;
@@ -199,7 +199,7 @@ impl Reader<'_> {
         for (key, span, value) in entries(table) {
             match key {
                 "name" => name = self.text("`name`", value).text,
-                "query" => query = Some(self.text("`query`", value).text),
+                "query" => query = Some(self.text("`query`", value)),
                 "limit" => limit = Some(self.number("`limit`", value)),
                 unknown => {
                     self.unknown_key(unknown, &span, "guard.sql", ["name", "query", "limit"].into_iter());
@@ -213,7 +213,8 @@ impl Reader<'_> {
                 self.faults.add(&at, format!("`{key}` is missing in [[guard.sql]]"), Some(hint.to_owned()));
             }
         }
-        Some(OwnSignal { name, query: query?, limit: limit?? })
+        let Written { text: query, at } = query?;
+        Some((OwnSignal { name, query, limit: limit?? }, at))
     }
 
     fn number(&mut self, what: &str, value: &Spanned<DeValue<'_>>) -> Option<f64> {

@@ -104,7 +104,12 @@ impl Guard {
             Side::Slow => bounds.slow = bound,
             Side::Stop => bounds.stop = bound,
         }
-        self.bounds.insert(signal, bounds);
+        // What is usual is not written down, so that a job is the same however its file says so.
+        if bounds == signal.usual() {
+            self.bounds.remove(&signal);
+        } else {
+            self.bounds.insert(signal, bounds);
+        }
         Ok(())
     }
 
@@ -184,6 +189,13 @@ fn names(value: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bound_that_is_set_to_what_is_usual_is_no_other_job() {
+        let mut guard = Guard::default();
+        guard.set("dead_rows_stop", "off").unwrap();
+        assert_eq!(guard, Guard::default());
+    }
 
     #[test]
     fn a_bound_is_set_by_the_name_of_its_signal_and_its_side() {

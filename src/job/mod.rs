@@ -96,6 +96,8 @@ pub enum Part<'a> {
     From,
     /// How it is joined.
     On,
+    /// The query of one of its own signals, from 0.
+    Signal(usize),
 }
 
 /// Where the parts of a job were written.
@@ -107,6 +109,7 @@ struct Marks {
     filter: Option<Spot>,
     from: Option<Spot>,
     on: Option<Spot>,
+    signals: Vec<Spot>,
 }
 
 #[derive(Clone, Debug)]
@@ -202,6 +205,7 @@ impl Marks {
             Part::Where => self.filter.as_ref(),
             Part::From => self.from.as_ref(),
             Part::On => self.on.as_ref(),
+            Part::Signal(number) => self.signals.get(number),
         };
         spot.unwrap_or(&self.table)
     }

@@ -33,7 +33,9 @@ pub(super) const PATIENCE: &str = "SET LOCAL lock_timeout = '3s'";
 pub async fn check(session: &mut Session, job: &Job, plan: &Plan) -> Result<(), Refusal> {
     let target = plan.target(plan.table.name.clone());
     let mut found: Vec<Fault<'_>> = Vec::new();
-    for check in sql::checks(&target, &plan.change) {
+    let signals = job.signals.iter().enumerate();
+    let signals = signals.flat_map(|(number, signal)| sql::signal_checks(number, &signal.query));
+    for check in sql::checks(&target, &plan.change).into_iter().chain(signals) {
         if is_told(&found, check.clause) {
             continue;
         }
@@ -94,11 +96,14 @@ fn diagnose<'a>(job: &Job, check: &Check<'a>, error: &ServerError) -> Fault<'a> 
         Clause::On => (Part::On, job.lookup.as_ref().map(|lookup| lookup.on.as_str())),
         Clause::Where => (Part::Where, job.filter.as_deref()),
         Clause::Set(column) => (Part::Set(column), expression(job, column)),
+        Clause::Signal(number) => {
+            (Part::Signal(number), job.signals.get(number).map(|own| own.query.as_str()))
+        }
         Clause::Whole => (whole_part(job, error), None),
     };
     let text = text.unwrap_or_default();
     let aim = error.position.map_or(Aim::Elsewhere, |position| aim(text, position, check.offset));
-    let advice = [error.detail.clone(), advice(error), pointed(text, aim)];
+    let advice = [error.detail.clone(), advice(check.clause, error), pointed(text, aim)];
     let advice = advice.into_iter().flatten().collect::<Vec<_>>().join("\n");
     let message = message(check.clause, aim, error);
     let advice = Some(advice).filter(|text| !text.is_empty());
@@ -152,12 +157,14 @@ fn message(clause: Clause<'_>, aim: Aim, error: &ServerError) -> String {
     match clause {
         Clause::Set(_) => said.replace("not allowed in WHERE", "not allowed in SET"),
         Clause::On => said.replace("not allowed in WHERE", "not allowed in the condition of a join"),
-        Clause::From | Clause::Where | Clause::Whole => said.to_owned(),
+        Clause::From | Clause::Where | Clause::Signal(_) | Clause::Whole => said.to_owned(),
     }
 }
 
-fn advice(error: &ServerError) -> Option<String> {
+fn advice(clause: Clause<'_>, error: &ServerError) -> Option<String> {
     let ours = match error.sqlstate.as_str() {
+        "42501" if matches!(clause, Clause::Signal(_)) => None,
+        _ if matches!(clause, Clause::Signal(_)) => Some("a signal is one query of one row with one number"),
         "42501" => Some("the role needs SELECT and UPDATE on the table: ask its owner for a GRANT"),
         "42803" | "42P20" | "0A000" => Some(
             "an expression sees one row at a time: use from and on to read another table, or a subquery in parentheses",

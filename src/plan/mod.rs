@@ -42,9 +42,18 @@ pub struct Plan {
     /// The tables that hold the rows, at the moment of the plan.
     pub leaves: Vec<catalog::Leaf>,
     alias: Ident,
+    /// Whether runs of keys can stand beside the table in one statement.
+    joins_runs: bool,
 }
 
 impl Plan {
+    /// Whether a batch may look its stripe up run by run. Beside a lookup the server would have to join three sources, and a batch
+    /// must not depend on how it goes about that.
+    #[must_use]
+    pub fn joins_runs(&self) -> bool {
+        self.joins_runs && self.change.lookup.is_none()
+    }
+
     /// The target of statements on one of its leaves.
     #[must_use]
     pub fn target(&self, table: Qualified) -> Target {

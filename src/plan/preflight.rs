@@ -7,7 +7,7 @@ use super::review::Code;
 use super::{Plan, change, check, table};
 use crate::db::{Error, Session, catalog};
 use crate::job::{Diagnostic, Job, JobErrors, Part, did_you_mean};
-use crate::sql::Ident;
+use crate::sql::{self, Ident};
 
 /// Why a job cannot run here.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,9 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<P
     let alias = Ident(job.table.name.clone());
     let (order, quiet) = catalog::order(session, facts.table.relation, &columns(job), &names).await?;
     let quiet = if job.order.quiet { quiet } else { vec![] };
-    let plan = Plan { table: facts.table, key, change: change(job, quiet), order, leaves, alias };
+    let joins_runs = !sql::is_name_of_runs(&alias.0)
+        && !facts.columns.iter().any(|column| sql::is_name_of_runs(&column.name));
+    let plan = Plan { table: facts.table, key, change: change(job, quiet), order, leaves, alias, joins_runs };
     check(session, job, &plan).await?;
     Ok(plan)
 }

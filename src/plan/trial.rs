@@ -120,7 +120,7 @@ impl Trial {
     pub fn update(&self, plan: &Plan) -> String {
         // The run's own length and distance are all that the text has of it.
         let runs = self.striping.runs(0, 0, i64::MAX);
-        let runs = runs.filter(|_| self.stripes() > 1 && plan.change.lookup.is_none());
+        let runs = runs.filter(|_| self.stripes() > 1 && plan.joins_runs());
         let stripe = Stripe { striping: self.striping, number: 0, runs };
         sql::update(&self.target, &plan.change, Bounds::AfterAndThrough, stripe)
     }
@@ -351,7 +351,7 @@ async fn stripe_in_txn(
     measured: &mut Measured,
 ) -> Result<(), Error> {
     let bound = Bound::of(keys);
-    let runs = if plan.change.lookup.is_none() { runs(trial.striping, number, keys, rows) } else { None };
+    let runs = if plan.joins_runs() { runs(trial.striping, number, keys, rows) } else { None };
     let finding = if runs.is_some() { sql::LOOKING_UP } else { "SET LOCAL enable_seqscan = on" };
     session.batch(finding).await?;
     let stripe = Stripe { striping: trial.striping, number, runs };

@@ -33,7 +33,12 @@ pub fn canary(row: Option<(&Target, &Key)>) -> String {
 #[must_use]
 pub fn own_signal(query: &str) -> String {
     // The line break ends a comment at its end.
-    format!("SELECT (\n{}\n)::float8", query.trim().trim_end_matches(';'))
+    format!("SELECT (\n{}\n)::float8", bare(query))
+}
+
+/// Without the semicolon that people write at the end of a query.
+pub(super) fn bare(query: &str) -> &str {
+    query.trim_end().trim_end_matches(';')
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //!
 //! Must not know: how an error is shown.
 
+use super::canary::bare;
 use super::{Bounds, Change, Stripe, Target, update};
 use crate::stripe::Striping;
 
@@ -22,6 +23,8 @@ pub enum Clause<'a> {
     Where,
     /// `set.<column>`
     Set(&'a str),
+    /// The query of one of the job's own signals, from 0.
+    Signal(usize),
     /// No single text: all of them together.
     Whole,
 }
@@ -66,6 +69,17 @@ pub fn checks<'a>(target: &Target, change: &'a Change) -> Vec<Check<'a>> {
     let whole = format!("EXPLAIN {}", update(target, change, Bounds::Through, WHOLE));
     all.push(Check { sql: whole, clause: Clause::Whole, offset: 0 });
     all
+}
+
+/// The same for the query of a signal. What closes our parentheses is no condition; what gives several values, or none that is a
+/// number, is no number.
+#[must_use]
+pub fn signal_checks(number: usize, query: &str) -> [Check<'static>; 2] {
+    let (clause, query) = (Clause::Signal(number), bare(query));
+    [
+        Check::around(clause, "SELECT 1 WHERE EXISTS (\n", query, "\n) IS TRUE"),
+        Check::around(clause, "SELECT (\n", query, "\n)::float8"),
+    ]
 }
 
 fn condition<'a>(clause: Clause<'a>, from: &str, text: &str) -> [Check<'a>; 2] {

@@ -2,12 +2,22 @@
 //!
 //! Must not know: who runs them.
 
+/// `bad_row_again.sql`
+pub const BAD_ROW_AGAIN: &str = include_str!("bad_row_again.sql");
 /// `bad_row_count.sql`
 pub const BAD_ROW_COUNT: &str = include_str!("bad_row_count.sql");
+/// `bad_row_delete.sql`
+pub const BAD_ROW_DELETE: &str = include_str!("bad_row_delete.sql");
+/// `bad_row_exists.sql`
+pub const BAD_ROW_EXISTS: &str = include_str!("bad_row_exists.sql");
 /// `bad_row_insert.sql`
 pub const BAD_ROW_INSERT: &str = include_str!("bad_row_insert.sql");
 /// `bad_row_list.sql`
 pub const BAD_ROW_LIST: &str = include_str!("bad_row_list.sql");
+/// `bad_row_lock.sql`
+pub const BAD_ROW_LOCK: &str = include_str!("bad_row_lock.sql");
+/// `bad_row_next.sql`
+pub const BAD_ROW_NEXT: &str = include_str!("bad_row_next.sql");
 /// `blocked_by.sql`
 pub const BLOCKED_BY: &str = include_str!("blocked_by.sql");
 /// `event_insert.sql`

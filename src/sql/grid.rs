@@ -13,6 +13,8 @@ use super::{Bounds, Target};
 /// Parameters: the bounds, then `step - 1`, then `cells`.
 #[must_use]
 pub fn grid(target: &Target, bounds: Bounds) -> String {
+    // No user's expression is in it, and the table may be called `grid`.
+    let target = &target.under_our_name();
     let columns = target.columns();
     let n = columns.len();
     let next = bounds.parameters(n) + 1;
@@ -99,23 +101,23 @@ mod tests {
     fn the_grid_skips_from_boundary_to_boundary() {
         insta::assert_snapshot!(grid(&events(), Bounds::AfterAndThrough), @r#"
         WITH RECURSIVE grid AS (
-        (SELECT "events"."day" AS k1, "events"."id" AS k2, 1 AS cell
-         FROM ONLY "app"."events" AS "events"
-         WHERE ("events"."day", "events"."id") <= ($1, $2)
-        AND ("events"."day", "events"."id") > ($3, $4)
-        AND "events"."day" <= $1
-        AND "events"."day" >= $3
-         ORDER BY "events"."day", "events"."id"
+        (SELECT "pgbackfill_row"."day" AS k1, "pgbackfill_row"."id" AS k2, 1 AS cell
+         FROM ONLY "app"."events" AS "pgbackfill_row"
+         WHERE ("pgbackfill_row"."day", "pgbackfill_row"."id") <= ($1, $2)
+        AND ("pgbackfill_row"."day", "pgbackfill_row"."id") > ($3, $4)
+        AND "pgbackfill_row"."day" <= $1
+        AND "pgbackfill_row"."day" >= $3
+         ORDER BY "pgbackfill_row"."day", "pgbackfill_row"."id"
          OFFSET $5 LIMIT 1)
         UNION ALL
         SELECT step.k1, step.k2, grid.cell + 1
         FROM grid
         CROSS JOIN LATERAL (
-         SELECT "events"."day" AS k1, "events"."id" AS k2
-         FROM ONLY "app"."events" AS "events"
-         WHERE ("events"."day", "events"."id") > (grid.k1, grid.k2)
-         AND ("events"."day", "events"."id") <= ($1, $2)
-         ORDER BY "events"."day", "events"."id"
+         SELECT "pgbackfill_row"."day" AS k1, "pgbackfill_row"."id" AS k2
+         FROM ONLY "app"."events" AS "pgbackfill_row"
+         WHERE ("pgbackfill_row"."day", "pgbackfill_row"."id") > (grid.k1, grid.k2)
+         AND ("pgbackfill_row"."day", "pgbackfill_row"."id") <= ($1, $2)
+         ORDER BY "pgbackfill_row"."day", "pgbackfill_row"."id"
          OFFSET $5 LIMIT 1
         ) AS step
         WHERE grid.cell < $6

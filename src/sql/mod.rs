@@ -15,14 +15,14 @@ mod stripe;
 mod target;
 
 pub use canary::{canary, own_signal};
-pub use check::{Check, Clause, checks};
+pub use check::{Check, Clause, checks, signal_checks};
 pub use grant::{Rights, grants};
 pub use grid::{count, grid, max_key, neighbours};
 pub use name::{Ident, Qualified};
 pub use review::{VALUE, key_at, measured_in_full, reads, sample, volatile};
 pub use settings::settings;
-pub use stripe::{LOOKING_UP, RUN, Stripe};
-pub use target::{Change, Target, lock, measured, update};
+pub use stripe::{LOOKING_UP, RUN, Stripe, is_name_of_runs};
+pub use target::{Change, Target, exists, lock, lock_bad_row, measured, settle_bad_row, update, update_one};
 
 /// Which bounds of `(after, through]` a statement has parameters for.
 ///

@@ -13,7 +13,7 @@ pub const VALUE: &str = "pgbackfill_value";
 #[must_use]
 pub fn volatile(target: &Target, change: &Change, expression: &str) -> String {
     format!(
-        "EXPLAIN (COSTS OFF, FORMAT JSON)\nSELECT 1 FROM (SELECT {} AS x FROM {}) AS {VALUE} WHERE {VALUE}.x IS NULL",
+        "EXPLAIN (COSTS OFF, FORMAT JSON)\nSELECT 1 FROM (SELECT {} AS x FROM {}\n) AS {VALUE} WHERE {VALUE}.x IS NULL",
         enclosed(expression),
         sources(target, change)
     )
@@ -138,7 +138,8 @@ mod tests {
         EXPLAIN (COSTS OFF, FORMAT JSON)
         SELECT 1 FROM (SELECT (
         u.rate * 2 -- twice
-        ) AS x FROM ONLY "public"."orders" AS "orders", users AS u) AS pgbackfill_value WHERE pgbackfill_value.x IS NULL
+        ) AS x FROM ONLY "public"."orders" AS "orders", users AS u
+        ) AS pgbackfill_value WHERE pgbackfill_value.x IS NULL
         "#);
         insta::assert_snapshot!(reads(&orders(), &change), @r#"
         EXPLAIN SELECT (

@@ -22,10 +22,18 @@ pub struct Stripe {
 /// index, run by run; the server takes a run for half a percent of the table, so on a large one it might choose wrongly.
 pub const LOOKING_UP: &str = "SET LOCAL enable_seqscan = off";
 
-/// What the FROM item of runs is called; no user's table is likely to be.
+/// What the FROM item of runs is called.
 pub const RUN: &str = "pgbackfill_run";
+const FIRST: &str = "pgbackfill_first";
+const LAST: &str = "pgbackfill_last";
 
-/// The FROM item that gives the runs within `($2, $1]`, under names that no column of a user's is likely to have. Parameters after
+/// Whether a table or a column of this name could not be told from the runs.
+#[must_use]
+pub fn is_name_of_runs(name: &str) -> bool {
+    [RUN, FIRST, LAST].contains(&name)
+}
+
+/// The FROM item that gives the runs within `($2, $1]`, under names that the table does not have. Parameters after
 /// the bounds: where the first run begins, and where the last may.
 ///
 /// The bounds are not conditions on the table: with them the server could read all rows between them and compare each with each
@@ -33,7 +41,7 @@ pub const RUN: &str = "pgbackfill_run";
 pub(super) fn source(runs: Runs) -> String {
     format!(
         "(SELECT greatest(lo, $2 + 1), least(lo + {}, $1)\n      FROM generate_series($3::bigint, $4::bigint, {}) AS run (lo)\n     ) \
-         AS {RUN} (pgbackfill_first, pgbackfill_last)",
+         AS {RUN} ({FIRST}, {LAST})",
         // The end of a run is named by its last value: the one after it may be past the end of `bigint`.
         runs.length - 1,
         runs.step
@@ -43,7 +51,7 @@ pub(super) fn source(runs: Runs) -> String {
 /// The condition that selects the rows of the runs, and no others.
 pub(super) fn within(target: &Target) -> String {
     let column = target.columns().concat();
-    format!("{column} >= pgbackfill_first\nAND {column} <= pgbackfill_last")
+    format!("{column} >= {FIRST}\nAND {column} <= {LAST}")
 }
 
 /// The condition that selects one stripe among all rows: `((id::bigint >> 1) & 7) = 3`, or the same of a hash; none if there is only one.

@@ -35,6 +35,11 @@ pub struct Change {
 }
 
 impl Target {
+    /// The same under a name that none of our own can be mistaken for, where the user's expressions have no say.
+    pub(super) fn under_our_name(&self) -> Self {
+        Self { alias: Ident("pgbackfill_row".into()), ..self.clone() }
+    }
+
     /// One key column, with the collation of its index where the column's own would not use the index.
     pub(super) fn column(&self, column: &KeyColumn) -> String {
         let name = format!("{}.{}", self.alias, Ident(column.name.clone()));
@@ -94,18 +99,32 @@ pub(super) fn enclosed(expression: &str) -> String {
 /// The UPDATE of one batch: the rows of one stripe of `(after, through]` that the predicate selects.
 #[must_use]
 pub fn update(target: &Target, change: &Change, bounds: Bounds, stripe: Stripe) -> String {
+    changing(target, change, stripe.runs.map(stripe::source), &rows_of(target, bounds, stripe))
+}
+
+/// The same UPDATE of one row alone. Parameters: the columns of its key.
+#[must_use]
+pub fn update_one(target: &Target, change: &Change) -> String {
+    changing(target, change, None, &is_at(target))
+}
+
+/// `key = …`, with parameters from `$1` on.
+fn is_at(target: &Target) -> String {
+    format!("{} = {}", row(&target.columns()), row(&parameters(1, target.key.len())))
+}
+
+fn changing(target: &Target, change: &Change, runs: Option<String>, rows: &str) -> String {
     let quiet = change.quiet.iter().map(|column| format!("{column} = {}.{column}", target.alias));
     let set = change.set.iter().map(|(column, e)| format!("{column} = {}", enclosed(e)));
     let set: Vec<_> = set.chain(quiet).collect();
     let mut sql = format!("UPDATE {}\nSET {}", target.source(), set.join(",\n    "));
-    let runs = stripe.runs.map(stripe::source);
     let sources: Vec<_> =
         runs.into_iter().chain(change.lookup.iter().map(|(from, _)| from.clone())).collect();
     // Writing to a String cannot fail.
     if !sources.is_empty() {
         let _ = write!(sql, "\nFROM {}", sources.join(", "));
     }
-    let _ = write!(sql, "\nWHERE {}", rows_of(target, bounds, stripe));
+    let _ = write!(sql, "\nWHERE {rows}");
     let conditions = change.lookup.iter().map(|(_, on)| on).chain(&change.filter);
     for condition in conditions {
         let _ = write!(sql, "\nAND {}", enclosed(condition));
@@ -136,13 +155,56 @@ pub fn measured(update: &str) -> String {
 /// Parameters: run, number of the range, the quoted name of the leaf, the key's column names.
 #[must_use]
 pub fn lock(target: &Target) -> String {
+    fenced(super::fixed::RANGE_LOCK, target, "r")
+}
+
+/// The same for a row of the quarantine: its lock is the lease, and somebody else who has it is not waited for.
+///
+/// Parameters: run, number of the leaf, the key as one `text[]`, the quoted name of the leaf, the key's column names.
+#[must_use]
+pub fn lock_bad_row(target: &Target) -> String {
+    fenced(super::fixed::BAD_ROW_LOCK, target, "b")
+}
+
+fn fenced(select: &str, target: &Target, locked: &str) -> String {
     format!(
-        "{}{}",
-        super::fixed::RANGE_LOCK,
-        format_args!(
-            "AND NOT EXISTS (SELECT FROM {} WHERE false)\nFOR UPDATE OF r SKIP LOCKED",
-            target.source()
-        )
+        "{select}AND NOT EXISTS (SELECT FROM {} WHERE false)\nFOR UPDATE OF {locked} SKIP LOCKED",
+        target.source()
+    )
+}
+
+/// Whether there is a row with this key. Parameters: the columns of the key.
+#[must_use]
+pub fn exists(target: &Target) -> String {
+    format!("SELECT EXISTS (SELECT FROM {} WHERE {})", target.source(), is_at(target))
+}
+
+/// Takes a row that was changed out of the quarantine and counts it in the range that has its key. The table is read for that: its
+/// columns alone know in which order their values are.
+///
+/// Parameters: the columns of the key, then the run, the number of the leaf, the key as one `text[]`.
+#[must_use]
+pub fn settle_bad_row(target: &Target) -> String {
+    // The table may be called `r`.
+    let target = target.under_our_name();
+    let (columns, n) = (row(&target.columns()), target.key.len());
+    let bound = |name: &str| {
+        let values = target.key.iter().enumerate();
+        row(&values
+            .map(|(i, column)| format!("r.{name}[{}]::{}", i + 1, column.ty.name()))
+            .collect::<Vec<_>>())
+    };
+    format!(
+        "WITH settled AS (\n    DELETE FROM pgbackfill.bad_row\n    WHERE run = ${run}\n    AND leaf = ${leaf}\n    AND key = ${key}\n)\n\
+         UPDATE pgbackfill.range AS r\nSET rows_changed = r.rows_changed + 1\nFROM {from}\nWHERE {at}\n\
+         AND r.run = ${run}\nAND r.leaf = ${leaf}\nAND (r.lo IS NULL OR {columns} > {lo})\nAND {columns} <= {hi}\nRETURNING r.number",
+        run = n + 1,
+        leaf = n + 2,
+        key = n + 3,
+        from = target.source(),
+        at = is_at(&target),
+        lo = bound("lo"),
+        hi = bound("hi"),
     )
 }
 
@@ -272,5 +334,37 @@ mod tests {
         AND NOT EXISTS (SELECT FROM ONLY "public"."orders_2024" AS "orders" WHERE false)
         FOR UPDATE OF r SKIP LOCKED
         "#);
+    }
+
+    #[test]
+    fn a_bad_row_is_changed_alone_and_counted_where_its_key_belongs() {
+        insta::assert_snapshot!(update_one(&orders(), &change()), @r#"
+        UPDATE ONLY "public"."orders_2024" AS "orders"
+        SET "status_v2" = (
+        upper(status) -- the new one
+        )
+        WHERE "orders"."id" = $1
+        AND (
+        status_v2 IS NULL
+        )
+        "#);
+        insta::assert_snapshot!(settle_bad_row(&orders()), @r#"
+        WITH settled AS (
+            DELETE FROM pgbackfill.bad_row
+            WHERE run = $2
+            AND leaf = $3
+            AND key = $4
+        )
+        UPDATE pgbackfill.range AS r
+        SET rows_changed = r.rows_changed + 1
+        FROM ONLY "public"."orders_2024" AS "pgbackfill_row"
+        WHERE "pgbackfill_row"."id" = $1
+        AND r.run = $2
+        AND r.leaf = $3
+        AND (r.lo IS NULL OR "pgbackfill_row"."id" > r.lo[1]::bigint)
+        AND "pgbackfill_row"."id" <= r.hi[1]::bigint
+        RETURNING r.number
+        "#);
+        assert!(lock_bad_row(&orders()).ends_with("WHERE false)\nFOR UPDATE OF b SKIP LOCKED"));
     }
 }

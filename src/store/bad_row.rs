@@ -3,13 +3,15 @@
 //! Must not know: how a bad row is found.
 
 use serde::Serialize;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::leaf::LeafNo;
-use crate::db::{Error, Session};
+use super::range::change;
+use crate::db::{Error, Param, Session};
 use crate::key::Key;
-use crate::run::RunId;
-use crate::sql::fixed;
+use crate::run::{RunId, RunState};
+use crate::sql::{Qualified, fixed};
 
 /// A row in the quarantine.
 #[derive(Clone, Debug, Serialize)]
@@ -20,6 +22,87 @@ pub struct BadRow {
     pub sqlstate: String,
     /// What the server said.
     pub message: String,
+}
+
+/// Where a row in the quarantine is.
+#[derive(Clone, Debug)]
+pub struct BadKey {
+    /// Its leaf.
+    pub leaf: LeafNo,
+    /// The leaf's name.
+    pub table: Qualified,
+    /// Its key.
+    pub key: Key,
+}
+
+/// What the lock of a row of the quarantine found.
+#[derive(Clone, Copy, Debug)]
+pub struct BadRowFence {
+    /// The run's state at this moment.
+    pub run_state: RunState,
+    /// Why the table is not the one that was planned, if it is not.
+    pub changed: Option<&'static str>,
+}
+
+/// Reads the answer of the lock statement; no row means that somebody else has it, or that it is there no more.
+#[must_use]
+pub fn bad_row_fence(rows: &[Row]) -> Option<BadRowFence> {
+    let row = rows.first()?;
+    // An unknown state is a later program's, as for a range.
+    let run_state = RunState::parse(row.get("run_state")).unwrap_or(RunState::Blocked);
+    Some(BadRowFence { run_state, changed: change(row) })
+}
+
+/// The next of them, in the order of leaves and keys.
+pub async fn next_bad_rows(
+    session: &Session,
+    run: RunId,
+    after: Option<&BadKey>,
+    limit: i64,
+) -> Result<Vec<BadKey>, Error> {
+    let (leaf, key) = after.map(|after| (after.leaf.0, &after.key.0)).unzip();
+    let params = [
+        (&run.0 as _, Type::INT8),
+        (&leaf as _, Type::INT4),
+        (&key as _, Type::TEXT_ARRAY),
+        (&limit as _, Type::INT8),
+    ];
+    let rows = session.query(fixed::BAD_ROW_NEXT, &params).await?;
+    Ok(rows
+        .iter()
+        .map(|row| BadKey {
+            leaf: LeafNo(row.get("leaf")),
+            table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
+            key: Key(row.get("key")),
+        })
+        .collect())
+}
+
+/// Whether it is still there.
+pub async fn is_bad_row(session: &Session, run: RunId, bad: &BadKey) -> Result<bool, Error> {
+    Ok(session.query_one(fixed::BAD_ROW_EXISTS, &place(&run, bad)).await?.get(0))
+}
+
+/// Takes a row out of the quarantine that nothing is to be done about.
+pub async fn drop_bad_row_in_txn(session: &Session, run: RunId, bad: &BadKey) -> Result<(), Error> {
+    session.execute(fixed::BAD_ROW_DELETE, &place(&run, bad)).await.map(drop)
+}
+
+/// Records what was wrong with a row that was tried again.
+pub async fn bad_row_again_in_txn(
+    session: &Session,
+    run: RunId,
+    bad: &BadKey,
+    sqlstate: &str,
+    message: &str,
+) -> Result<(), Error> {
+    let [run, leaf, key] = place(&run, bad);
+    let params = [run, leaf, key, (&sqlstate as _, Type::TEXT), (&message as _, Type::TEXT)];
+    session.execute(fixed::BAD_ROW_AGAIN, &params).await.map(drop)
+}
+
+fn place<'a>(run: &'a RunId, bad: &'a BadKey) -> [Param<'a>; 3] {
+    [(&run.0, Type::INT8), (&bad.leaf.0, Type::INT4), (&bad.key.0, Type::TEXT_ARRAY)]
 }
 
 /// Records a row, in the transaction that moves the cursor past it.

@@ -12,7 +12,10 @@ mod range;
 mod run;
 mod schema;
 
-pub use bad_row::{BadRow, bad_row_in_txn, bad_rows, bad_rows_count};
+pub use bad_row::{
+    BadKey, BadRow, BadRowFence, bad_row_again_in_txn, bad_row_fence, bad_row_in_txn, bad_rows,
+    bad_rows_count, drop_bad_row_in_txn, is_bad_row, next_bad_rows,
+};
 pub use guard::{
     Blocked, GUARD_ANSWER_MAX, Lead, Led, Published, Quiet, Read, blocked_by, guard_now, leave_guard,
     read_guard,
@@ -27,7 +30,7 @@ pub use range::{
 };
 pub use run::{
     Listed, NewRun, Past, Run, StoreError, Totals, Turn, adopt_pace_in_txn, create_in_txn, history, latest,
-    list, lock_in_txn, lock_table_in_txn, move_in_txn, request, totals, turn_knobs_in_txn,
+    list, lock_in_txn, lock_table_in_txn, move_in_txn, note, request, totals, turn_knobs_in_txn,
 };
 pub use schema::{SCHEMA_VERSION, SchemaError, ensure, installed, up_to_date};
 

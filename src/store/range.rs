@@ -198,7 +198,8 @@ pub fn fence(rows: &[Row]) -> Option<Fence> {
     })
 }
 
-fn change(row: &Row) -> Option<&'static str> {
+/// Why the table of a row's leaf is not the one that was planned, if it is not.
+pub(super) fn change(row: &Row) -> Option<&'static str> {
     let holds = |column: &str| row.get::<_, Option<bool>>(column).unwrap_or(false);
     if !holds("same_relation") {
         return Some("another table bears its name now: it was renamed, or dropped and created again");

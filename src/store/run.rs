@@ -238,6 +238,11 @@ pub async fn create_in_txn(session: &Session, new: &NewRun<'_>) -> Result<RunId,
     Ok(run)
 }
 
+/// Writes into the audit trail what was done about a run, in a transaction of its own.
+pub async fn note(session: &Session, run: RunId, kind: &str, by: &str, detail: &str) -> Result<(), Error> {
+    note_in_txn(session, run, kind, by, detail).await
+}
+
 async fn note_in_txn(session: &Session, run: RunId, kind: &str, by: &str, detail: &str) -> Result<(), Error> {
     let params = [
         (&run.0 as _, Type::INT8),

@@ -195,14 +195,32 @@ async fn a_signal_of_the_jobs_own_stops_the_run_above_its_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_of_the_jobs_own_can_change_nothing() {
-    let signal = "deadline = '6s'\n[[guard.sql]]\nname = 'the trap'\nquery = 'INSERT INTO trap DEFAULT VALUES RETURNING 1'\nlimit = 5\n";
+    let signal =
+        "deadline = '6s'\n[[guard.sql]]\nname = 'the trap'\nquery = 'SELECT nextval($$trap$$)'\nlimit = 5\n";
     let scene = Scene::on(database().await, signal).await;
-    scene.sql("CREATE TABLE trap (id int GENERATED ALWAYS AS IDENTITY)").await;
+    scene.sql("CREATE SEQUENCE trap").await;
     let process = scene.at_work().await;
     scene.until_held("paused", "the trap cannot be read: %").await;
-    let caught: i64 =
-        scene.db.client().await.query_one("SELECT count(*) FROM trap", &[]).await.unwrap().get(0);
+    let caught: i64 = scene
+        .db
+        .client()
+        .await
+        .query_one("SELECT count(*) FROM trap WHERE is_called", &[])
+        .await
+        .unwrap()
+        .get(0);
     assert_eq!(caught, 0);
+    process.signal(nix::sys::signal::Signal::SIGKILL);
+    process.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_is_not_a_number_is_not_below_its_limit() {
+    let signal =
+        "deadline = '6s'\n[[guard.sql]]\nname = 'the share'\nquery = \"SELECT 'NaN'::float8\"\nlimit = 5\n";
+    let scene = Scene::on(database().await, signal).await;
+    let process = scene.at_work().await;
+    scene.until_held("paused", "the share cannot be read: its value is NaN%").await;
     process.signal(nix::sys::signal::Signal::SIGKILL);
     process.finish().await;
 }

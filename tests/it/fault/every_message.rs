@@ -207,7 +207,7 @@ fn refusals(spots: &[Spot], seen: &[Seen], code: &str) -> Vec<Spot> {
 }
 
 fn is_batch_begin(seen: &Seen) -> bool {
-    seen.tag == 'Q' && seen.head.starts_with("BEGIN; SELECT set_config")
+    seen.tag == 'Q' && seen.head.starts_with("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config")
 }
 
 /// What came of the cases of one fault.

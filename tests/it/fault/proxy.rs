@@ -224,7 +224,7 @@ impl Pump<'_> {
             let Ok((tag, bytes)) = self.read(message == 0 && self.way == Way::ToServer).await else {
                 return End::Closed;
             };
-            let head = String::from_utf8_lossy(&bytes[bytes.len().min(5)..bytes.len().min(45)]).into_owned();
+            let head = String::from_utf8_lossy(&bytes[bytes.len().min(5)..bytes.len().min(69)]).into_owned();
             self.state.seen.lock().unwrap().push(Seen { spot, tag, head });
             let fault = self.state.fault.filter(|(at, _)| *at == spot).map(|(_, fault)| fault);
             self.state.fired.fetch_or(fault.is_some(), Ordering::SeqCst);

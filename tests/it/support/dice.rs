@@ -28,6 +28,13 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
+    /// As many bytes as other generators want to begin with.
+    pub(crate) fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        seed.chunks_mut(8).for_each(|part| part.copy_from_slice(&self.next().to_le_bytes()));
+        seed
+    }
+
     /// One of `0..n`.
     pub(crate) fn index(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize

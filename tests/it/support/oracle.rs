@@ -2,6 +2,7 @@
 //!
 //! Must not know: what happened to it.
 
+use pgbackfill::run::RunId;
 use tokio_postgres::Client;
 
 use super::Database;
@@ -13,32 +14,40 @@ FROM (
     SELECT r.run, r.leaf, r.lo, lag(r.hi) OVER w AS previous_hi, lead(r.number) OVER w AS next, r.hi, l.bound
     FROM pgbackfill.range AS r
     JOIN pgbackfill.leaf AS l ON l.run = r.run AND l.number = r.leaf
+    WHERE r.run = $1
     WINDOW w AS (PARTITION BY r.run, r.leaf ORDER BY r.number)
 ) AS seam
 WHERE lo IS DISTINCT FROM previous_hi
 OR (next IS NULL AND hi <> bound)";
 
-/// Asserts that the run is complete, that its ranges tile the key domain, and that its counters add up to `rows`.
+/// Asserts that the only run is complete, that its ranges tile the key domain, and that its counters add up to `rows`.
 pub(crate) async fn assert_tiled(client: &Client, rows: i64) {
-    let gaps: i64 = client.query_one(GAPS, &[]).await.unwrap().get(0);
+    let run: i64 = client.query_one("SELECT id FROM pgbackfill.run", &[]).await.unwrap().get(0);
+    assert_run(client, RunId(run), rows, rows).await;
+}
+
+/// The same of one run among others that passed so many rows and changed so many of them.
+pub(crate) async fn assert_run(client: &Client, run: RunId, passed: i64, changed: i64) {
+    let gaps: i64 = client.query_one(GAPS, &[&run.0]).await.unwrap().get(0);
     assert_eq!(gaps, 0, "the ranges do not tile the key domain");
     let row = client
         .query_one(
             "SELECT sum(rows_changed)::bigint, sum(rows_passed)::bigint, count(*) FILTER (WHERE state <> 'done')
-             FROM pgbackfill.range",
-            &[],
+             FROM pgbackfill.range
+             WHERE run = $1",
+            &[&run.0],
         )
         .await
         .unwrap();
-    assert_eq!(row.get::<_, Option<i64>>(0).unwrap_or(0), rows, "the counters do not add up to the rows");
+    assert_eq!(row.get::<_, Option<i64>>(0).unwrap_or(0), changed, "the counters do not add up to the rows");
     assert_eq!(
         row.get::<_, Option<i64>>(1).unwrap_or(0),
-        rows,
+        passed,
         "rows were passed that are not there, or the reverse"
     );
     assert_eq!(row.get::<_, i64>(2), 0, "a range is not done");
-    let state: String = client.query_one("SELECT state FROM pgbackfill.run", &[]).await.unwrap().get(0);
-    assert_eq!(state, "complete");
+    let state = client.query_one("SELECT state FROM pgbackfill.run WHERE id = $1", &[&run.0]).await.unwrap();
+    assert_eq!(state.get::<_, String>(0), "complete");
 }
 
 /// Asserts that `n` is 1 in each of `rows` rows of a table.

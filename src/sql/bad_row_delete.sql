@@ -1,0 +1,4 @@
+DELETE FROM pgbackfill.bad_row
+WHERE run = $1
+AND leaf = $2
+AND key = $3
