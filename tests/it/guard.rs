@@ -100,12 +100,19 @@ async fn a_base_backup_is_no_backlog_of_the_archive_even_if_it_took_long_and_the
         150_000.. => ("pg_backup_start('b', true)", "pg_backup_stop()"),
         _ => ("pg_start_backup('b', true, false)", "pg_stop_backup(false)"),
     };
-    client.batch_execute(&format!("SELECT {start}")).await.unwrap();
-    for _ in 0..6 {
-        scene.sql(SWITCH).await;
+    // Some versions archive the history of a backup before its last segment.
+    for _ in 0..5 {
+        client.batch_execute(&format!("SELECT {start}")).await.unwrap();
+        for _ in 0..6 {
+            scene.sql(SWITCH).await;
+        }
+        client.batch_execute(&format!("SELECT {stop}")).await.unwrap();
+        scene.db.until("NOT EXISTS (SELECT FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready')").await;
+        let history = "SELECT last_archived_wal LIKE '%.backup' FROM pg_stat_archiver";
+        if client.query_one(history, &[]).await.unwrap().get(0) {
+            break;
+        }
     }
-    client.batch_execute(&format!("SELECT {stop}")).await.unwrap();
-    scene.db.until("(SELECT last_archived_wal LIKE '%.backup' FROM pg_stat_archiver)").await;
     let process = scene.at_work().await;
     scene.db.until("(SELECT readings::text LIKE '%archive_backlog%' FROM pgbackfill.guard)").await;
     let ran = scene.finishes(process).await;
