@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
 use crate::support::Anything;
 
 /// Processes of `pgbackfill`, one after the other.
@@ -37,13 +40,19 @@ impl Backfill {
         Ok(Self { dir, ending, child, thread })
     }
 
+    /// To the process of the moment, if there is one.
+    pub(crate) fn signal(&self, signal: Signal) -> Anything<()> {
+        if let Some(child) = self.child.lock().map_err(|_| "a panic")?.as_ref() {
+            // It may have ended by itself.
+            let _ = nix::sys::signal::kill(Pid::from_raw(child.id().cast_signed()), signal);
+        }
+        Ok(())
+    }
+
     /// Ends it and gives what it did.
     pub(crate) fn stop(self) -> Anything<Rows> {
         self.ending.store(true, Ordering::SeqCst);
-        if let Some(child) = self.child.lock().map_err(|_| "a panic")?.as_ref() {
-            let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
-            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-        }
+        self.signal(Signal::SIGTERM)?;
         self.thread.join().map_err(|_| "a panic")??;
         let mut rows = Rows::default();
         let mut files: Vec<_> =

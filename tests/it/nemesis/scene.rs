@@ -148,6 +148,8 @@ impl Scene {
         let ended = process.finish().await;
         let how = match (ended.code, ended.signal) {
             (Some(code @ (0 | 3 | 75)), _) => format!("exit {code}"),
+            // A person cancelled a statement with which it began.
+            (Some(1), _) if ended.stderr.contains("[SQLSTATE 57014]") => "cancelled".to_owned(),
             (None, Some(signal)) => format!("signal {signal}"),
             _ => panic!("a process ended with {:?}:\n{}\n{}", ended.code, ended.stdout, ended.stderr),
         };
