@@ -101,6 +101,7 @@ codes! {
     StatementTrigger Note "statement-trigger" "a trigger fires for each batch"
     ForcedTimeout Note "forced-timeout" "a timeout of the server or the role, which batches override"
     Pooler Note "pooler" "a pooler stands before the server"
+    OlderServer Note "older-server" "this version of PostgreSQL lacks something that newer ones have for us"
 }
 
 #[cfg(test)]

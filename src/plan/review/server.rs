@@ -22,6 +22,7 @@ const CHECKPOINT_S_MIN: f64 = 30.0;
 
 pub(super) fn judge(scene: &Scene<'_>, found: &mut Vec<Finding>) {
     found.extend(small_max_wal_size(scene));
+    found.extend(older_server(scene.server.version));
     let Some(server) = &scene.facts.server else { return };
     snapshots(server, found);
     found.extend(wraparound(server));
@@ -34,6 +35,21 @@ pub(super) fn judge(scene: &Scene<'_>, found: &mut Vec<Finding>) {
             "that is fine, in transaction mode, too; its pool needs a connection for each worker and one more for each process",
         ));
     }
+}
+
+/// What is done without, and what comes instead.
+fn older_server(version: i32) -> Option<Finding> {
+    (version < 140_000).then(|| {
+        Finding::new(
+            Code::OlderServer,
+            format!(
+                "PostgreSQL {} has no client_connection_check_interval, and does not say since when a lock is waited for",
+                version / 10_000
+            ),
+            "the statement of a process that was killed goes on to its end, at most to statement_timeout, before another takes its range; \
+             who waits for a batch is judged by the age of his statement: from 14 on both are exact",
+        )
+    })
 }
 
 fn snapshots(server: &ServerFacts, found: &mut Vec<Finding>) {
@@ -187,5 +203,11 @@ mod tests {
             found.iter().any(|finding| finding.code == Code::TransactionTimeout.as_str())
         };
         assert_eq!([None, Some(0), Some(5_000), Some(60_000)].map(told), [false, false, true, false]);
+    }
+
+    #[test]
+    fn a_server_that_lacks_nothing_is_not_called_old() {
+        assert_eq!(older_server(140_000), None);
+        assert!(older_server(130_023).unwrap().fact.starts_with("PostgreSQL 13 has no"));
     }
 }

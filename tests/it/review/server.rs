@@ -108,3 +108,19 @@ async fn a_pooler_is_told_from_a_server() {
     let told = facts(&db, "pooler").await;
     assert_eq!(told, ["a pooler such as PgBouncer stands before the server"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_server_lacks_is_told() {
+    let db = with_table().await;
+    let version = "SELECT current_setting('server_version_num')::int < 140000";
+    let is_older: bool = db.client().await.query_one(version, &[]).await.unwrap().get(0);
+    let told = facts(&db, "older-server").await;
+    let expected: &[&str] = if is_older {
+        &[
+            "PostgreSQL 13 has no client_connection_check_interval, and does not say since when a lock is waited for",
+        ]
+    } else {
+        &NONE
+    };
+    assert_eq!(told, expected);
+}
