@@ -49,19 +49,28 @@ pub(super) async fn work(shared: &Arc<Shared>, session: Session) -> Result<Verdi
         // The others hear of us with their next beat; until then their shares leave no room for ours.
         shared.pause(BEAT + BEAT / 2).await;
     }
-    let aside = [
-        tokio::spawn(control.steer()),
-        tokio::spawn(guardian::guard(shared.clone(), leading, guarding)),
-        tokio::spawn(brakeman::watch(shared.clone(), brakeman)),
-        tokio::spawn(own::watch(shared.clone())),
-    ];
-    let verdict = Crew::new(shared.clone()).work().await;
-    for task in aside {
-        task.abort();
-        // Aborted on purpose, so its error says nothing.
-        let _ = task.await;
-    }
+    let mut aside = JoinSet::new();
+    aside.spawn(control.steer());
+    aside.spawn(guardian::guard(shared.clone(), leading, guarding));
+    aside.spawn(brakeman::watch(shared.clone(), brakeman));
+    aside.spawn(own::watch(shared.clone()));
+    let verdict = tokio::select! {
+        biased;
+        error = panicked(&mut aside) => Err(error),
+        verdict = Crew::new(shared.clone()).work() => verdict,
+    };
+    aside.shutdown().await;
     verdict
+}
+
+/// Waits until one of the tasks beside the workers has panicked: without any of them nobody would steer, brake or guard.
+async fn panicked(aside: &mut JoinSet<()>) -> EngineError {
+    while let Some(ended) = aside.join_next().await {
+        if let Err(error) = ended {
+            return EngineError::Panic(error.to_string());
+        }
+    }
+    std::future::pending().await
 }
 
 struct Crew {

@@ -120,9 +120,9 @@ pub enum EngineError {
     /// A statement on the control schema failed.
     #[error(transparent)]
     Store(StoreError),
-    /// A worker panicked: a fault of this program.
+    /// A task panicked: a fault of this program.
     #[error(
-        "a worker of this process failed: {0}\nhint: this is a bug; what was committed is safe, and running the job again goes on"
+        "a part of this process failed: {0}\nhint: this is a bug; what was committed is safe, and running the job again goes on"
     )]
     Panic(String),
 }
