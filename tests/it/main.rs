@@ -5,6 +5,7 @@ mod cli;
 mod connection;
 mod control;
 mod demo;
+mod disk;
 mod engine;
 mod failover;
 mod fault;

@@ -1,5 +1,9 @@
 //! Faults on purpose, and what must hold after each.
 
+mod course;
+mod every_await;
 mod every_message;
+mod everywhere;
+mod lane;
 mod lost_answer;
 mod proxy;

@@ -31,10 +31,12 @@ pub(super) enum Fault {
     Vacuum,
     /// Others take all connections that are left.
     Crowd,
+    /// The server is restarted with fewer connections than the processes want, or with enough again.
+    Shrink,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Kill,
         Self::Stop,
         Self::Freeze,
@@ -48,6 +50,7 @@ impl Fault {
         Self::Ddl,
         Self::Vacuum,
         Self::Crowd,
+        Self::Shrink,
     ];
 }
 

@@ -3,6 +3,8 @@
 //! Must not know: in which order.
 
 use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -23,8 +25,12 @@ use crate::support::{
 
 /// Longer than anything of a frozen process is waited for: its transactions, its connections, its claims.
 const FROZEN: Duration = Duration::from_secs(7);
+/// What the server has, and what it has after it shrank: fewer than the processes want.
+const CONNECTIONS: [u32; 2] = [100, 16];
 /// More than the server has.
 const CROWD: usize = 110;
+/// Another version of the binary, which plays every second process.
+const OTHER: &str = "PGBACKFILL_OTHER";
 /// Until a server that recovers answers.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -42,6 +48,7 @@ pub(super) struct Scene {
     frozen: Vec<Frozen>,
     /// Others at the table.
     others: Vec<JoinHandle<()>>,
+    other: Option<OsString>,
     tally: BTreeMap<Fault, u32>,
     ended: BTreeMap<String, u32>,
 }
@@ -60,10 +67,32 @@ impl Scene {
                  pace.max_rows_per_second = {rate}\nlimits.retries = 100\n"
             ))
         });
-        let processes = jobs.iter().map(|job| job.run(&db).spawn()).collect();
-        db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
-        let (frozen, others, tally, ended) = (vec![], vec![], BTreeMap::new(), BTreeMap::new());
-        Self { server, db, jobs: jobs.into(), application, processes, frozen, others, tally, ended }
+        let mut scene = Self {
+            server,
+            db,
+            jobs: jobs.into(),
+            application,
+            processes: vec![],
+            frozen: vec![],
+            others: vec![],
+            other: env::var_os(OTHER),
+            tally: BTreeMap::new(),
+            ended: BTreeMap::new(),
+        };
+        scene.processes = (0..scene.jobs.len()).map(|index| scene.process(index)).collect();
+        scene.db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
+        scene
+    }
+
+    /// A new one in this place.
+    fn process(&self, index: usize) -> Running {
+        let job = &self.jobs[index];
+        match self.other.as_ref().filter(|_| index % 2 == 1) {
+            Some(other) => {
+                Pgbackfill::of(other, ["run", "--output", "json"]).arg(job.path()).on(&self.db).spawn()
+            }
+            None => job.run(&self.db).spawn(),
+        }
     }
 
     /// A connection, when the server is there.
@@ -110,6 +139,7 @@ impl Scene {
             Fault::Ddl => self.meanwhile(DDL[dice.index(DDL.len())]),
             Fault::Vacuum => self.meanwhile(VACUUM),
             Fault::Crowd => self.crowd(),
+            Fault::Shrink => self.shrink().await,
         }
     }
 
@@ -117,8 +147,8 @@ impl Scene {
     async fn refill(&mut self) {
         for index in 0..self.processes.len() {
             if self.processes[index].has_ended() {
-                let ended =
-                    std::mem::replace(&mut self.processes[index], self.jobs[index].run(&self.db).spawn());
+                let next = self.process(index);
+                let ended = std::mem::replace(&mut self.processes[index], next);
                 self.note(ended).await;
             }
         }
@@ -166,7 +196,8 @@ impl Scene {
         if self.processes[index].has_ended() {
             return;
         }
-        let process = std::mem::replace(&mut self.processes[index], self.jobs[index].run(&self.db).spawn());
+        let next = self.process(index);
+        let process = std::mem::replace(&mut self.processes[index], next);
         process.signal(Signal::SIGSTOP);
         self.frozen.push(Frozen { process, since: Instant::now() });
     }
@@ -211,6 +242,14 @@ impl Scene {
             // As long as people stay.
             time::sleep(Duration::from_millis(500)).await;
         }));
+    }
+
+    async fn shrink(&mut self) {
+        let turn = self.tally[&Fault::Shrink] as usize % 2;
+        let set = format!("ALTER SYSTEM SET max_connections = {}", CONNECTIONS[turn]);
+        if self.client().await.batch_execute(&set).await.is_ok() {
+            block_in_place(|| self.server.restart()).unwrap();
+        }
     }
 
     pub(super) fn report(&self) -> String {

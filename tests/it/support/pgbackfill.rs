@@ -22,7 +22,7 @@ use tokio::time;
 use super::Database;
 
 /// A child that needs longer is stuck; it is killed and the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A call of the binary, to be completed like a [`Command`].
 pub(crate) struct Pgbackfill {
@@ -32,7 +32,12 @@ pub(crate) struct Pgbackfill {
 impl Pgbackfill {
     /// With these arguments, and of the environment nothing but `PATH` and `PGBACKFILL_PG_BIN`.
     pub(crate) fn new<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pgbackfill"));
+        Self::of(OsStr::new(env!("CARGO_BIN_EXE_pgbackfill")), args)
+    }
+
+    /// Another version of the binary.
+    pub(crate) fn of<A: AsRef<OsStr>>(program: &OsStr, args: impl IntoIterator<Item = A>) -> Self {
+        let mut command = Command::new(program);
         command.args(args).env_clear().env("HOME", "/nonexistent");
         for name in ["PATH", "PGBACKFILL_PG_BIN"] {
             command.envs(env::var_os(name).map(|value| (name, value)));

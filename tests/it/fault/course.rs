@@ -1,0 +1,167 @@
+//! Cases one after the other, many at once, and what came of each kind of them.
+//!
+//! Must not know: what is done in a case.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use pgbackfill::sandbox::Server;
+use tokio::task::JoinSet;
+
+use super::every_await::{self, Mishap};
+use super::lane::{Lane, Work};
+use super::proxy::{Fault, Spot};
+use crate::support::Dice;
+
+/// Something befalls a piece of work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case {
+    pub(super) work: Work,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    /// A fault at a message.
+    Message(Spot, Fault),
+    /// A mishap of a process, at the how manieth of its moments.
+    Await(Mishap, usize),
+}
+
+impl Case {
+    fn kind(&self) -> String {
+        let what = match self.what {
+            What::Message(_, fault) => fault.to_string(),
+            What::Await(mishap, _) => mishap.to_string(),
+        };
+        match self.work {
+            Work::Run => what,
+            Work::Retry => format!("{what}, in retry"),
+        }
+    }
+
+    /// Whether it came to it.
+    async fn play(self, lane: &Lane) -> bool {
+        match self.what {
+            What::Message(spot, fault) => lane.at_message(spot, fault).await,
+            What::Await(mishap, at) => every_await::befall(lane, mishap, at).await,
+        }
+    }
+}
+
+/// What came of the cases of one kind.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) met: u32,
+    /// Its moment did not come: how many messages there are, and who of worker and heartbeat is first, is a matter of time.
+    pub(super) missed: u32,
+    longest: Duration,
+    pub(super) violations: Vec<String>,
+}
+
+/// All cases, taken by whichever lane is free.
+pub(super) struct Course {
+    server: Server,
+    cases: Mutex<Vec<Case>>,
+    tallies: Mutex<BTreeMap<String, Tally>>,
+}
+
+impl Course {
+    pub(super) fn on(server: Server) -> Arc<Self> {
+        Arc::new(Self { server, cases: Mutex::default(), tallies: Mutex::default() })
+    }
+
+    fn tally(&self, kind: String, note: impl FnOnce(&mut Tally)) {
+        note(self.tallies.lock().unwrap().entry(kind).or_default());
+    }
+
+    async fn lane(self: Arc<Self>) {
+        let mut lanes: BTreeMap<Work, Arc<Lane>> = BTreeMap::new();
+        loop {
+            let Some(case) = self.cases.lock().unwrap().pop() else { return };
+            let lane = match lanes.get(&case.work) {
+                Some(lane) => lane.clone(),
+                None => Arc::new(Lane::on(&self.server, case.work).await),
+            };
+            lanes.insert(case.work, lane.clone());
+            lane.reset().await;
+            let began = Instant::now();
+            // A task of its own, so that what the oracle says of one case does not end the others.
+            let outcome = tokio::spawn(async move { case.play(&lane).await }).await;
+            let took = began.elapsed();
+            match outcome {
+                Ok(met) => self.tally(case.kind(), |tally| {
+                    tally.met += u32::from(met);
+                    tally.missed += u32::from(!met);
+                    tally.longest = tally.longest.max(took);
+                }),
+                Err(error) => {
+                    let said = panic_text(error);
+                    self.tally(case.kind(), |tally| tally.violations.push(format!("{case:?}: {said}")));
+                    // Whatever it has left.
+                    lanes.remove(&case.work);
+                }
+            }
+        }
+    }
+
+    /// Runs these cases in any order, so many at once.
+    pub(super) async fn run(self: &Arc<Self>, cases: Vec<Case>, lanes: usize, dice: &mut Dice) {
+        *self.cases.lock().unwrap() = shuffled(cases, dice);
+        let mut at_work = JoinSet::new();
+        for _ in 0..lanes {
+            at_work.spawn(self.clone().lane());
+        }
+        while let Some(ended) = at_work.join_next().await {
+            ended.unwrap();
+        }
+    }
+
+    /// A table; and whether nothing was violated.
+    pub(super) fn report(&self) -> (String, bool) {
+        let tallies = self.tallies.lock().unwrap();
+        let mut text =
+            format!("{:<28}{:>8}{:>8}{:>12}{:>14}\n", "fault", "met", "missed", "violations", "longest");
+        let mut all = 0;
+        for (kind, tally) in tallies.iter() {
+            let violations = tally.violations.len();
+            let longest = tally.longest.as_secs_f64();
+            writeln!(text, "{kind:<28}{:>8}{:>8}{violations:>12}{longest:>12.1} s", tally.met, tally.missed)
+                .unwrap();
+            all += tally.met + violations as u32;
+        }
+        let bound = 100.0 * 3.0 / f64::from(all.max(1));
+        writeln!(text, "{all} faults; were none to fail, less than {bound:.3} % would, with 95 % confidence")
+            .unwrap();
+        for violation in tallies.values().flat_map(|tally| &tally.violations) {
+            writeln!(text, "VIOLATION {violation}").unwrap();
+        }
+        (text, tallies.values().all(|tally| tally.violations.is_empty()))
+    }
+
+    /// Whether of each kind most moments came.
+    pub(super) fn is_thorough(&self) -> bool {
+        self.tallies.lock().unwrap().values().all(|tally| tally.met > 4 * tally.missed)
+    }
+}
+
+fn panic_text(error: tokio::task::JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(panic) => match panic.downcast::<String>() {
+            Ok(text) => *text,
+            Err(other) => {
+                other.downcast_ref::<&str>().map_or_else(|| "a panic".into(), |text| (*text).into())
+            }
+        },
+        Err(error) => error.to_string(),
+    }
+}
+
+pub(super) fn shuffled<T>(mut all: Vec<T>, dice: &mut Dice) -> Vec<T> {
+    for at in (1..all.len()).rev() {
+        all.swap(at, dice.index(at + 1));
+    }
+    all
+}

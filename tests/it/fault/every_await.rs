@@ -1,0 +1,209 @@
+//! Whatever a process waits for, something befalls it there: it is killed, frozen until all its timeouts are over, or the task that
+//! makes a request panics.
+//!
+//! A runtime of one thread has nothing ready exactly when each of its tasks waits at an await, and calls a hook then. Each such moment is
+//! visited, so no await can be forgotten, and a new one is visited from the day on which it is written. A process of its own plays the
+//! engine: this program once more, with nothing but [`a_process_of_its_own`].
+//!
+//! Must not know: what must hold afterwards.
+
+use std::process::{Stdio, exit};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, fmt, fs};
+
+use log::{LevelFilter, Log, Metadata, Record};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::time;
+
+use super::course::{Case, What};
+use super::lane::{self, Lane, Work};
+
+/// What befalls the process of its own, and when: its presence makes a process one.
+const PLAN: &str = "PGBACKFILL_TEST_MISHAP";
+const URL: &str = "PGBACKFILL_TEST_URL";
+const NAME: &str = "fault::every_await::a_process_of_its_own";
+/// Longer than anything of a frozen process is waited for: its transactions, its connections, its claims.
+const FROZEN: Duration = Duration::from_secs(7);
+/// How a process ends in which nobody noticed a panic.
+const PASSED_OVER: i32 = 42;
+/// Whoever needs longer hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mishap {
+    /// SIGKILL while everything waits.
+    Kill,
+    /// SIGSTOP while everything waits; when others have done its work, SIGCONT.
+    Freeze,
+    /// A panic in a task that makes a request.
+    Panic,
+}
+
+impl fmt::Display for Mishap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "SIGKILL at an await",
+            Self::Freeze => "SIGSTOP at an await",
+            Self::Panic => "panic at a request",
+        })
+    }
+}
+
+/// How many moments of each sort there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moments {
+    pub(super) awaits: usize,
+    pub(super) requests: usize,
+}
+
+/// All cases of each mishap.
+pub(super) fn cases(moments: Moments) -> Vec<Vec<Case>> {
+    let of = |mishap, moments| {
+        (1..=moments).map(|at| Case { work: Work::Run, what: What::Await(mishap, at) }).collect()
+    };
+    vec![
+        of(Mishap::Kill, moments.awaits),
+        of(Mishap::Freeze, moments.awaits),
+        of(Mishap::Panic, moments.requests),
+    ]
+}
+
+/// Counts them in a run that nothing befalls.
+pub(super) async fn count(lane: &Lane) -> Moments {
+    lane.reset().await;
+    let output = process(lane, "count 0").wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = |name: &str| {
+        let (_, rest) = said.split_once(name).unwrap_or_else(|| panic!("no {name} in {said}"));
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    Moments { awaits: number("awaits:"), requests: number("requests:") }
+}
+
+/// Whether it came to it; another process does what is left.
+pub(super) async fn befall(lane: &Lane, mishap: Mishap, at: usize) -> bool {
+    let plan = match mishap {
+        Mishap::Kill => format!("kill {at}"),
+        Mishap::Freeze => format!("freeze {at}"),
+        Mishap::Panic => format!("panic {at}"),
+    };
+    let mut child = process(lane, &plan);
+    let url = lane.direct_url();
+    let met = if mishap == Mishap::Freeze {
+        let met = is_stopped(&mut child).await;
+        let since = Instant::now();
+        lane.complete(&url).await;
+        if met {
+            time::sleep(FROZEN.saturating_sub(since.elapsed())).await;
+            let pid = child.id().expect("nobody has waited for it");
+            signal::kill(Pid::from_raw(pid.cast_signed()), Signal::SIGCONT).unwrap();
+        }
+        // It finds that all is done, or that it has lost its connection.
+        ended(&mut child).await;
+        met
+    } else {
+        let met = !ended(&mut child).await;
+        lane.complete(&url).await;
+        met
+    };
+    lane.judge().await;
+    met
+}
+
+fn process(lane: &Lane, plan: &str) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", NAME, "--nocapture"])
+        .envs([(PLAN, plan), (URL, &lane.direct_url())])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// Waits for its end, and whether it did all that it was to do.
+async fn ended(child: &mut Child) -> bool {
+    let ended = time::timeout(PATIENCE, child.wait()).await;
+    let status = ended.unwrap_or_else(|_| panic!("it does not end")).unwrap();
+    assert_ne!(status.code(), Some(PASSED_OVER), "it went on with a part of it missing");
+    status.success()
+}
+
+/// Waits until it stands still; false if it has ended instead.
+async fn is_stopped(child: &mut Child) -> bool {
+    loop {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        let status = child.id().and_then(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+        // The state follows the name, which is in parentheses.
+        if status.is_some_and(|status| status.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))) {
+            return true;
+        }
+        time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The driver logs each request in the task that makes it.
+struct Requests {
+    made: AtomicUsize,
+    panic_at: usize,
+}
+
+impl Log for Requests {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("tokio_postgres")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let is_request =
+            self.enabled(record.metadata()) && record.args().to_string().starts_with("executing");
+        if is_request {
+            let made = self.made.fetch_add(1, Ordering::SeqCst) + 1;
+            assert!(made != self.panic_at, "on purpose");
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Not a test but one process at the run, when it is told to be.
+#[test]
+fn a_process_of_its_own() {
+    let Ok(plan) = env::var(PLAN) else { return };
+    let (what, at) = plan.split_once(' ').unwrap();
+    let at: usize = at.parse().unwrap();
+    let signal = match what {
+        "kill" => Some(Signal::SIGKILL),
+        "freeze" => Some(Signal::SIGSTOP),
+        _ => None,
+    };
+    let panic_at = if what == "panic" { at } else { 0 };
+    let requests: &'static Requests = Box::leak(Box::new(Requests { made: AtomicUsize::new(0), panic_at }));
+    log::set_logger(requests).unwrap();
+    log::set_max_level(LevelFilter::Debug);
+    let awaits = Arc::new(AtomicUsize::new(0));
+    let counted = awaits.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(move || {
+            let is_it = counted.fetch_add(1, Ordering::SeqCst) + 1 == at;
+            if let Some(signal) = signal.filter(|_| is_it) {
+                signal::raise(signal).unwrap();
+            }
+        })
+        .build()
+        .unwrap();
+    let ended = runtime.block_on(lane::run(&env::var(URL).unwrap()));
+    let made = requests.made.load(Ordering::SeqCst);
+    println!("awaits:{} requests:{made}", awaits.load(Ordering::SeqCst));
+    if ended.is_ok() && panic_at > 0 && made >= panic_at {
+        exit(PASSED_OVER);
+    }
+    ended.unwrap();
+}
