@@ -77,10 +77,17 @@ impl Course {
         note(self.tallies.lock().unwrap().entry(kind).or_default());
     }
 
-    async fn lane(self: Arc<Self>) {
+    fn next(&self, until: Option<Instant>) -> Option<Case> {
+        if until.is_some_and(|until| Instant::now() >= until) {
+            None
+        } else {
+            self.cases.lock().unwrap().pop()
+        }
+    }
+
+    async fn lane(self: Arc<Self>, until: Option<Instant>) {
         let mut lanes: BTreeMap<Work, Arc<Lane>> = BTreeMap::new();
-        loop {
-            let Some(case) = self.cases.lock().unwrap().pop() else { return };
+        while let Some(case) = self.next(until) {
             let lane = match lanes.get(&case.work) {
                 Some(lane) => lane.clone(),
                 None => Arc::new(Lane::on(&self.server, case.work).await),
@@ -107,12 +114,18 @@ impl Course {
         }
     }
 
-    /// Runs these cases in any order, so many at once.
-    pub(super) async fn run(self: &Arc<Self>, cases: Vec<Case>, lanes: usize, dice: &mut Dice) {
+    /// Runs these cases in any order, so many at once, as many as begin before that time.
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        cases: Vec<Case>,
+        lanes: usize,
+        until: Option<Instant>,
+        dice: &mut Dice,
+    ) {
         *self.cases.lock().unwrap() = shuffled(cases, dice);
         let mut at_work = JoinSet::new();
         for _ in 0..lanes {
-            at_work.spawn(self.clone().lane());
+            at_work.spawn(self.clone().lane(until));
         }
         while let Some(ended) = at_work.join_next().await {
             ended.unwrap();

@@ -30,8 +30,8 @@ const TORTURE: &str = "PGBACKFILL_TORTURE_SECONDS";
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_at_whatever_moment_every_row_is_changed_once() {
     let _storm = storm().await;
-    let torture = env::var(TORTURE).ok().map(|time| Duration::from_secs(time.parse().unwrap()));
-    let (began, mut dice) = (Instant::now(), Dice::new());
+    let seconds = env::var(TORTURE).ok().map(|seconds| Duration::from_secs(seconds.parse().unwrap()));
+    let (until, mut dice) = (seconds.map(|seconds| Instant::now() + seconds), Dice::new());
     let server = own_server_for(CONNECTIONS);
     let (run, retry) = (Lane::on(&server, Work::Run).await, Lane::on(&server, Work::Retry).await);
     let (seen, seen_in_retry) = (run.seen().await, retry.seen().await);
@@ -44,14 +44,14 @@ async fn whatever_happens_at_whatever_moment_every_row_is_changed_once() {
         seen_in_retry.len()
     );
     let course = Course::on(server);
+    let in_full = until.is_some();
     loop {
-        let in_full = torture.is_some();
         let mut cases = part(every_message::cases(Work::Run, &seen, in_full), SHARE, in_full, &mut dice);
         cases.extend(part(every_await::cases(moments), SHARE, in_full, &mut dice));
         let of_retry = every_message::cases(Work::Retry, &seen_in_retry, in_full);
         cases.extend(part(of_retry, SHARE_OF_RETRY, in_full, &mut dice));
-        course.run(cases, if in_full { TORTURE_LANES } else { LANES }, &mut dice).await;
-        if torture.is_none_or(|time| began.elapsed() >= time) {
+        course.run(cases, if in_full { TORTURE_LANES } else { LANES }, until, &mut dice).await;
+        if until.is_none_or(|until| Instant::now() >= until) {
             break;
         }
     }
