@@ -94,6 +94,9 @@ struct PaceArgs {
     /// Failures in a row before the run blocks
     #[arg(long, value_name = "N")]
     retries: Option<String>,
+    /// How long a process looks for a server that it has lost
+    #[arg(long, value_name = "TIME")]
+    reconnect_timeout: Option<String>,
     /// Rows that may be put aside because their own data is at fault
     #[arg(long, value_name = "N")]
     max_bad_rows: Option<String>,
@@ -121,6 +124,7 @@ impl PaceArgs {
             ("lock-timeout", &self.lock_timeout),
             ("statement-timeout", &self.statement_timeout),
             ("retries", &self.retries),
+            ("reconnect_timeout", &self.reconnect_timeout),
             ("max-bad-rows", &self.max_bad_rows),
         ];
         for (name, value) in all {

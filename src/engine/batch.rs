@@ -144,12 +144,16 @@ async fn lock_in_txn(
     session.answers_within(shared.answer_max());
     let settings = format!("{}; {more}", shared.batch_settings());
     let rows = session.begin_and_query(&settings, &sql::lock(target), &params).await?;
-    let fence = store::fence(&rows).ok_or(Halt::Lost)?;
+    let fence = store::fence(&rows)?.ok_or(Halt::Lost)?;
+    shared.at_home(&shared.home.on(fence.timeline))?;
     if fence.run_state != RunState::Running {
         return Err(Halt::Ordered(fence.run_state));
     }
     if let Some(why) = fence.changed {
         return Err(Halt::Changed(format!("table {table} changed under the run: {why}")));
+    }
+    if fence.keys != held.claim.keys || fence.striping != held.claim.striping {
+        return Err(Halt::Lost);
     }
     if fence.done || fence.position != held.claim.position {
         return Err(Halt::Lost);

@@ -13,7 +13,8 @@ use super::brakeman::Brakeman;
 use super::finish::{self, Leaves};
 use super::holding::Holding;
 use super::ledger::Wait;
-use super::shared::{Shared, Tally, lock};
+use super::shared::{Shared, lock};
+use super::tally::Tally;
 use super::way::{self, Way};
 use crate::db::Session;
 use crate::event::{Event, Progress};
@@ -145,9 +146,10 @@ impl Control {
     }
 
     async fn exchange(&mut self, since: Duration) -> Result<bool, StoreError> {
-        let mut session = match self.session.take() {
-            Some(session) if session.is_usable() => session,
-            _ => self.shared.pool.session().await?,
+        // A lost one must have left the pool before there is room for another.
+        let mut session = match self.session.take().filter(Session::is_usable) {
+            Some(session) => session,
+            None => self.shared.session_beside().await?,
         };
         let shared = self.shared.clone();
         let waiting = self.held();
@@ -166,6 +168,7 @@ impl Control {
             busy: self.speed.busy,
         };
         let told = store::beat(&mut session, shared.run.id, &beat).await?;
+        shared.at_home(&told.identity)?;
         if let Some(before) = self.wal_bytes.replace(told.wal_bytes) {
             self.shared.log_grows((told.wal_bytes - before) / since.as_secs_f64().max(0.001));
         }

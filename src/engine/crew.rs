@@ -20,6 +20,8 @@ use crate::event::{Event, Outcome};
 use crate::run::RunState;
 use crate::store::Orders;
 
+/// Whoever has taken the connections may be gone after so long.
+const ROOM_AGAIN: Duration = Duration::from_secs(60);
 /// After a wish to stop, batches have this long to end by themselves before they are cancelled.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -82,8 +84,19 @@ struct Crew {
     /// The reason for all to leave, once there is one.
     ended: Option<End>,
     unreachable: Option<String>,
-    /// How many workers the server had connections for, once it had too few; forgotten with the next orders.
-    room: Option<usize>,
+    /// Once the server had too few connections.
+    room: Option<Room>,
+    /// What was said of it last.
+    told: Option<usize>,
+    lacking: watch::Receiver<u64>,
+}
+
+/// How many workers the server had connections for.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    workers: usize,
+    /// Then, or with the next orders, more are tried.
+    until: Instant,
 }
 
 /// One thing that happened.
@@ -92,11 +105,15 @@ enum Fact {
     Orders,
     Stopping,
     GraceOver,
+    Leaving(End),
+    /// Something beside the workers has no connection.
+    Lacking,
+    RoomAgain,
 }
 
 impl Crew {
     fn new(shared: Arc<Shared>) -> Self {
-        let orders = shared.orders.subscribe();
+        let (orders, shared_lacking) = (shared.orders.subscribe(), shared.lacking.subscribe());
         Self {
             shared,
             tasks: JoinSet::new(),
@@ -104,7 +121,9 @@ impl Crew {
             orders,
             ended: None,
             unreachable: None,
+            lacking: shared_lacking,
             room: None,
+            told: None,
         }
     }
 
@@ -123,8 +142,10 @@ impl Crew {
     fn muster(&mut self) {
         let leaving = self.ended.is_some() || self.unreachable.is_some() || self.shared.is_stopping();
         let wanted = if leaving { 0 } else { self.shared.wanted() };
+        let room = self.room.map_or(u32::MAX, |room| room.workers as u32);
+        self.shared.room.store(room, Ordering::Relaxed);
         for index in 0..wanted {
-            let no_room = self.room.is_some_and(|room| self.live.len() >= room);
+            let no_room = self.live.len() >= room as usize;
             if !no_room && self.live.insert(index) {
                 let shared = self.shared.clone();
                 self.tasks.spawn(async move { (index, worker::work(shared, index).await) });
@@ -136,7 +157,15 @@ impl Crew {
     async fn next_fact(&mut self) -> Fact {
         let mut stop = self.shared.stop.clone();
         let stopping = *stop.borrow_and_update() == Stop::Drain;
+        let mut leaving = self.shared.leaving.subscribe();
+        let again = self.room.map(|room| tokio::time::Instant::from_std(room.until));
         tokio::select! {
+            Ok(end) = leaving.wait_for(Option::is_some), if self.ended.is_none() => {
+                // It waited for one.
+                Fact::Leaving(end.clone().unwrap_or(End::Stopped))
+            }
+            _ = self.lacking.changed() => Fact::Lacking,
+            () = async { tokio::time::sleep_until(again.unwrap_or_else(tokio::time::Instant::now)).await }, if again.is_some() => Fact::RoomAgain,
             Some(ended) = self.tasks.join_next() => Fact::Ended(ended),
             _ = self.orders.changed() => Fact::Orders,
             () = changed(&mut stop) => Fact::Stopping,
@@ -151,7 +180,11 @@ impl Crew {
                 self.note(end);
             }
             Fact::Ended(Err(error)) => return Err(EngineError::Panic(error.to_string())),
-            Fact::Orders => self.room = None,
+            Fact::Orders | Fact::RoomAgain => self.room = None,
+            Fact::Leaving(end) => self.note(end),
+            Fact::Lacking => {
+                self.make_room("the server has no connection left for what is done beside the workers");
+            }
             Fact::Stopping => {}
             Fact::GraceOver => {
                 for canceller in self.shared.hands.cancellers() {
@@ -166,19 +199,32 @@ impl Crew {
     fn note(&mut self, end: End) {
         match end {
             End::Surplus => {}
-            End::NoRoom(why) => {
-                // The last one is to go on trying.
-                let room = self.live.len().max(1);
-                self.room = Some(room);
-                let message = format!("{why}\nworkers of this process from now on: {room}");
-                self.shared.emit(Event::Notice { message });
-            }
+            End::NoRoom(why) => self.room_for(self.live.len(), &why),
             End::Unreachable(why) => self.unreachable = Some(why),
             // What a worker found out itself says more than what the others were told.
             end @ End::Blocked(_) => self.ended = Some(end),
             end => {
                 self.ended.get_or_insert(end);
             }
+        }
+    }
+
+    /// A worker gives up its connection, unless one does already, or is the last.
+    fn make_room(&mut self, why: &str) {
+        let is_full = self.room.is_none_or(|room| self.live.len() <= room.workers);
+        if is_full && self.live.len() > 1 {
+            self.room_for(self.live.len() - 1, why);
+        }
+    }
+
+    /// The last worker is to go on trying.
+    fn room_for(&mut self, workers: usize, why: &str) {
+        let workers = workers.max(1);
+        self.room = Some(Room { workers, until: Instant::now() + ROOM_AGAIN });
+        if self.told != Some(workers) {
+            let message = format!("{why}\nworkers of this process for the next minute: {workers}");
+            self.shared.emit(Event::Notice { message });
+            self.told = Some(workers);
         }
     }
 

@@ -99,14 +99,14 @@ async fn canary(shared: &Shared, session: &mut Session) -> Result<String, Error>
 async fn open<'a>(kept: &'a mut Option<Session>, shared: &Shared) -> Result<&'a mut Session, Error> {
     Ok(match kept {
         Some(session) => session,
-        none => none.insert(shared.pool.session().await?),
+        none => none.insert(shared.session_beside().await?),
     })
 }
 
 impl Leading {
     /// Takes the lead, if it is free, and reads the signals for the first time.
     async fn take(shared: &Shared) -> Result<Option<Self>, Error> {
-        let mut session = shared.pool.session().await?;
+        let mut session = shared.session_beside().await?;
         let mut leading = Self {
             controller: Controller::new(shared.fresh_share(), Instant::now()),
             past: Past::default(),

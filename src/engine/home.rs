@@ -6,7 +6,13 @@
 //!
 //! Must not know: how connections are made.
 
-use crate::db::catalog::{Identity, Server};
+use super::shared::Shared;
+use super::worker::End;
+use crate::db::catalog::{self, Identity, Server};
+use crate::db::{Error, Session};
+
+/// `too_many_connections`: of the server, the database or the role.
+pub(super) const FULL: &str = "53300";
 
 /// What there was when the run was entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +39,11 @@ impl Home {
         Self { system_identifier: server.system_identifier.clone(), timeline: server.timeline }
     }
 
+    /// The same server on this timeline.
+    pub(super) fn on(&self, timeline: i32) -> Identity {
+        Identity { system_identifier: self.system_identifier.clone(), timeline: Some(timeline) }
+    }
+
     pub(super) fn place(&self, found: &Identity) -> Place {
         let Self { system_identifier, timeline: known } = self;
         if found.system_identifier != *system_identifier {
@@ -51,6 +62,49 @@ impl Home {
                 "the server is on timeline {now}, which this process has left for {known}: a standby was promoted in its place"
             )),
         }
+    }
+}
+
+impl Shared {
+    /// A connection to the run's server, and to no other.
+    pub(super) async fn session(&self) -> Result<Session, Error> {
+        let session = self.pool.session().await?;
+        let found = catalog::identity(&session).await?;
+        if let Err(error) = self.at_home(&found) {
+            drop(session);
+            self.pool.renew();
+            return Err(error);
+        }
+        Ok(session)
+    }
+
+    /// The same for what is done beside the workers: if the server has no connection left for it, a worker gives up its own.
+    pub(super) async fn session_beside(&self) -> Result<Session, Error> {
+        let session = self.session().await;
+        if session.as_ref().is_err_and(|error| error.sqlstate() == Some(FULL)) {
+            self.lacks_connection();
+        }
+        session
+    }
+
+    /// An error if this is not where the run was entered. If it has moved on from there, or this is another origin, all leave.
+    pub(super) fn at_home(&self, found: &Identity) -> Result<(), Error> {
+        let what = match self.home.place(found) {
+            Place::Home => {
+                self.reached();
+                return Ok(());
+            }
+            Place::Behind(what) => what,
+            Place::Later(what) => {
+                self.leave(End::Moved(what.clone()));
+                what
+            }
+            Place::Foreign(what) => {
+                self.leave(End::Foreign(what.clone()));
+                what
+            }
+        };
+        Err(Error::Connection(what))
     }
 }
 

@@ -4,12 +4,15 @@
 //!
 //! Must not know: why a row was bad, who made it good.
 
+use std::time::Instant;
+
 use serde::Serialize;
 use tokio_postgres::types::Type;
 
 use super::batch::Halt;
+use super::home::{Home, Place};
 use super::{EngineError, enter, retry, shared, writable};
-use crate::db::catalog::Server;
+use crate::db::catalog::{self, Server};
 use crate::db::{Error, KeyText, NextAct, Param, Pool, Session, column_type};
 use crate::job::{Job, Limits};
 use crate::key::Key;
@@ -102,7 +105,7 @@ async fn mend(
         return Err(EngineError::InTheWay(why));
     }
     may_go(&run, run.state)?;
-    let mut mender = Mender::new(session, run, plan, job.limits, &server, tell);
+    let mut mender = Mender::new(pool, session, run, plan, job.limits, &server, tell);
     mender.all().await?;
     mender.end(by).await
 }
@@ -119,6 +122,8 @@ fn may_go(run: &Run, state: RunState) -> Result<(), EngineError> {
 }
 
 struct Mender<'a> {
+    pool: &'a Pool,
+    home: Home,
     session: Session,
     run: Run,
     plan: Plan,
@@ -138,6 +143,7 @@ enum Attempt {
 
 impl<'a> Mender<'a> {
     fn new(
+        pool: &'a Pool,
         session: Session,
         run: Run,
         plan: Plan,
@@ -156,7 +162,7 @@ impl<'a> Mender<'a> {
         let mended = Mended { run: run.id, job, changed: 0, dropped: 0, still_bad: 0, left: 0 };
         let settings = sql::settings(&pairs);
         let answer_max = shared::answer_max(timeout);
-        Self { session, run, plan, limits, settings, answer_max, mended, tell }
+        Self { pool, home: Home::of(server), session, run, plan, limits, settings, answer_max, mended, tell }
     }
 
     /// Each once; at the end those that somebody else had, who may have ended without settling them.
@@ -196,6 +202,9 @@ impl<'a> Mender<'a> {
                         NextAct::Retry | NextAct::Halve if failures <= self.limits.retries => {
                             pause(&mut pauses).await;
                         }
+                        NextAct::Reconnect if failures <= self.limits.retries => {
+                            self.reconnect(error).await?;
+                        }
                         _ => return Err(failed(bad, error)),
                     }
                 }
@@ -207,6 +216,35 @@ impl<'a> Mender<'a> {
         };
         self.told(bad, fate);
         Ok(true)
+    }
+
+    /// Another connection to the same server; what was in doubt is in its row.
+    async fn reconnect(&mut self, why: Error) -> Result<(), EngineError> {
+        let (began, mut pauses, mut last) = (Instant::now(), retry::back_off(), why);
+        // The lost one keeps its place until the new one is there.
+        self.pool.resize(2);
+        while began.elapsed() <= self.limits.reconnect_timeout() {
+            pause(&mut pauses).await;
+            match self.pool.session().await {
+                Ok(session) => return self.go_on_with(session).await,
+                Err(error) if error.next_act() == NextAct::Reconnect => last = error,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(last.into())
+    }
+
+    async fn go_on_with(&mut self, session: Session) -> Result<(), EngineError> {
+        match self.home.place(&catalog::identity(&session).await?) {
+            Place::Home => {
+                self.session = session;
+                Ok(())
+            }
+            Place::Later(what) | Place::Behind(what) => {
+                Err(EngineError::Unreachable(format!("{what}\nhint: run it again")))
+            }
+            Place::Foreign(what) => Err(EngineError::Foreign(what)),
+        }
     }
 
     fn told(&mut self, bad: &BadKey, fate: Fate) {

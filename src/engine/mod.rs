@@ -21,6 +21,7 @@ mod past;
 mod retry;
 mod shared;
 mod size;
+mod tally;
 mod way;
 mod worker;
 
@@ -187,7 +188,7 @@ async fn take_part(
 ) -> Result<Summary, EngineError> {
     let (mut now, mut before, mut left) = (options.clone(), None, None);
     loop {
-        let (summary, moved) = stay(pool, job, &now, left.as_ref(), events, stop.clone()).await?;
+        let (summary, moved) = return_to(pool, job, &now, left.as_ref(), events, stop.clone()).await?;
         let summary = added(summary, before.as_ref());
         let Some(Moved { from, what }) = moved.filter(|_| *stop.borrow() == Stop::NotYet) else {
             let _ = events.send(Event::Left(summary.clone()));
@@ -202,6 +203,40 @@ async fn take_part(
             ..now
         };
         (before, left) = (Some(summary), Some(from));
+    }
+}
+
+/// The first time a server that is not there is an error at once; a new primary is looked for as a lost one is.
+async fn return_to(
+    pool: &Pool,
+    job: &Job,
+    options: &Options,
+    left: Option<&Home>,
+    events: &Events,
+    mut stop: watch::Receiver<Stop>,
+) -> Result<(Summary, Option<Moved>), EngineError> {
+    let (began, mut pauses) = (Instant::now(), retry::back_off());
+    loop {
+        let error = match stay(pool, job, options, left, events, stop.clone()).await {
+            Err(error @ (EngineError::Unreachable(_) | EngineError::Standby { .. })) => error,
+            other => return other,
+        };
+        let is_over = began.elapsed() > job.limits.reconnect_timeout();
+        if left.is_none() || is_over || *stop.borrow() != Stop::NotYet {
+            return Err(error);
+        }
+        let pause = pauses.next().unwrap_or_default();
+        let wait_ms = pause.as_millis() as u64;
+        let _ = events.send(Event::Retrying {
+            worker: None,
+            sqlstate: None,
+            message: error.to_string(),
+            wait_ms,
+        });
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shared::changed(&mut stop) => {}
+        }
     }
 }
 
@@ -236,8 +271,14 @@ async fn stay(
     let began = Instant::now();
     let mut session = pool.session().await?;
     let server = writable(&session, pool).await?;
-    if let Some(Place::Behind(what)) = left.map(|home| home.place(&server.identity())) {
-        return Err(EngineError::Unreachable(what));
+    match left.map(|home| home.place(&server.identity())) {
+        Some(Place::Behind(what)) => {
+            drop(session);
+            pool.renew();
+            return Err(EngineError::Unreachable(what));
+        }
+        Some(Place::Foreign(what)) => return Err(EngineError::Foreign(what)),
+        Some(Place::Home | Place::Later(_)) | None => {}
     }
     let plan = plan::preflight(&mut session, job, &server.user).await?;
     store::ensure(&mut session, &server.user, &server.database).await.map_err(schema_error)?;
@@ -298,7 +339,7 @@ async fn already_complete(session: &Session, run: RunId, job: &Job) -> Result<Su
 
 /// Says good-bye to the database, if it can be reached, and adds up.
 async fn leave(shared: &Shared, verdict: crew::Verdict, began: Instant) -> Summary {
-    let progress = match shared.pool.session().await {
+    let progress = match shared.session().await {
         Ok(session) => {
             // Whoever looks later finds a process that is silent; that is as good.
             let _ = store::leave(&session, shared.run.id, &shared.process).await;

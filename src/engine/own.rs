@@ -82,7 +82,7 @@ async fn value(
 ) -> Result<Result<f64, String>, Error> {
     let mut session = match kept.take() {
         Some(session) => session,
-        None => shared.pool.session().await?,
+        None => shared.session_beside().await?,
     };
     session.answers_within(ANSWER_MAX);
     let rows = session.probe(READING, &crate::sql::own_signal(&signal.query), &[]).await;

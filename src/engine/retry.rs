@@ -30,6 +30,32 @@ pub(super) enum Remedy {
     Block,
 }
 
+/// Failures in a row, each sort by itself: who has waited for a lock or a disk for long has not lost a connection for that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Failures {
+    /// Connections, in the middle of a batch.
+    pub(super) lost: u32,
+    /// Others were in the way.
+    in_the_way: u32,
+    /// It took too long, or too much.
+    too_large: u32,
+    other: u32,
+}
+
+impl Failures {
+    /// One more of this sort: the how manieth it is.
+    pub(super) fn count(&mut self, act: NextAct) -> u32 {
+        let count = match act {
+            NextAct::Reconnect => &mut self.lost,
+            NextAct::Retry => &mut self.in_the_way,
+            NextAct::Halve => &mut self.too_large,
+            NextAct::Bisect | NextAct::AwaitPerson | NextAct::Block => &mut self.other,
+        };
+        *count += 1;
+        *count
+    }
+}
+
 /// Decides after the `failures`-th failure in a row of a batch of `rows` keys.
 ///
 /// What others cause (locks, deadlocks) is waited out, however long it takes, and said so; it never stops the run.
@@ -90,6 +116,18 @@ mod tests {
     #[test]
     fn what_nobody_foresaw_stops_the_run_at_once() {
         assert_eq!(remedy(NextAct::Block, 1, 100, 10), Remedy::Block);
+    }
+
+    #[test]
+    fn waiting_for_a_disk_or_a_lock_uses_up_no_other_patience() {
+        let mut failures = Failures::default();
+        for _ in 0..100 {
+            failures.count(NextAct::AwaitPerson);
+            failures.count(NextAct::Retry);
+        }
+        assert_eq!(failures.count(NextAct::Reconnect), 1);
+        assert_eq!(failures.count(NextAct::Halve), 1);
+        assert_eq!(failures.count(NextAct::Halve), 2);
     }
 
     #[test]

@@ -16,6 +16,8 @@ use super::hand::Hands;
 use super::home::Home;
 use super::ledger::{Ledger, Wait};
 use super::own::Own;
+use super::tally::Tally;
+use super::worker::End;
 use super::{Events, Options, Stop, connections_beside};
 use crate::db::Pool;
 use crate::db::catalog::{self, Checkpoints, Holder};
@@ -30,57 +32,6 @@ use crate::stripe::Striping;
 
 /// Rows of a batch that is short because the pace is low: fewer make it no shorter, because most of it is its round trips.
 const SHORT_BATCH_ROWS: NonZeroU32 = NonZeroU32::new(100).unwrap();
-
-/// Counters of this process.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    rows_changed: AtomicU64,
-    batches: AtomicU64,
-    retries: AtomicU64,
-    halted_ms: AtomicU64,
-    busy_micros: AtomicU64,
-}
-
-impl Tally {
-    /// A worker kept the server busy for so long.
-    pub(super) fn busy(&self, took: Duration) {
-        self.busy_micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn committed(&self, rows_changed: u64) {
-        self.rows_changed.fetch_add(rows_changed, Ordering::Relaxed);
-        self.batches.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn retried(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn halted(&self, time: Duration) {
-        self.halted_ms.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn rows_changed(&self) -> u64 {
-        self.rows_changed.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn batches(&self) -> u64 {
-        self.batches.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
-    }
-
-    /// Time in which workers kept the server busy, in seconds.
-    pub(super) fn busy_s(&self) -> f64 {
-        self.busy_micros.load(Ordering::Relaxed) as f64 / 1e6
-    }
-
-    pub(super) fn halted_ms(&self) -> u64 {
-        self.halted_ms.load(Ordering::Relaxed)
-    }
-}
 
 /// One process's part in a run.
 pub(super) struct Shared {
@@ -102,6 +53,14 @@ pub(super) struct Shared {
     pub(super) stop: watch::Receiver<Stop>,
     /// Live workers of this process.
     pub(super) live: AtomicU32,
+    /// How many of them the server has connections for, as far as we know.
+    pub(super) room: AtomicU32,
+    /// Why all have to leave, once there is a reason that no order gives.
+    pub(super) leaving: watch::Sender<Option<End>>,
+    /// How often something beside the workers had no connection.
+    pub(super) lacking: watch::Sender<u64>,
+    /// When the run's server was there last.
+    reached: Mutex<Instant>,
     events: Events,
     settings: Vec<(String, String)>,
     pub(super) hands: Hands,
@@ -160,6 +119,10 @@ impl Shared {
             tally: Tally::default(),
             stop,
             live: AtomicU32::new(0),
+            room: AtomicU32::new(u32::MAX),
+            leaving: watch::Sender::new(None),
+            lacking: watch::Sender::new(0),
+            reached: Mutex::new(Instant::now()),
             events: events.clone(),
             hands: Hands::default(),
             braking: Braking::new(workers),
@@ -371,11 +334,13 @@ impl Shared {
 
     /// Waits for `time`, less if the orders change or somebody wants us to stop.
     pub(super) async fn pause(&self, time: Duration) {
-        let (mut orders, mut stop) = (self.orders.subscribe(), self.stop.clone());
+        let (mut orders, mut stop, mut leaving) =
+            (self.orders.subscribe(), self.stop.clone(), self.leaving.subscribe());
         // A receiver that was never read sees a change however long ago it was, so none is missed.
         tokio::select! {
             () = tokio::time::sleep(time) => {}
             _ = orders.changed() => {}
+            _ = leaving.wait_for(Option::is_some) => {}
             () = changed(&mut stop) => {}
         }
     }
@@ -385,6 +350,29 @@ impl Shared {
         self.waits(worker, wait);
         self.pause(time).await;
         self.works(worker);
+    }
+
+    /// All workers leave, for the first of such reasons.
+    pub(super) fn leave(&self, end: End) {
+        self.leaving.send_if_modified(|leaving| leaving.is_none() && leaving.replace(end).is_none());
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.borrow().is_some()
+    }
+
+    pub(super) fn lacks_connection(&self) {
+        self.lacking.send_modify(|times| *times += 1);
+    }
+
+    /// The run's server has answered.
+    pub(super) fn reached(&self) {
+        *lock(&self.reached) = Instant::now();
+    }
+
+    /// For so long nobody of this process has reached it.
+    pub(super) fn unreached_for(&self) -> Duration {
+        lock(&self.reached).elapsed()
     }
 
     /// How many workers this process should have. Its own number holds until somebody turns the run's knob.

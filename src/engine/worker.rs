@@ -5,6 +5,7 @@
 mod recover;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use backon::ExponentialBackoff;
@@ -12,9 +13,8 @@ use backon::ExponentialBackoff;
 use super::batch::{self, Done, Gauge, Halt};
 use super::finish::{self, Finish};
 use super::held::{Held, Piece};
-use super::home::Place;
 use super::ledger::Wait;
-use super::retry;
+use super::retry::{self, Failures};
 use super::shared::Shared;
 use super::size::Size;
 use crate::db::{Error, Session, catalog};
@@ -56,6 +56,8 @@ pub(super) enum End {
 enum Trouble {
     End(End),
     Halt(Halt),
+    /// There is no connection.
+    Away(Error),
     /// Nothing to do just now.
     Idle,
 }
@@ -90,7 +92,7 @@ struct Worker {
     piece: Option<Piece>,
     size: Size,
     debt: Debt,
-    failures: u32,
+    failures: Failures,
     back_off: ExponentialBackoff,
 }
 
@@ -104,7 +106,7 @@ pub(super) async fn work(shared: Arc<Shared>, index: u32) -> End {
         piece: None,
         size: Size::default(),
         debt: Debt::default(),
-        failures: 0,
+        failures: Failures::default(),
         back_off: retry::back_off(),
     };
     worker.shared.works(index);
@@ -130,6 +132,8 @@ impl Worker {
             RunState::Running => {}
             RunState::Paused => {
                 let wait = Wait::new(Hold::Paused, "person", reason.unwrap_or_else(|| "paused".into()));
+                // Others may need the connection more.
+                self.session = None;
                 self.shared.wait(self.index, wait, LOOK_AGAIN * 5).await;
                 return None;
             }
@@ -137,32 +141,41 @@ impl Worker {
             RunState::Blocked | RunState::Cancelled => return Some(End::Halted(state)),
         }
         if let Some((wait, at_most)) = self.shared.braking.holds(self.index, Instant::now()) {
+            // The guard, perhaps, which alone can let us go on.
+            self.session = None;
             let time = at_most.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
             self.shared.wait(self.index, wait, time).await;
             return None;
         }
         match self.turn().await {
-            Ok(()) | Err(Trouble::Idle) => None,
+            Ok(()) => None,
+            Err(Trouble::Idle) => {
+                // The connection stands and no batch is in hand that could have broken the last one.
+                self.failures.lost = 0;
+                None
+            }
+            Err(Trouble::Away(error)) => self.away(&error).await,
             Err(Trouble::End(end)) => Some(end),
             Err(Trouble::Halt(halt)) => self.recover(halt).await,
         }
     }
 
     fn dismissed(&self) -> Option<End> {
-        if self.shared.is_stopping() {
+        if self.shared.is_stopping() || self.shared.is_leaving() {
             return Some(End::Stopped);
         }
         if self.shared.rows_left() == Some(0) {
             return Some(End::MaxRows);
         }
-        (self.index >= self.shared.wanted()).then_some(End::Surplus)
+        let room = self.shared.room.load(Ordering::Relaxed);
+        (self.index >= self.shared.wanted().min(room)).then_some(End::Surplus)
     }
 
     /// One batch, and whatever has to come before it.
     async fn turn(&mut self) -> Result<(), Trouble> {
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => self.connect().await?,
+            None => self.connect().await.map_err(Trouble::Away)?,
         };
         let began = Instant::now();
         let done = self.turn_on(&mut session).await;
@@ -208,19 +221,8 @@ impl Worker {
         }
     }
 
-    async fn connect(&mut self) -> Result<Session, Trouble> {
-        let session = self.shared.pool.session().await?;
-        let found = catalog::identity(&session).await?;
-        match self.shared.home.place(&found) {
-            Place::Home => {}
-            Place::Later(what) => return Err(Trouble::End(End::Moved(what))),
-            Place::Foreign(what) => return Err(Trouble::End(End::Foreign(what))),
-            Place::Behind(what) => {
-                drop(session);
-                self.shared.pool.renew();
-                return Err(Error::Connection(what).into());
-            }
-        }
+    async fn connect(&self) -> Result<Session, Error> {
+        let session = self.shared.session().await?;
         self.shared.hands.take(self.index, session.canceller(), session.in_hand());
         Ok(session)
     }
@@ -314,7 +316,7 @@ impl Worker {
     fn committed(&mut self, held: Held, piece: &Piece, done: Done) -> RangeState {
         let range = held.claim.number;
         self.piece = None;
-        self.failures = 0;
+        self.failures = Failures::default();
         self.back_off = retry::back_off();
         self.shared.tally.committed(done.rows_changed);
         // A single key is mostly of another stripe; that it passed is a success all the same, and the next may be two.

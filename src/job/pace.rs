@@ -4,6 +4,7 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::guard::check_guard;
 use super::suggest::did_you_mean;
@@ -19,6 +20,7 @@ pub const WORKERS: RangeInclusive<u32> = 1..=64;
 const BATCH_TIME_MS: RangeInclusive<u32> = 1..=10_000;
 const ROWS_PER_BATCH: RangeInclusive<u32> = 1..=1_000_000;
 const TIMEOUT_MS: RangeInclusive<u32> = 1..=3_600_000;
+const RECONNECT_MS: RangeInclusive<u32> = 1..=86_400_000;
 const RETRIES: RangeInclusive<u64> = 0..=1000;
 
 /// Takes a ceiling away.
@@ -40,6 +42,8 @@ pub struct Limits {
     pub statement_timeout_ms: Option<NonZeroU32>,
     /// Failures of one batch in a row before the run blocks.
     pub retries: u32,
+    /// How long a process looks for a server that it has lost, in milliseconds.
+    pub reconnect_timeout_ms: NonZeroU32,
     /// Rows that may go into the quarantine before the run blocks.
     pub max_bad_rows: u64,
 }
@@ -47,7 +51,22 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         const LOCK_TIMEOUT_MS: NonZeroU32 = NonZeroU32::new(200).unwrap();
-        Self { lock_timeout_ms: LOCK_TIMEOUT_MS, statement_timeout_ms: None, retries: 10, max_bad_rows: 0 }
+        const RECONNECT_TIMEOUT_MS: NonZeroU32 = NonZeroU32::new(600_000).unwrap();
+        Self {
+            lock_timeout_ms: LOCK_TIMEOUT_MS,
+            statement_timeout_ms: None,
+            retries: 10,
+            reconnect_timeout_ms: RECONNECT_TIMEOUT_MS,
+            max_bad_rows: 0,
+        }
+    }
+}
+
+impl Limits {
+    /// How long a process looks for a server that it has lost.
+    #[must_use]
+    pub fn reconnect_timeout(&self) -> Duration {
+        Duration::from_millis(self.reconnect_timeout_ms.get().into())
     }
 }
 
@@ -108,6 +127,7 @@ impl Settings for Limits {
         ("lock_timeout", Kind::Duration),
         ("statement_timeout", Kind::Duration),
         ("retries", Kind::Count),
+        ("reconnect_timeout", Kind::Duration),
         ("max_bad_rows", Kind::Count),
     ];
 
@@ -116,6 +136,7 @@ impl Settings for Limits {
             "lock_timeout" => self.lock_timeout_ms = parse_duration_ms(value, &TIMEOUT_MS)?,
             "statement_timeout" => self.statement_timeout_ms = Some(parse_duration_ms(value, &TIMEOUT_MS)?),
             "retries" => self.retries = parse_count(value, &RETRIES)? as u32,
+            "reconnect_timeout" => self.reconnect_timeout_ms = parse_duration_ms(value, &RECONNECT_MS)?,
             "max_bad_rows" => self.max_bad_rows = parse_count(value, &(0..=COUNT_MAX))?,
             unknown => return Err(unknown_setting(unknown, Self::names())),
         }
@@ -126,6 +147,9 @@ impl Settings for Limits {
         let mut all = vec![("lock_timeout", format_duration_ms(self.lock_timeout_ms))];
         all.extend(self.statement_timeout_ms.map(|ms| ("statement_timeout", format_duration_ms(ms))));
         all.push(("retries", self.retries.to_string()));
+        let default = Self::default().reconnect_timeout_ms;
+        let timeout = Some(self.reconnect_timeout_ms).filter(|timeout| *timeout != default);
+        all.extend(timeout.map(|ms| ("reconnect_timeout", format_duration_ms(ms))));
         all.push(("max_bad_rows", self.max_bad_rows.to_string()));
         all
     }

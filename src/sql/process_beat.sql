@@ -20,7 +20,9 @@ WITH beat AS (
         busy = excluded.busy,
         left_at = NULL
 )
-SELECT run.state,
+SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
+       ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int AS timeline,
+       run.state,
        run.reason,
        run.knobs::text,
        coalesce(others.workers, 0)::bigint AS other_workers,

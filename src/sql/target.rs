@@ -315,6 +315,13 @@ mod tests {
         SELECT r.stripe,
                r.cursor,
                r.state,
+               -- A range that a crash or a failover has lost may have been planned anew under its number, and otherwise.
+               r.lo,
+               r.hi,
+               r.stripes,
+               r.stripe_shift,
+               -- A pooler may lead a connection to a standby that was promoted, and never tell.
+               ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int AS timeline,
                run.state AS run_state,
                -- The counter runs on over transactions until it is flushed, so what this one adds is a difference.
                pg_stat_get_xact_tuples_hot_updated(l.relation) AS hot_before,

@@ -13,6 +13,7 @@ use tokio_postgres::types::Type;
 use super::SILENCE_S_MAX;
 use super::guard::{self, Published};
 use super::run::{StoreError, Totals, totals};
+use crate::db::catalog::Identity;
 use crate::db::{Error, Session};
 use crate::run::{Hold, Knobs, RunId, RunState, Times};
 use crate::sql::fixed;
@@ -66,6 +67,8 @@ pub struct Orders {
 /// What a heartbeat brings back.
 #[derive(Clone, Debug)]
 pub struct Told {
+    /// Which server answers.
+    pub identity: Identity,
     /// What the run asks.
     pub orders: Orders,
     /// Where the run stands.
@@ -160,6 +163,10 @@ async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Resu
     let rows = session.begin_and_query(BEATING, fixed::PROCESS_BEAT, &params).await?;
     let row = rows.first().ok_or_else(|| StoreError::Unreadable { run, what: "its row is gone".into() })?;
     Ok(Told {
+        identity: Identity {
+            system_identifier: row.get("system_identifier"),
+            timeline: Some(row.get("timeline")),
+        },
         orders: orders(run, row)?,
         totals: totals(session, run).await?,
         wal_bytes: row.get("wal_bytes"),

@@ -86,8 +86,14 @@ pub struct NewRange<'a> {
 /// What the lock of a range found: the truth about where it stands.
 #[derive(Clone, Debug)]
 pub struct Fence {
+    /// Its keys.
+    pub keys: KeyRange,
+    /// How it is striped.
+    pub striping: Striping,
     /// Where the range stands.
     pub position: Position,
+    /// The server's timeline.
+    pub timeline: i32,
     /// Done by somebody else.
     pub done: bool,
     /// The counter of HOT updates before the batch.
@@ -141,9 +147,13 @@ fn read_claim(row: &Row) -> Result<Claim, Error> {
         relation: row.get("relation"),
         striping: striping(row)?,
         table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
-        keys: KeyRange { after: key(row, "lo"), through: Key(row.get("hi")) },
+        keys: keys(row),
         position: Position { stripe: row.get("stripe"), cursor: key(row, "cursor") },
     })
+}
+
+fn keys(row: &Row) -> KeyRange {
+    KeyRange { after: key(row, "lo"), through: Key(row.get("hi")) }
 }
 
 fn striping(row: &Row) -> Result<Striping, Error> {
@@ -184,18 +194,20 @@ pub async fn add_range_in_txn(
 }
 
 /// Reads the answer of the lock statement; no row means that another worker holds the range.
-#[must_use]
-pub fn fence(rows: &[Row]) -> Option<Fence> {
-    let row = rows.first()?;
+pub fn fence(rows: &[Row]) -> Result<Option<Fence>, Error> {
+    let Some(row) = rows.first() else { return Ok(None) };
     let state: &str = row.get("run_state");
-    Some(Fence {
+    Ok(Some(Fence {
+        keys: keys(row),
+        striping: striping(row)?,
+        timeline: row.get("timeline"),
         position: Position { stripe: row.get("stripe"), cursor: key(row, "cursor") },
         hot_before: row.get("hot_before"),
         done: row.get::<_, &str>("state") == RangeState::Done.as_str(),
         // An unknown state is a later program's: not ours to run in.
         run_state: RunState::parse(state).unwrap_or(RunState::Blocked),
         changed: change(row),
-    })
+    }))
 }
 
 /// Why the table of a row's leaf is not the one that was planned, if it is not.

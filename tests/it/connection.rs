@@ -197,8 +197,44 @@ async fn with_too_few_connections_fewer_workers_go_on() {
     assert_eq!(ran.summary()["rows_changed_here"], 20_000);
     let notices = ran.events("notice");
     let said = |words: &str| notices.iter().any(|notice| notice["message"].as_str().unwrap().contains(words));
-    assert!(said("[SQLSTATE 53300]") && said("workers of this process from now on: 2"), "{notices:?}");
+    assert!(
+        said("[SQLSTATE 53300]") && said("workers of this process for the next minute: 2"),
+        "{notices:?}"
+    );
     assert!(ran.events("retrying").is_empty(), "somebody tried again and again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_gives_its_connection_up_for_the_heartbeat_and_the_guard() {
+    let db = database().await;
+    let role = format!("narrow_{}", db.name);
+    let sql = format!(
+        "CREATE ROLE {role} LOGIN CONNECTION LIMIT 5;
+         GRANT CREATE ON DATABASE {} TO {role};
+         CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
+         ALTER TABLE t OWNER TO {role};
+         INSERT INTO t SELECT generate_series(1, 20000)",
+        db.name
+    );
+    let client = db.client().await;
+    client.batch_execute(&sql).await.unwrap();
+    let run = run().args(["--workers", "3", "--output", "json", "--max-rows-per-second", "2000"]);
+    let process =
+        run.env("DATABASE_URL", db.direct_url().replacen("//postgres@", &format!("//{role}@"), 1)).spawn();
+    db.until("(SELECT sum(rows_changed) > 100 FROM pgbackfill.range)").await;
+    // Fewer than before, and whoever is faster has them.
+    let narrow = format!(
+        "ALTER ROLE {role} CONNECTION LIMIT 3;
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
+    );
+    client.batch_execute(&narrow).await.unwrap();
+    db.until("(SELECT workers = 1 FROM pgbackfill.process)").await;
+    let guarded = "EXISTS (SELECT FROM pgbackfill.guard, pgbackfill.process
+                           WHERE read_at > clock_timestamp() - interval '2 s' AND last_seen > clock_timestamp() - interval '2 s')";
+    db.until(guarded).await;
+    Pgbackfill::new(["set", "job", "max-rows-per-second=none"]).on(&db).run().await;
+    let ran = process.finish().await.expect_code(0);
+    assert_eq!(ran.summary()["rows_changed_here"], 20_000);
 }
 
 /// What everybody on this host can see of everybody's processes.

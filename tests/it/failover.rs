@@ -130,6 +130,9 @@ async fn a_process_that_has_seen_the_new_primary_does_not_go_back_to_the_old_one
     }
     // Somebody starts it again, and the process is led there.
     block_in_place(|| pair.primary.restart()).unwrap();
+    // What it says of the run is heard no more.
+    let over = "UPDATE pgbackfill.run SET state = 'complete', completed_at = now()";
+    connect(&pair.primary, &pair.db.name).await.batch_execute(over).await.unwrap();
     let old = pair.rows_changed(&pair.primary).await;
     pair.end_sessions(&pair.standby).await;
     pair.db
@@ -142,4 +145,28 @@ async fn a_process_that_has_seen_the_new_primary_does_not_go_back_to_the_old_one
     pair.lift_the_ceiling(&pair.standby).await;
     process.finish().await.expect_code(0);
     pair.assert_exact(&pair.standby).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_one_connection_finds_the_new_primary_no_other_stays_with_the_old_one() {
+    let pair = Pair::new().await;
+    let primary = pair.db.client().await;
+    let received =
+        "SELECT coalesce(bool_and(replay_lsn >= pg_current_wal_lsn()), false) FROM pg_stat_replication";
+    while !primary.query_one(received, &[]).await.unwrap().get::<_, bool>(0) {
+        primary.batch_execute("SELECT pg_sleep(0.1)").await.unwrap();
+    }
+    let process = pair.process(&[&pair.standby, &pair.primary]);
+    pair.db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
+    pair.promote().await;
+    // One of its four; the primary is well.
+    let one = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE datname = current_database() AND application_name LIKE 'pgbackfill%' ORDER BY pid LIMIT 1";
+    pair.db.client().await.batch_execute(one).await.unwrap();
+    pair.lift_the_ceiling(&pair.standby).await;
+    process.finish().await.expect_code(0);
+    pair.assert_exact(&pair.standby).await;
+    let left = "SELECT state FROM pgbackfill.run";
+    let state: String = pair.db.client().await.query_one(left, &[]).await.unwrap().get(0);
+    assert_eq!(state, "running", "the old primary got all of it first");
 }

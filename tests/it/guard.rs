@@ -108,7 +108,7 @@ async fn a_base_backup_is_no_backlog_of_the_archive_even_if_it_took_long_and_the
         }
         client.batch_execute(&format!("SELECT {stop}")).await.unwrap();
         scene.db.until("NOT EXISTS (SELECT FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready')").await;
-        let history = "SELECT last_archived_wal LIKE '%.backup' FROM pg_stat_archiver";
+        let history = "SELECT coalesce(last_archived_wal LIKE '%.backup', false) FROM pg_stat_archiver";
         if client.query_one(history, &[]).await.unwrap().get(0) {
             break;
         }

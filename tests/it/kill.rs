@@ -97,7 +97,7 @@ async fn killed(order: &str) {
 async fn processes_outlive_a_server_that_crashes_and_change_every_row_once() {
     let _storm = storm().await;
     let (mut server, mut dice) = (own_server(Fsync::On), Dice::new());
-    let (db, job) = (database_on(&server).await, JobFile::new(&format!("{SLOW}limits.retries = 100\n")));
+    let (db, job) = (database_on(&server).await, JobFile::new(SLOW));
     counted_table(&db, ROWS).await;
     let processes = crew(&job, &db);
     // Whoever comes to a server that is gone leaves; whoever is there stays.
@@ -118,6 +118,40 @@ async fn processes_outlive_a_server_that_crashes_and_change_every_row_once() {
         let events = process.finish().await.expect_code(0).events("retrying");
         assert!(!events.is_empty(), "a process has not noticed the crashes");
     }
+    assert_exact(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_for_more_attempts_than_a_batch_has_is_waited_for() {
+    let mut server = own_server(Fsync::Off);
+    let (db, job) = (database_on(&server).await, JobFile::new(SLOW));
+    counted_table(&db, ROWS).await;
+    let process = job.run(&db).spawn();
+    progress(&db).await;
+    block_in_place(|| server.stop(StopMode::Fast)).unwrap();
+    // Ten pauses with all their jitter are 30 s.
+    time::sleep(Duration::from_secs(34)).await;
+    block_in_place(|| server.restart()).unwrap();
+    progress(&db).await;
+    set(&db, "max-rows-per-batch=50000").await;
+    let attempts = process.finish().await.expect_code(0).events("retrying").len();
+    assert!(attempts > 10, "it was tried {attempts} times only");
+    assert_exact(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_come_back_is_given_up_when_the_job_says() {
+    let mut server = own_server(Fsync::Off);
+    let toml = format!("{SLOW}limits.reconnect_timeout = '1s'\n");
+    let (db, job) = (database_on(&server).await, JobFile::new(&toml));
+    counted_table(&db, ROWS).await;
+    let process = job.run(&db).spawn();
+    progress(&db).await;
+    block_in_place(|| server.stop(StopMode::Fast)).unwrap();
+    let ended = process.finish().await.expect_code(75);
+    assert!(ended.stderr.contains("is the server up"), "{}", ended.stderr);
+    block_in_place(|| server.restart()).unwrap();
+    job.run_with(&db, ["--max-rows-per-batch", "50000"]).run().await.expect_code(0);
     assert_exact(&db).await;
 }
 

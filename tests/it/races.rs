@@ -107,3 +107,37 @@ async fn no_batch_begins_after_an_order_to_stop() {
         assert!(end < ROWS, "{order}: the run was over before it was asked for anything");
     }
 }
+
+/// What a crash can do that loses a range, and somebody who plans the rest again before its worker is back.
+const PLAN_ANEW: &str = "
+BEGIN;
+SELECT FROM pgbackfill.range WHERE state = 'open' FOR UPDATE;
+INSERT INTO pgbackfill.range (run, number, leaf, lo, hi, rows_planned, stripes, why)
+SELECT run, number + 1, leaf, ARRAY[((cursor)[1]::int + 10)::text], hi, (hi)[1]::int - (cursor)[1]::int - 10, 1, 'anew'
+FROM pgbackfill.range
+WHERE state = 'open';
+UPDATE pgbackfill.range
+SET hi = ARRAY[((cursor)[1]::int + 10)::text], rows_planned = rows_passed + 10
+WHERE state = 'open' AND why <> 'anew';
+COMMIT";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_was_planned_anew_is_not_worked_on_by_its_old_bounds() {
+    let toml = "table = 't'\nset.n = 'n + 1'\norder.stripes = 1\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 1000\n";
+    let (db, job) = (database().await, JobFile::new(toml));
+    counted_table(&db, ROWS).await;
+    let process = job.run_with(&db, ["--workers", "1"]).spawn();
+    // Planned to its end, so that the next range follows the frontier.
+    db.until("(SELECT bool_and(cursor IS NOT NULL) FROM pgbackfill.range WHERE state = 'open')").await;
+    freeze_between_batches(&db, &process).await;
+    let client = db.client().await;
+    client.batch_execute(PLAN_ANEW).await.unwrap();
+    process.signal(Signal::SIGCONT);
+    Pgbackfill::new(["set", "job", "max-rows-per-second=none", "max-rows-per-batch=10000"])
+        .on(&db)
+        .run()
+        .await
+        .expect_code(0);
+    process.finish().await.expect_code(0);
+    assert_exact(&client, ROWS).await;
+}

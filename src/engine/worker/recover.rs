@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 
 use super::super::batch::{self, Halt};
 use super::super::held::Piece;
+use super::super::home::FULL;
 use super::super::ledger::Wait;
-use super::super::retry::{self, Remedy};
+use super::super::retry::{self, Failures, Remedy};
 use super::{End, LOOK_AGAIN, Trouble, Worker};
 use crate::db::{Error, NextAct};
 use crate::event::Event;
@@ -41,30 +42,43 @@ impl Worker {
         }
     }
 
-    async fn mend(&mut self, error: &Error, piece: Option<Piece>) -> Option<End> {
-        // too_many_connections: of the server, the database or the role.
-        if error.sqlstate() == Some("53300") && self.shared.live.load(Ordering::Relaxed) > 1 {
+    /// There is no connection to be had. As long as the others of this process reach the server, and for a time also if nobody does,
+    /// it is tried again.
+    pub(super) async fn away(&mut self, error: &Error) -> Option<End> {
+        if error.sqlstate() == Some(FULL) && self.shared.live.load(Ordering::Relaxed) > 1 {
             return Some(End::NoRoom(error.to_string()));
         }
+        if error.next_act() != NextAct::Reconnect {
+            return Box::pin(self.mend(error, None)).await;
+        }
+        self.shared.failed(&error.to_string());
+        if self.shared.unreached_for() > self.shared.limits.reconnect_timeout() {
+            return Some(End::Unreachable(error.to_string()));
+        }
+        self.again(error).await;
+        None
+    }
+
+    async fn mend(&mut self, error: &Error, piece: Option<Piece>) -> Option<End> {
         if let Some(why) =
             self.shared.hands.why_cancelled(self.index).filter(|_| error.sqlstate() == Some(CANCELLED))
         {
             self.make_way(why, piece.as_ref()).await;
             return None;
         }
-        self.failures += 1;
+        let act = error.next_act();
+        let failures = self.failures.count(act);
         let (rows, stripe_rows) =
             piece.as_ref().map_or((1, 1), |piece| (piece.rows.max(1), piece.stripe_rows.max(1)));
-        if error.sqlstate() == Some(NO_TABLE) && self.failures == 1 {
+        if error.sqlstate() == Some(NO_TABLE) && failures == 1 {
             // Others may have finished the range while we waited for the pace, and its partition may be gone since. If it went with
             // work left, whoever looks for more work will find that out.
             self.held = None;
             self.again(error).await;
             return None;
         }
-        let act = error.next_act();
         self.shared.failed(&error.to_string());
-        match (retry::remedy(act, self.failures, rows, self.shared.limits.retries), piece) {
+        match (retry::remedy(act, failures, rows, self.shared.limits.retries), piece) {
             (Remedy::Again, _) => self.again(error).await,
             (Remedy::Fewer, _) => {
                 self.size.halve(stripe_rows);
@@ -130,7 +144,7 @@ impl Worker {
     async fn quarantine(&mut self, error: &Error, piece: Piece) -> Option<End> {
         match self.try_quarantine(error, &piece).await {
             Ok(Some(row)) => {
-                self.failures = 0;
+                self.failures = Failures::default();
                 self.shared.emit(Event::BadRow {
                     key: row.key.0,
                     sqlstate: row.sqlstate,
@@ -151,6 +165,7 @@ impl Worker {
             Err(Trouble::End(end)) => Some(end),
             Err(Trouble::Idle) => None,
             Err(Trouble::Halt(halt)) => Box::pin(self.recover(halt)).await,
+            Err(Trouble::Away(error)) => self.away(&error).await,
         }
     }
 
@@ -202,7 +217,7 @@ impl Worker {
         self.session = None;
         let turn = Turn::State(Move::Block);
         let told = async {
-            let mut session = self.shared.pool.session().await?;
+            let mut session = self.shared.session().await?;
             store::request(&mut session, self.shared.run.id, &turn, Some(&reason), &self.shared.by).await
         };
         match told.await {
