@@ -7,6 +7,7 @@ use std::io;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::meter::Meter;
+use super::repeats::Repeats;
 use super::{Now, Observer, sentence};
 use crate::event::Event;
 use crate::human::percent;
@@ -17,20 +18,21 @@ const TEMPLATE: &str = "{bar:12} {wide_msg}";
 /// Draws one line that is drawn again, and everything else that happens above it.
 #[derive(Debug)]
 pub struct Bar {
-    bar: ProgressBar,
+    gauge: ProgressBar,
     meter: Meter,
+    repeats: Repeats,
 }
 
 impl Bar {
     /// Draws on `target`, which must be a terminal: on anything else indicatif shows nothing at all, not even the lines.
     #[must_use]
     pub fn new(target: ProgressDrawTarget) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(100), target);
+        let gauge = ProgressBar::with_draw_target(Some(100), target);
         // The template is a constant that a test draws; a wrong one would only look plainer.
-        bar.set_style(
+        gauge.set_style(
             ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
-        Self { bar, meter: Meter::default() }
+        Self { gauge, meter: Meter::default(), repeats: Repeats::default() }
     }
 }
 
@@ -38,14 +40,15 @@ impl Observer for Bar {
     fn on(&mut self, event: &Event, now: Now) -> io::Result<()> {
         match event {
             Event::Progress(progress) => {
-                self.bar.set_message(self.meter.read(progress, now.instant));
-                self.bar.set_position(percent(progress.rows_passed, progress.rows_total).unwrap_or(0));
+                self.gauge.set_message(self.meter.read(progress, now.instant));
+                self.gauge.set_position(percent(progress.rows_passed, progress.rows_total).unwrap_or(0));
             }
             // The summary is a result and is printed by the caller, on a clean line.
-            Event::Left(_) => self.bar.finish_and_clear(),
+            Event::Left(_) => self.gauge.finish_and_clear(),
+            event if !self.repeats.is_news(event, now.instant) => {}
             event => {
                 if let Some(line) = sentence::of(event) {
-                    self.bar.println(line);
+                    self.gauge.println(line);
                 }
             }
         }

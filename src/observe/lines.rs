@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use super::meter::Meter;
+use super::repeats::Repeats;
 use super::{Now, Observer, sentence};
 use crate::event::Event;
 
@@ -18,12 +19,13 @@ pub struct Lines<W> {
     out: W,
     meter: Meter,
     last: Option<Instant>,
+    repeats: Repeats,
 }
 
 impl<W: Write> Lines<W> {
     /// Lines go to `out`, each flushed.
     pub fn new(out: W) -> Self {
-        Self { out, meter: Meter::default(), last: None }
+        Self { out, meter: Meter::default(), last: None, repeats: Repeats::default() }
     }
 
     fn write(&mut self, line: &str) -> io::Result<()> {
@@ -47,6 +49,9 @@ impl<W: Write> Observer for Lines<W> {
             }
             self.last = Some(now.instant);
             return self.write(&line);
+        }
+        if !self.repeats.is_news(event, now.instant) {
+            return Ok(());
         }
         sentence::of(event).map_or(Ok(()), |line| self.write(&line))
     }

@@ -9,6 +9,7 @@ pub mod json;
 pub mod lines;
 mod meter;
 pub mod quiet;
+mod repeats;
 mod sentence;
 pub mod summary;
 

@@ -50,7 +50,9 @@ fn verb(entry: Entry) -> &'static str {
 
 fn retrying(worker: Option<u32>, sqlstate: Option<&str>, message: &str, wait_ms: u64) -> String {
     let who = worker.map_or("the control connection".to_owned(), |worker| format!("worker {worker}"));
-    let code = sqlstate.map(|code| format!("{code} ")).unwrap_or_default();
+    // An error that came over a connection to be ends with its code.
+    let code =
+        sqlstate.filter(|code| !message.contains(code)).map(|code| format!("{code} ")).unwrap_or_default();
     let wait = duration(Duration::from_millis(wait_ms));
     format!("{who} tries again in {wait}: {code}{}", one_line(message))
 }
