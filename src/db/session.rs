@@ -252,7 +252,8 @@ impl Session {
 
     async fn open(&self, settings: &str) -> Result<(), Error> {
         // Whatever is usual for the role: what a lock finds is true only if the statement sees what was there when it got the lock.
-        let begin = format!("{BEGIN}; {settings}; {}", fixed::TRANSACTION_MARK);
+        let begin =
+            format!("{BEGIN}; {settings}; {}; {}", fixed::TRANSACTION_TIMEOUT_OFF, fixed::TRANSACTION_MARK);
         let told = self.answered(self.client().simple_query(&begin)).await?;
         *lock(&self.mark) = Mark::read(&told);
         Ok(())

@@ -110,6 +110,8 @@ pub const TABLE_NAMES: &str = include_str!("table_names.sql");
 pub const TRANSACTION_END: &str = include_str!("transaction_end.sql");
 /// `transaction_mark.sql`
 pub const TRANSACTION_MARK: &str = include_str!("transaction_mark.sql");
+/// `transaction_timeout_off.sql`
+pub const TRANSACTION_TIMEOUT_OFF: &str = include_str!("transaction_timeout_off.sql");
 /// `version_add.sql`
 pub const VERSION_ADD: &str = include_str!("version_add.sql");
 /// `version_found.sql`

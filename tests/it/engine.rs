@@ -9,7 +9,7 @@ use pgbackfill::job::{Job, JobName, JobParts};
 use tokio::sync::{mpsc, watch};
 
 use crate::support::oracle::{assert_once, assert_tiled};
-use crate::support::{Database, database};
+use crate::support::{Database, database, skipped};
 
 /// What a run left behind: its summary and its events.
 pub(crate) struct Ran {
@@ -297,6 +297,23 @@ async fn rows_at_fault_go_to_the_quarantine_up_to_the_limit() {
     assert!(ran.summary.batches_here < 1500, "behind a row at fault batches grow again");
     let once: i64 = client.query_one("SELECT count(*) FROM t WHERE n = 1", &[]).await.unwrap().get(0);
     assert_eq!(once, 4995);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_for_whole_transactions_ends_none_of_ours() {
+    let db = database().await;
+    let rows = table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 100) AS i").await;
+    let limit = format!("ALTER DATABASE {} SET transaction_timeout = '200ms'", db.name);
+    if db.client().await.batch_execute(&limit).await.is_err() {
+        return skipped("PostgreSQL 17 or later");
+    }
+    // Each batch takes half a second.
+    let toml = "table = 't'\nset.n = 'n + 1 + length(pg_sleep(0.005)::text)'\npace.min_rows_per_batch = 100\norder.stripes = 1\n";
+    let ran = run(&db, toml).await;
+    assert_eq!(ran.summary.outcome, Outcome::Complete);
+    let failed: Vec<_> = ran.events.iter().filter(|event| matches!(event, Event::Retrying { .. })).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    assert_once(&db.client().await, "t", rows).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
