@@ -64,7 +64,11 @@ impl Worker {
         }
         let act = error.next_act();
         self.shared.failed(&error.to_string());
-        match (retry::remedy(act, self.failures, rows, self.shared.limits.retries), piece) {
+        let remedy = retry::remedy(act, self.failures, rows, self.shared.limits.retries);
+        if remedy == Remedy::ReconnectFewer && piece.is_some() {
+            self.size.halve(stripe_rows);
+        }
+        match (remedy, piece) {
             (Remedy::Again, _) => self.again(error).await,
             (Remedy::Fewer, _) => {
                 self.size.halve(stripe_rows);
@@ -72,7 +76,7 @@ impl Worker {
             }
             (Remedy::Bisect, Some(_)) => self.size.halve(stripe_rows),
             (Remedy::Quarantine, Some(piece)) => return self.quarantine(error, piece).await,
-            (Remedy::Reconnect, _) => {
+            (Remedy::Reconnect | Remedy::ReconnectFewer, _) => {
                 self.session = None;
                 self.held = None;
                 self.again(error).await;
