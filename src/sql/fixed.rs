@@ -74,6 +74,8 @@ pub const REVIEW_READS: &str = include_str!("review_reads.sql");
 pub const REVIEW_SERVER: &str = include_str!("review_server.sql");
 /// `review_table.sql`
 pub const REVIEW_TABLE: &str = include_str!("review_table.sql");
+/// `run_hold.sql`
+pub const RUN_HOLD: &str = include_str!("run_hold.sql");
 /// `run_insert.sql`
 pub const RUN_INSERT: &str = include_str!("run_insert.sql");
 /// `run_knobs.sql`

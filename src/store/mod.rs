@@ -14,7 +14,7 @@ mod schema;
 
 pub use bad_row::{
     BadKey, BadRow, BadRowFence, bad_row_again_in_txn, bad_row_fence, bad_row_in_txn, bad_rows,
-    bad_rows_count, drop_bad_row_in_txn, is_bad_row, next_bad_rows,
+    bad_rows_count, bad_rows_hold_in_txn, drop_bad_row_in_txn, is_bad_row, next_bad_rows,
 };
 pub use guard::{
     Blocked, GUARD_ANSWER_MAX, Lead, Led, Published, Quiet, Read, blocked_by, guard_now, leave_guard,

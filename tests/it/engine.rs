@@ -364,6 +364,21 @@ async fn a_limit_for_whole_transactions_ends_none_of_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_limit_of_the_quarantine_holds_for_all_workers_together() {
+    let toml = "table = 't'\nset.n = 'n + 1 / (id - id)'\nlimits.max_bad_rows = 5\npace.mode = 'full'\npace.max_rows_per_batch = 1\n";
+    let eight = Options { workers: NonZeroU32::new(8), ..options() };
+    for _ in 0..5 {
+        let db = database().await;
+        table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 5000) AS i").await;
+        let ran = run_with(&db, &job(toml), &eight).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(ran.summary.outcome, Outcome::Blocked);
+        let stored = "SELECT count(*) FROM pgbackfill.bad_row";
+        let stored: i64 = db.client().await.query_one(stored, &[]).await.unwrap().get(0);
+        assert_eq!(stored, 5);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_different_job_under_the_same_name_is_refused_with_the_difference() {
     let db = database().await;
     table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 100) AS i").await;
