@@ -4,6 +4,8 @@
 //!
 //! Must not know: batches' contents, pace, who watches.
 
+use std::time::Duration;
+
 mod bad_row;
 mod guard;
 mod leaf;
@@ -39,3 +41,14 @@ pub const SILENCE_S_MAX: f64 = 3.0;
 
 /// Version of the protocol between processes of one run. Two binaries may share a run only if they agree on it.
 pub const PROTOCOL: i32 = 1;
+
+/// Settings of a quick change that nobody misses if a crash takes it back: it is soon made again, or another one in its place.
+const PASSING: &str = "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// Settings of a quick change that has to last.
+const LASTING: &str = "SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '10s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// The same `statement_timeout`, and the way there and back.
+const ANSWER_MAX: Duration = Duration::from_secs(12);
