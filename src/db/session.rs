@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join;
+use futures_util::future::{join, join3};
 use tokio::time::timeout;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
 use tokio_postgres::{Client, Row, SimpleQueryMessage, SimpleQueryRow};
@@ -25,8 +25,11 @@ use crate::sql::fixed;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/// Longer than any `statement_timeout` of ours, except where [`Session::answers_within`] knows it better.
-const ANSWER_MAX: Duration = Duration::from_secs(75);
+/// A transaction may read much: this is longer than any `statement_timeout` of ours, except where [`Session::answers_within`] knows it better.
+const TRANSACTION_ANSWER_MAX: Duration = Duration::from_secs(75);
+
+/// A statement without one is quick: as long as a host that is gone takes to be noticed.
+const STATEMENT_ANSWER_MAX: Duration = Duration::from_secs(12);
 
 /// A value and the type that the statement gives it.
 pub type Param<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -115,7 +118,8 @@ enum Phase {
 pub struct Session {
     link: Option<Pooled>,
     phase: Phase,
-    answer_max: Duration,
+    /// What the next transaction, or this one, asks for.
+    answer_max: Option<Duration>,
     /// An answer did not come in time.
     deaf: AtomicBool,
     /// The open transaction.
@@ -128,7 +132,7 @@ impl Session {
         Self {
             link: Some(link),
             phase: Phase::Idle,
-            answer_max: ANSWER_MAX,
+            answer_max: None,
             deaf: AtomicBool::new(false),
             mark: Arc::default(),
             lost,
@@ -169,7 +173,14 @@ impl Session {
     /// How long the transaction that begins now will wait for each answer: its `statement_timeout` and the way there and back. An
     /// answer that does not come is a lost connection; what became of the statement, a COMMIT even, is then not known.
     pub fn answers_within(&mut self, time: Duration) {
-        self.answer_max = time;
+        self.answer_max = Some(time);
+    }
+
+    fn answer_max(&self) -> Duration {
+        self.answer_max.unwrap_or(match self.phase {
+            Phase::Idle => STATEMENT_ANSWER_MAX,
+            Phase::InTransaction => TRANSACTION_ANSWER_MAX,
+        })
     }
 
     /// The answer, or that there is none. After one that did not come, nothing is waited for any more.
@@ -177,18 +188,18 @@ impl Session {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
-        let limit = if self.is_deaf() { Duration::ZERO } else { self.answer_max };
+        let limit = if self.is_deaf() { Duration::ZERO } else { self.answer_max() };
         if let Ok(answer) = timeout(limit, answer).await {
             return Ok(answer?);
         }
         self.deaf.store(true, Ordering::Relaxed);
-        Err(Error::Connection(format!("no answer within {:?}", self.answer_max)))
+        Err(Error::Connection(format!("no answer within {:?}", self.answer_max())))
     }
 
     /// The transaction is over.
     fn ended(&mut self) {
         self.phase = Phase::Idle;
-        self.answer_max = ANSWER_MAX;
+        self.answer_max = None;
         *lock(&self.mark) = None;
     }
 
@@ -252,7 +263,8 @@ impl Session {
 
     async fn open(&self, settings: &str) -> Result<(), Error> {
         // Whatever is usual for the role: what a lock finds is true only if the statement sees what was there when it got the lock.
-        let begin = format!("{BEGIN}; {settings}; {}", fixed::TRANSACTION_MARK);
+        let begin =
+            format!("{BEGIN}; {settings}; {}; {}", fixed::TRANSACTION_TIMEOUT_OFF, fixed::TRANSACTION_MARK);
         let told = self.answered(self.client().simple_query(&begin)).await?;
         *lock(&self.mark) = Mark::read(&told);
         Ok(())
@@ -270,6 +282,29 @@ impl Session {
         let (opened, rows) = join(self.open(settings), self.query(sql, params)).await;
         opened?;
         rows
+    }
+
+    /// One quick query in a transaction of its own, in one round trip. Unlike a statement without BEGIN, it has limits on the server, and the
+    /// next session can end it if its answer is lost.
+    pub async fn transact(
+        &mut self,
+        settings: &str,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        self.phase = Phase::InTransaction;
+        self.answers_within(STATEMENT_ANSWER_MAX);
+        // Sent in this order, too.
+        let (opened, rows, committed) =
+            join3(self.open(settings), self.query(sql, params), self.batch("COMMIT")).await;
+        if committed.is_ok() {
+            // After a failed statement COMMIT has rolled back.
+            self.ended();
+        }
+        opened?;
+        let rows = rows?;
+        committed?;
+        Ok(rows)
     }
 
     /// One query in a transaction that is rolled back, whatever comes of it.

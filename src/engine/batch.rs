@@ -191,7 +191,7 @@ async fn quarantine_in_txn(
 ) -> Result<bool, Halt> {
     let target = shared.plan.target(held.claim.table.clone());
     let hot_before = lock_in_txn(shared, session, held, &target, "").await?;
-    if store::bad_rows_count(session, shared.run.id).await? >= shared.limits.max_bad_rows {
+    if store::bad_rows_hold_in_txn(session, shared.run.id).await? >= shared.limits.max_bad_rows {
         return Ok(false);
     }
     store::bad_row_in_txn(session, shared.run.id, held.claim.leaf, row).await?;

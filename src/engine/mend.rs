@@ -320,6 +320,7 @@ impl<'a> Mender<'a> {
 
     async fn still_bad(&mut self, bad: &BadKey, error: &Error) -> Result<Fate, EngineError> {
         let (sqlstate, message) = (error.sqlstate().unwrap_or_default().to_owned(), error.to_string());
+        self.session.answers_within(self.answer_max);
         self.session.begin(&self.settings).await?;
         let noted = store::bad_row_again_in_txn(&self.session, self.run.id, bad, &sqlstate, &message).await;
         match noted {
@@ -341,7 +342,7 @@ impl<'a> Mender<'a> {
             let detail = format!(
                 "rows of the quarantine: {changed} changed, {dropped} taken out, {still_bad} still bad"
             );
-            store::note(&self.session, self.run.id, "retried", by, &detail).await?;
+            store::note(&mut self.session, self.run.id, "retried", by, &detail).await?;
         }
         Ok(self.mended)
     }

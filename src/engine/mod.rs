@@ -340,10 +340,10 @@ async fn already_complete(session: &Session, run: RunId, job: &Job) -> Result<Su
 /// Says good-bye to the database, if it can be reached, and adds up.
 async fn leave(shared: &Shared, verdict: crew::Verdict, began: Instant) -> Summary {
     let progress = match shared.session().await {
-        Ok(session) => {
+        Ok(mut session) => {
             // Whoever looks later finds a process that is silent; that is as good.
-            let _ = store::leave(&session, shared.run.id, &shared.process).await;
-            let _ = store::leave_guard(&session, &shared.process).await;
+            let _ = store::leave(&mut session, shared.run.id, &shared.process).await;
+            let _ = store::leave_guard(&mut session, &shared.process).await;
             store::totals(&session, shared.run.id).await.ok()
         }
         Err(_) => None,

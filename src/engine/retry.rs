@@ -24,6 +24,8 @@ pub(super) enum Remedy {
     Quarantine,
     /// A new connection, after a pause.
     Reconnect,
+    /// The same, and fewer rows: the batch itself may be what the connection does not outlive.
+    ReconnectFewer,
     /// Wait for a person, probing now and then.
     AwaitPerson,
     /// Stop the run.
@@ -69,6 +71,7 @@ pub(super) fn remedy(act: NextAct, failures: u32, rows: u32, retries: u32) -> Re
         NextAct::Halve if rows > 1 => Remedy::Fewer,
         NextAct::Halve | NextAct::Reconnect if failures > retries => Remedy::Block,
         NextAct::Halve | NextAct::Retry => Remedy::Again,
+        NextAct::Reconnect if failures > 2 => Remedy::ReconnectFewer,
         NextAct::Reconnect => Remedy::Reconnect,
         NextAct::Block => Remedy::Block,
     }
@@ -109,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_lost_connection_is_sought_again_until_the_patience_ends() {
-        assert_eq!(remedy(NextAct::Reconnect, 10, 1, 10), Remedy::Reconnect);
+        assert_eq!(remedy(NextAct::Reconnect, 2, 100, 10), Remedy::Reconnect);
+        assert_eq!(remedy(NextAct::Reconnect, 10, 1, 10), Remedy::ReconnectFewer);
         assert_eq!(remedy(NextAct::Reconnect, 11, 1, 10), Remedy::Block);
     }
 

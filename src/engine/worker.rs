@@ -373,10 +373,10 @@ impl Worker {
     }
 
     async fn leave(mut self) {
-        if let (Some(session), Some(held)) = (self.session.take(), self.held.take()) {
+        if let (Some(mut session), Some(held)) = (self.session.take(), self.held.take()) {
             let worker = self.shared.hint(self.index, 1).worker;
             // If it is lost, the hint ends by itself.
-            let _ = store::release(&session, self.shared.run.id, held.claim.number, &worker).await;
+            let _ = store::release(&mut session, self.shared.run.id, held.claim.number, &worker).await;
         }
         self.shared.gone(self.index);
     }

@@ -74,6 +74,8 @@ pub const REVIEW_READS: &str = include_str!("review_reads.sql");
 pub const REVIEW_SERVER: &str = include_str!("review_server.sql");
 /// `review_table.sql`
 pub const REVIEW_TABLE: &str = include_str!("review_table.sql");
+/// `run_hold.sql`
+pub const RUN_HOLD: &str = include_str!("run_hold.sql");
 /// `run_insert.sql`
 pub const RUN_INSERT: &str = include_str!("run_insert.sql");
 /// `run_knobs.sql`
@@ -110,6 +112,8 @@ pub const TABLE_NAMES: &str = include_str!("table_names.sql");
 pub const TRANSACTION_END: &str = include_str!("transaction_end.sql");
 /// `transaction_mark.sql`
 pub const TRANSACTION_MARK: &str = include_str!("transaction_mark.sql");
+/// `transaction_timeout_off.sql`
+pub const TRANSACTION_TIMEOUT_OFF: &str = include_str!("transaction_timeout_off.sql");
 /// `version_add.sql`
 pub const VERSION_ADD: &str = include_str!("version_add.sql");
 /// `version_found.sql`

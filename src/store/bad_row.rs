@@ -117,6 +117,13 @@ pub async fn bad_row_in_txn(session: &Session, run: RunId, leaf: LeafNo, row: &B
     session.execute(fixed::BAD_ROW_INSERT, &params).await.map(drop)
 }
 
+/// How many there are, and there will be none more before this transaction ends but its own.
+pub async fn bad_rows_hold_in_txn(session: &Session, run: RunId) -> Result<u64, Error> {
+    session.query_one(fixed::RUN_HOLD, &[(&run.0, Type::INT8)]).await?;
+    // In a statement of its own, so that it sees what was added while we waited for the lock.
+    bad_rows_count(session, run).await
+}
+
 /// How many there are.
 pub async fn bad_rows_count(session: &Session, run: RunId) -> Result<u64, Error> {
     let row = session.query_one(fixed::BAD_ROW_COUNT, &[(&run.0, Type::INT8)]).await?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::SILENCE_S_MAX;
+use super::{PASSING, SILENCE_S_MAX};
 use crate::db::{Error, Session};
 use crate::signal::Reading;
 use crate::sql::fixed;
@@ -174,8 +174,8 @@ pub async fn guard_now(session: &Session) -> Result<Option<Read>, Error> {
 }
 
 /// Gives the lead back, so that the next one need not wait.
-pub async fn leave_guard(session: &Session, process: &str) -> Result<(), Error> {
-    session.execute(fixed::GUARD_LEAVE, &[(&process, Type::TEXT)]).await.map(drop)
+pub async fn leave_guard(session: &mut Session, process: &str) -> Result<(), Error> {
+    session.transact(PASSING, fixed::GUARD_LEAVE, &[(&process, Type::TEXT)]).await.map(drop)
 }
 
 /// Who waits for one of these sessions of ours.

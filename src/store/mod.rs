@@ -4,6 +4,8 @@
 //!
 //! Must not know: batches' contents, pace, who watches.
 
+use std::time::Duration;
+
 mod bad_row;
 mod guard;
 mod leaf;
@@ -14,7 +16,7 @@ mod schema;
 
 pub use bad_row::{
     BadKey, BadRow, BadRowFence, bad_row_again_in_txn, bad_row_fence, bad_row_in_txn, bad_rows,
-    bad_rows_count, drop_bad_row_in_txn, is_bad_row, next_bad_rows,
+    bad_rows_count, bad_rows_hold_in_txn, drop_bad_row_in_txn, is_bad_row, next_bad_rows,
 };
 pub use guard::{
     Blocked, GUARD_ANSWER_MAX, Lead, Led, Published, Quiet, Read, blocked_by, guard_now, leave_guard,
@@ -39,3 +41,14 @@ pub const SILENCE_S_MAX: f64 = 3.0;
 
 /// Version of the protocol between processes of one run. Two binaries may share a run only if they agree on it.
 pub const PROTOCOL: i32 = 1;
+
+/// Settings of a quick change that nobody misses if a crash takes it back: it is soon made again, or another one in its place.
+const PASSING: &str = "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// Settings of a quick change that has to last.
+const LASTING: &str = "SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '10s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// The same `statement_timeout`, and the way there and back.
+const ANSWER_MAX: Duration = Duration::from_secs(12);

@@ -4,25 +4,17 @@
 //!
 //! Must not know: what the workers are doing.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::SILENCE_S_MAX;
 use super::guard::{self, Published};
 use super::run::{StoreError, Totals, totals};
+use super::{ANSWER_MAX, PASSING, SILENCE_S_MAX};
 use crate::db::catalog::Identity;
 use crate::db::{Error, Session};
 use crate::run::{Hold, Knobs, RunId, RunState, Times};
 use crate::sql::fixed;
-
-const BEATING: &str = "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '5s'";
-
-/// The same `statement_timeout`, and the way there and back.
-const ANSWER_MAX: Duration = Duration::from_secs(12);
 
 /// What a process tells of itself.
 #[derive(Clone, Debug)]
@@ -160,7 +152,7 @@ async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Resu
         (&beat.busy as _, Type::FLOAT8),
         (&guard::LEASE_S as _, Type::FLOAT8),
     ];
-    let rows = session.begin_and_query(BEATING, fixed::PROCESS_BEAT, &params).await?;
+    let rows = session.begin_and_query(PASSING, fixed::PROCESS_BEAT, &params).await?;
     let row = rows.first().ok_or_else(|| StoreError::Unreadable { run, what: "its row is gone".into() })?;
     Ok(Told {
         identity: Identity {
@@ -192,8 +184,9 @@ fn orders(run: RunId, row: &Row) -> Result<Orders, StoreError> {
 }
 
 /// Says that the process has left.
-pub async fn leave(session: &Session, run: RunId, process: &str) -> Result<(), Error> {
-    session.execute(fixed::PROCESS_LEAVE, &[(&run.0, Type::INT8), (&process, Type::TEXT)]).await.map(drop)
+pub async fn leave(session: &mut Session, run: RunId, process: &str) -> Result<(), Error> {
+    let params = [(&run.0 as _, Type::INT8), (&process as _, Type::TEXT)];
+    session.transact(PASSING, fixed::PROCESS_LEAVE, &params).await.map(drop)
 }
 
 /// The processes that were seen in the last seconds.

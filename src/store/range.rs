@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::PASSING;
 use super::leaf::LeafNo;
 use crate::db::{Error, Session};
 use crate::key::{Key, KeyRange};
@@ -132,12 +133,12 @@ fn key(row: &Row, column: &str) -> Option<Key> {
     row.get::<_, Option<Vec<String>>>(column).map(Key)
 }
 
-/// Takes the first range that nobody holds or hints at, in a statement of its own.
-pub async fn claim(session: &Session, run: RunId, hint: &Hint) -> Result<Option<Claim>, Error> {
+/// Takes the first range that nobody holds or hints at, in a transaction of its own.
+pub async fn claim(session: &mut Session, run: RunId, hint: &Hint) -> Result<Option<Claim>, Error> {
     let params =
         [(&run.0 as _, Type::INT8), (&hint.worker as _, Type::TEXT), (&hint.for_s as _, Type::FLOAT8)];
-    let row = session.query_opt(fixed::RANGE_CLAIM, &params).await?;
-    row.map(|row| read_claim(&row)).transpose()
+    let rows = session.transact(PASSING, fixed::RANGE_CLAIM, &params).await?;
+    rows.first().map(read_claim).transpose()
 }
 
 fn read_claim(row: &Row) -> Result<Claim, Error> {
@@ -280,9 +281,9 @@ pub async fn latest_order(session: &Session, run: RunId) -> Result<Option<Ordere
 }
 
 /// Gives a range up before its hint ends.
-pub async fn release(session: &Session, run: RunId, range: RangeNo, worker: &str) -> Result<(), Error> {
+pub async fn release(session: &mut Session, run: RunId, range: RangeNo, worker: &str) -> Result<(), Error> {
     let params = [(&run.0 as _, Type::INT8), (&range.0 as _, Type::INT8), (&worker as _, Type::TEXT)];
-    session.execute(fixed::RANGE_RELEASE, &params).await.map(drop)
+    session.transact(PASSING, fixed::RANGE_RELEASE, &params).await.map(drop)
 }
 
 /// How many ranges are open and how many leaves are not planned to their end.

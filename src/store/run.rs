@@ -6,7 +6,8 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::db::{Error, Session};
+use super::{ANSWER_MAX, LASTING};
+use crate::db::{Error, Param, Session};
 use crate::key::KeyColumn;
 use crate::run::{IllegalMove, Knobs, Move, RunId, RunState, Times};
 use crate::sql::fixed;
@@ -239,18 +240,23 @@ pub async fn create_in_txn(session: &Session, new: &NewRun<'_>) -> Result<RunId,
 }
 
 /// Writes into the audit trail what was done about a run, in a transaction of its own.
-pub async fn note(session: &Session, run: RunId, kind: &str, by: &str, detail: &str) -> Result<(), Error> {
-    note_in_txn(session, run, kind, by, detail).await
+pub async fn note(
+    session: &mut Session,
+    run: RunId,
+    kind: &str,
+    by: &str,
+    detail: &str,
+) -> Result<(), Error> {
+    let event = event(&run, &kind, &by, &detail);
+    session.transact(LASTING, fixed::EVENT_INSERT, &event).await.map(drop)
 }
 
 async fn note_in_txn(session: &Session, run: RunId, kind: &str, by: &str, detail: &str) -> Result<(), Error> {
-    let params = [
-        (&run.0 as _, Type::INT8),
-        (&kind as _, Type::TEXT),
-        (&by as _, Type::TEXT),
-        (&detail as _, Type::TEXT),
-    ];
-    session.execute(fixed::EVENT_INSERT, &params).await.map(drop)
+    session.execute(fixed::EVENT_INSERT, &event(&run, &kind, &by, &detail)).await.map(drop)
+}
+
+fn event<'a>(run: &'a RunId, kind: &'a &str, by: &'a &str, detail: &'a &str) -> [Param<'a>; 4] {
+    [(&run.0, Type::INT8), (kind, Type::TEXT), (by, Type::TEXT), (detail, Type::TEXT)]
 }
 
 /// Locks the run's row and reads its state.
@@ -322,7 +328,8 @@ pub async fn request(
     reason: Option<&str>,
     by: &str,
 ) -> Result<(), StoreError> {
-    session.begin("SET LOCAL lock_timeout = '5s'; SET LOCAL synchronous_commit = on").await?;
+    session.answers_within(ANSWER_MAX);
+    session.begin(LASTING).await?;
     let done = match turn {
         Turn::State(asked) => move_in_txn(session, run, *asked, reason, by).await.map(drop),
         Turn::Knobs(knobs, detail) => turn_knobs_in_txn(session, run, knobs, detail, by).await,

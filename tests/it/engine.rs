@@ -9,7 +9,7 @@ use pgbackfill::job::{Job, JobName, JobParts};
 use tokio::sync::{mpsc, watch};
 
 use crate::support::oracle::{assert_once, assert_tiled};
-use crate::support::{Database, database};
+use crate::support::{Database, database, skipped};
 
 /// What a run left behind: its summary and its events.
 pub(crate) struct Ran {
@@ -297,6 +297,85 @@ async fn rows_at_fault_go_to_the_quarantine_up_to_the_limit() {
     assert!(ran.summary.batches_here < 1500, "behind a row at fault batches grow again");
     let once: i64 = client.query_one("SELECT count(*) FROM t WHERE n = 1", &[]).await.unwrap().get(0);
     assert_eq!(once, 4995);
+}
+
+/// Row 7 of twenty fails with this code, and all others are changed.
+async fn only_the_seventh_fails(sqlstate: &str, before: &str, expression: &str) {
+    let db = database().await;
+    table(&db, "id int PRIMARY KEY, note text", "SELECT i, '' FROM generate_series(1, 20) AS i").await;
+    let client = db.client().await;
+    client.batch_execute(before).await.unwrap();
+    let toml =
+        format!("table = 't'\nset.n = 'n + 1'\nset.note = \"{expression}\"\nlimits.max_bad_rows = 1\n");
+    assert_eq!(run(&db, &toml).await.summary.outcome, Outcome::CompleteWithBadRows, "{sqlstate}");
+    let bad = "SELECT string_agg(key[1] || ' ' || sqlstate, ',') FROM pgbackfill.bad_row";
+    let bad: String = client.query_one(bad, &[]).await.unwrap().get(0);
+    assert_eq!(bad, format!("7 {sqlstate}"));
+    let once: i64 = client.query_one("SELECT count(*) FROM t WHERE n = 1", &[]).await.unwrap().get(0);
+    assert_eq!(once, 19, "{sqlstate}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_the_server_itself_cannot_take_is_put_aside() {
+    // 32 kB of what hardly gets smaller, for an index that takes 2.7 kB.
+    let long = "(SELECT coalesce(string_agg(md5(i::text), ''), '') FROM generate_series(1, 1000) AS i WHERE t.id = 7)";
+    only_the_seventh_fails("54000", "CREATE INDEX ON t (note)", long).await;
+    let deep = "CASE WHEN id = 7 THEN repeat('[', id * 20000)::jsonb::text ELSE '' END";
+    only_the_seventh_fails("54001", "", deep).await;
+    let two = "(SELECT x FROM (VALUES ('a'), ('b')) AS v (x) WHERE t.id = 7 OR x = 'a')";
+    only_the_seventh_fails("21000", "", two).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_a_trigger_refuses_is_put_aside_however_it_says_so() {
+    let refusals = [
+        ("P0001", "IF NEW.id = 7 THEN RAISE EXCEPTION 'not this one'; END IF"),
+        ("P0002", "SELECT 1 INTO STRICT x WHERE NEW.id <> 7"),
+        ("P0003", "SELECT i INTO STRICT x FROM generate_series(0, (NEW.id = 7)::int) AS i"),
+        ("P0004", "ASSERT NEW.id <> 7"),
+        ("20000", "CASE WHEN NEW.id <> 7 THEN x := 1; END CASE"),
+        ("2F005", "IF NEW.id = 7 THEN x := no_return(); END IF"),
+    ];
+    for (sqlstate, statement) in refusals {
+        let trigger = format!(
+            "CREATE FUNCTION no_return() RETURNS int LANGUAGE plpgsql AS $$BEGIN END$$;
+             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$DECLARE x int; BEGIN {statement}; RETURN NEW; END$$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION refuse()"
+        );
+        only_the_seventh_fails(sqlstate, &trigger, "''").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_for_whole_transactions_ends_none_of_ours() {
+    let db = database().await;
+    let rows = table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 100) AS i").await;
+    let limit = format!("ALTER DATABASE {} SET transaction_timeout = '200ms'", db.name);
+    if db.client().await.batch_execute(&limit).await.is_err() {
+        return skipped("PostgreSQL 17 or later");
+    }
+    // Each batch takes half a second.
+    let toml = "table = 't'\nset.n = 'n + 1 + length(pg_sleep(0.005)::text)'\npace.min_rows_per_batch = 100\norder.stripes = 1\n";
+    let ran = run(&db, toml).await;
+    assert_eq!(ran.summary.outcome, Outcome::Complete);
+    let failed: Vec<_> = ran.events.iter().filter(|event| matches!(event, Event::Retrying { .. })).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    assert_once(&db.client().await, "t", rows).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_of_the_quarantine_holds_for_all_workers_together() {
+    let toml = "table = 't'\nset.n = 'n + 1 / (id - id)'\nlimits.max_bad_rows = 5\npace.mode = 'full'\npace.max_rows_per_batch = 1\n";
+    let eight = Options { workers: NonZeroU32::new(8), ..options() };
+    for _ in 0..5 {
+        let db = database().await;
+        table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 5000) AS i").await;
+        let ran = run_with(&db, &job(toml), &eight).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(ran.summary.outcome, Outcome::Blocked);
+        let stored = "SELECT count(*) FROM pgbackfill.bad_row";
+        let stored: i64 = db.client().await.query_one(stored, &[]).await.unwrap().get(0);
+        assert_eq!(stored, 5);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,9 +2,14 @@
 //! does its work there, and in each of the two every row is changed once.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use pgbackfill::sandbox::{Fsync, Server, StopMode};
-use tokio::task::block_in_place;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::select;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet, block_in_place};
 use tokio_postgres::{Client, NoTls};
 
 use super::support::oracle::{assert_once, assert_tiled};
@@ -169,4 +174,92 @@ async fn when_one_connection_finds_the_new_primary_no_other_stays_with_the_old_o
     let left = "SELECT state FROM pgbackfill.run";
     let state: String = pair.db.client().await.query_one(left, &[]).await.unwrap().get(0);
     assert_eq!(state, "running", "the old primary got all of it first");
+}
+
+fn address(server: &Server) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, server.port()).into()
+}
+
+/// An address that leads to one server and later to another, as a name or a load balancer does.
+struct Signpost {
+    port: u16,
+    target: watch::Sender<SocketAddr>,
+    accepting: JoinHandle<()>,
+}
+
+impl Signpost {
+    async fn to(server: &Server) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let target = watch::Sender::new(address(server));
+        let seen = target.subscribe();
+        let accepting = tokio::spawn(async move {
+            let mut lines = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                lines.spawn(lead(client, seen.clone()));
+            }
+        });
+        Self { port, target, accepting }
+    }
+
+    /// From now on it leads to this server; who is on the way to the other one is cut off.
+    fn turn(&self, server: &Server) {
+        self.target.send_replace(address(server));
+    }
+}
+
+impl Drop for Signpost {
+    fn drop(&mut self) {
+        // The lines belong to the task.
+        self.accepting.abort();
+    }
+}
+
+async fn lead(mut client: TcpStream, mut target: watch::Receiver<SocketAddr>) {
+    let server = *target.borrow_and_update();
+    let Ok(mut server) = TcpStream::connect(server).await else { return };
+    select! {
+        _ = copy_bidirectional(&mut client, &mut server) => {}
+        _ = target.changed() => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_leads_to_a_server_of_another_origin_ends_the_process_and_changes_nothing_there() {
+    let (home, other) = (own_server(Fsync::Off), own_server(Fsync::Off));
+    let db = database_on(&home).await;
+    counted_table(&db, ROWS).await;
+    // Whoever set it up meant it to take the place of the first: it has the database and the table.
+    let create = format!("CREATE DATABASE {}", db.name);
+    connect(&other, "postgres").await.batch_execute(&create).await.unwrap();
+    let stranger = connect(&other, &db.name).await;
+    let copy = format!(
+        "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0); INSERT INTO t SELECT generate_series(1, {ROWS})"
+    );
+    stranger.batch_execute(&copy).await.unwrap();
+    let signpost = Signpost::to(&home).await;
+    let job = JobFile::new(
+        "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 4000\nlimits.retries = 100\n",
+    );
+    let url = format!("host=127.0.0.1 port={} user=postgres dbname={}", signpost.port, db.name);
+    let process = job.run(&db).env("DATABASE_URL", url).spawn();
+    db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
+    signpost.turn(&other);
+    let gone = process.finish().await.expect_code(1);
+    let identifier = "SELECT system_identifier::text FROM pg_control_system()";
+    let found: String = stranger.query_one(identifier, &[]).await.unwrap().get(0);
+    let said = format!("the address leads to another server now: its system identifier is {found}");
+    assert!(gone.stderr.contains(&said), "{}", gone.stderr);
+    let untouched = "SELECT count(*) = 0 AND to_regnamespace('pgbackfill') IS NULL FROM t WHERE n <> 0";
+    assert!(
+        stranger.query_one(untouched, &[]).await.unwrap().get::<_, bool>(0),
+        "the other server was changed"
+    );
+    // Where the address leads home again, the run goes on.
+    signpost.turn(&home);
+    Pgbackfill::new(["set", "job", "max-rows-per-second=none"]).on(&db).run().await.expect_code(0);
+    job.run(&db).run().await.expect_code(0);
+    let client = db.client().await;
+    assert_once(&client, "t", ROWS).await;
+    assert_tiled(&client, ROWS).await;
 }

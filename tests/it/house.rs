@@ -241,16 +241,32 @@ fn the_documents_name_files_that_are_there() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// The tests of `tests/it` as its binary names them: `fault::lost_answer::only_the_very_transaction_is_ended`.
+fn names_of_tests() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for source in below("tests/it") {
+        // All files lie there, and each but these two is a module of its path.
+        let path = source.path.strip_prefix("tests/it/").and_then(|path| path.strip_suffix(".rs"));
+        let path = path.unwrap_or_default().trim_end_matches("/mod").replace('/', "::");
+        // What an attribute of a test stands before is its function.
+        let marked =
+            ["#[test]\n", "#[tokio::test"].into_iter().flat_map(|mark| source.text.split(mark).skip(1));
+        names.extend(
+            marked
+                .filter_map(|rest| rest.split("fn ").nth(1))
+                .map(|rest| format!("{path}::{}", first_word(rest))),
+        );
+    }
+    names
+}
+
 #[test]
-fn the_page_on_reliability_names_tests_that_are_there() {
+fn the_page_on_reliability_names_tests_that_cargo_can_be_given() {
     let page = read("docs/reliability.md");
-    let all: String = below("tests").into_iter().chain(below("src")).map(|source| source.text).collect();
-    let named: Vec<&str> = page
-        .split('`')
-        .filter(|word| word.contains("::") && !word.contains(' '))
-        .map(|word| word.rsplit("::").next().unwrap_or_default())
-        .collect();
+    let named: Vec<&str> =
+        page.split('`').filter(|word| word.contains("::") && !word.contains(' ')).collect();
     assert!(named.len() > 15, "is this test blind?");
-    let missing: Vec<_> = named.iter().filter(|name| !all.contains(&format!("fn {name}("))).collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    let there = names_of_tests();
+    let missing: Vec<_> = named.iter().filter(|name| !there.contains(**name)).collect();
+    assert!(missing.is_empty(), "not in tests/it: {missing:?}");
 }

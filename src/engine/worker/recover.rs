@@ -78,7 +78,11 @@ impl Worker {
             return None;
         }
         self.shared.failed(&error.to_string());
-        match (retry::remedy(act, failures, rows, self.shared.limits.retries), piece) {
+        let remedy = retry::remedy(act, failures, rows, self.shared.limits.retries);
+        if remedy == Remedy::ReconnectFewer && piece.is_some() {
+            self.size.halve(stripe_rows);
+        }
+        match (remedy, piece) {
             (Remedy::Again, _) => self.again(error).await,
             (Remedy::Fewer, _) => {
                 self.size.halve(stripe_rows);
@@ -86,7 +90,7 @@ impl Worker {
             }
             (Remedy::Bisect, Some(_)) => self.size.halve(stripe_rows),
             (Remedy::Quarantine, Some(piece)) => return self.quarantine(error, piece).await,
-            (Remedy::Reconnect, _) => {
+            (Remedy::Reconnect | Remedy::ReconnectFewer, _) => {
                 self.session = None;
                 self.held = None;
                 self.again(error).await;

@@ -91,7 +91,6 @@ codes! {
     AutovacuumBehind Warning "autovacuum-behind" "there are many dead rows already"
     Wraparound Warning "wraparound" "transaction ids are close to an emergency vacuum"
     SmallMaxWalSize Warning "small-max-wal-size" "checkpoints will be made one after the other at this pace"
-    TransactionTimeout Warning "transaction-timeout" "the server ends transactions that a batch may need"
     BlindStatistics Warning "blind-statistics" "the role does not see others' sessions"
     FailedTrial Warning "failed-trial" "the batch that was tried failed"
     Incomplete Warning "incomplete" "something could not be looked at"

@@ -15,8 +15,6 @@ const SNAPSHOT_TRANSACTIONS_MAX: i64 = 50_000;
 const BEHIND: i64 = 2;
 /// However late vacuum may begin, this is old: the server stops at two thousand million.
 const AGE_MAX: i64 = 1_500_000_000;
-/// Transactions shorter than this end some of ours: the statement timeout of a batch is 2 s at the least, planning may take more.
-const TRANSACTION_MS_MIN: i64 = 60_000;
 /// Checkpoints that are closer together log nearly every page as a whole again, in seconds.
 const CHECKPOINT_S_MIN: f64 = 30.0;
 
@@ -91,23 +89,19 @@ fn timeouts(settings: &Settings, found: &mut Vec<Finding>) {
     let forced = [
         ("statement_timeout", Some(settings.statement_timeout)),
         ("idle_in_transaction_session_timeout", Some(settings.idle_in_transaction_session_timeout)),
+        ("transaction_timeout", settings.transaction_timeout),
         ("idle_session_timeout", settings.idle_session_timeout),
     ];
     let forced = forced.into_iter().filter_map(|(name, ms)| Some((name, ms.filter(|ms| *ms > 0)?)));
     found.extend(forced.map(|(name, ms)| {
         let remedy = match name {
             "idle_session_timeout" => "a connection that is ended while the run is paused is made again",
+            "transaction_timeout" => {
+                "nothing to do: each transaction switches it off and keeps limits of its own"
+            }
             _ => "nothing to do: each batch sets its own",
         };
         Finding::new(Code::ForcedTimeout, format!("{name} is {ms} ms for this role"), remedy)
-    }));
-    let short = settings.transaction_timeout.filter(|ms| (1..TRANSACTION_MS_MIN).contains(ms));
-    found.extend(short.map(|ms| {
-        Finding::new(
-            Code::TransactionTimeout,
-            format!("transaction_timeout is {ms} ms for this role"),
-            "batches do not override it: ALTER ROLE … SET transaction_timeout = 0, or keep batch_time well below it",
-        )
     }));
 }
 
@@ -196,13 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_transaction_timeout_that_may_end_a_batch_is_told() {
+    fn a_transaction_timeout_is_told_as_one_that_is_overridden() {
         let told = |transaction_timeout| {
             let mut found = Vec::new();
             timeouts(&settings(transaction_timeout), &mut found);
-            found.iter().any(|finding| finding.code == Code::TransactionTimeout.as_str())
+            found.iter().map(|finding| (finding.code, finding.fact.clone())).collect::<Vec<_>>()
         };
-        assert_eq!([None, Some(0), Some(5_000), Some(60_000)].map(told), [false, false, true, false]);
+        // Before version 17 there is none; 0 is none as well.
+        assert_eq!([told(None), told(Some(0))], [vec![], vec![]]);
+        let fact = "transaction_timeout is 5000 ms for this role".to_owned();
+        assert_eq!(told(Some(5_000)), [(Code::ForcedTimeout.as_str(), fact)]);
     }
 
     #[test]

@@ -2,12 +2,18 @@
 //!
 //! Must not know: batches.
 
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-use pgbackfill::db::{ConnectParams, Pool, Session};
+use futures_util::future::join_all;
+use pgbackfill::db::{ConnectParams, NextAct, Pool, Session};
+use pgbackfill::engine::Options;
+use pgbackfill::run::RunId;
+use pgbackfill::store::{self, Hint};
 use tokio_postgres::types::Type;
 
 use super::proxy::{Fault, Proxy, Spot, Way};
+use crate::engine::{job, options, run_with};
 use crate::support::{Database, counted_table, database, shared_server};
 
 const SOON: Duration = Duration::from_millis(300);
@@ -17,12 +23,18 @@ const ROW: &str = "SELECT n FROM t WHERE id = $1 FOR UPDATE";
 async fn scene(way: Way, message: usize) -> (Database, Proxy, Pool) {
     let db = database().await;
     counted_table(&db, 1).await;
+    let (proxy, pool) = swallowing(&db, way, message).await;
+    (db, proxy, pool)
+}
+
+/// Such a proxy before a database.
+async fn swallowing(db: &Database, way: Way, message: usize) -> (Proxy, Pool) {
     let spot = Spot { connection: 0, way, message };
     let server = ([127, 0, 0, 1], shared_server().port()).into();
     let proxy = Proxy::before(server, Some((spot, Fault::Swallow))).await;
     let url = format!("postgresql://postgres@127.0.0.1:{}/{}?sslmode=disable", proxy.port(), db.name);
     let pool = Pool::new(&ConnectParams::resolve(&url, &|_| None).unwrap(), 1).unwrap();
-    (db, proxy, pool)
+    (proxy, pool)
 }
 
 /// Locks the row in a transaction.
@@ -78,4 +90,29 @@ async fn only_the_very_transaction_is_ended() {
     client.batch_execute("COMMIT; BEGIN").await.unwrap();
     assert!(other.query(end, &[&backend, &began]).await.unwrap().is_empty(), "another one was ended");
     client.batch_execute("COMMIT").await.unwrap();
+}
+
+/// A claim is swallowed from this message on, and somebody else wants the range.
+async fn lose_a_claim(message: usize) {
+    let db = database().await;
+    counted_table(&db, 100).await;
+    let some = Options { max_rows: NonZeroU64::new(1), ..options() };
+    run_with(&db, &job("table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 1\n"), &some).await.unwrap();
+    let (proxy, pool) = swallowing(&db, Way::ToServer, message).await;
+    let hint = |worker: &str| Hint { worker: worker.into(), for_s: 1.0 };
+    let began = Instant::now();
+    let mut session = pool.session().await.unwrap();
+    let error = store::claim(&mut session, RunId(1), &hint("lost")).await.unwrap_err();
+    // Where the server waits for the next statement, not for the rest of one, it says first that this took too long.
+    assert!(proxy.fired() && error.next_act() == NextAct::Reconnect, "message {message}: {error}");
+    drop(session);
+    let claim = store::claim(&mut pool.session().await.unwrap(), RunId(1), &hint("next")).await.unwrap();
+    assert!(claim.is_some(), "message {message}: nobody can have the range");
+    assert!(began.elapsed() < Duration::from_secs(15), "message {message}: {:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_whose_claim_was_lost_is_the_next_ones_within_the_time_of_an_answer() {
+    // BEGIN, the claim's five messages, COMMIT.
+    join_all((1..=7).map(lose_a_claim)).await;
 }

@@ -94,10 +94,10 @@ async fn a_timeout_of_whole_transactions_is_told_where_there_is_one() {
     if db.client().await.batch_execute(&force).await.is_err() {
         return skipped("PostgreSQL 17 or later");
     }
-    let told = facts_as(db.direct_url(), JOB, "transaction-timeout").await;
+    let told = facts_as(db.direct_url(), JOB, "forced-timeout").await;
     assert_eq!(told, ["transaction_timeout is 9000 ms for this role"]);
     execute(&db, &format!("ALTER DATABASE {} RESET transaction_timeout", db.name)).await;
-    assert_eq!(facts_as(db.direct_url(), JOB, "transaction-timeout").await, NONE);
+    assert_eq!(facts_as(db.direct_url(), JOB, "forced-timeout").await, NONE);
 }
 
 #[tokio::test(flavor = "multi_thread")]
