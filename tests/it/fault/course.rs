@@ -45,7 +45,7 @@ impl Case {
     /// Whether it came to it.
     async fn play(self, lane: &Lane) -> bool {
         match self.what {
-            What::Message(spot, fault) => lane.at_message(spot, fault).await,
+            What::Message(spot, fault) => lane.at_messages(&[(spot, fault)]).await,
             What::Await(mishap, at) => every_await::befall(lane, mishap, at).await,
         }
     }

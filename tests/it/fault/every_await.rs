@@ -20,7 +20,8 @@ use tokio::process::{Child, Command};
 use tokio::time;
 
 use super::course::{Case, What};
-use super::lane::{self, Lane, Work};
+use super::expected::Expected;
+use super::lane::{self, Ended, Lane, Work};
 
 /// What befalls the process of its own, and when: its presence makes a process one.
 const PLAN: &str = "PGBACKFILL_TEST_MISHAP";
@@ -93,10 +94,10 @@ pub(super) async fn befall(lane: &Lane, mishap: Mishap, at: usize) -> bool {
     };
     let mut child = process(lane, &plan);
     let url = lane.direct_url();
-    let met = if mishap == Mishap::Freeze {
+    let (met, others) = if mishap == Mishap::Freeze {
         let met = is_stopped(&mut child).await;
         let since = Instant::now();
-        lane.complete(&url).await;
+        let others = lane.complete(&url).await;
         if met {
             time::sleep(FROZEN.saturating_sub(since.elapsed())).await;
             let pid = child.id().expect("nobody has waited for it");
@@ -104,13 +105,14 @@ pub(super) async fn befall(lane: &Lane, mishap: Mishap, at: usize) -> bool {
         }
         // It finds that all is done, or that it has lost its connection.
         ended(&mut child).await;
-        met
+        (met, others)
     } else {
         let met = !ended(&mut child).await;
-        lane.complete(&url).await;
-        met
+        (met, lane.complete(&url).await)
     };
     lane.judge().await;
+    // Whatever has happened to the first, the next one has nothing to complain of.
+    Expected::Alone.assert(&others, lane.blocked().await);
     met
 }
 
@@ -199,11 +201,11 @@ fn a_process_of_its_own() {
         })
         .build()
         .unwrap();
-    let ended = runtime.block_on(lane::run(&env::var(URL).unwrap()));
+    let ended = runtime.block_on(lane::process(Work::Run, &env::var(URL).unwrap()));
     let made = requests.made.load(Ordering::SeqCst);
     println!("awaits:{} requests:{made}", awaits.load(Ordering::SeqCst));
-    if ended.is_ok() && panic_at > 0 && made >= panic_at {
+    if ended == Ended::Complete && panic_at > 0 && made >= panic_at {
         exit(PASSED_OVER);
     }
-    ended.unwrap();
+    assert_eq!(ended, Ended::Complete);
 }

@@ -35,11 +35,14 @@ pub(super) fn cases(work: Work, seen: &[Seen], in_full: bool) -> Vec<Vec<Case>> 
 
 /// Those of the batches: from each BEGIN with a batch's settings to the end of the answer to its COMMIT.
 pub(super) fn of_batches(seen: &[Seen]) -> Vec<Spot> {
-    let Some(worker) = seen.iter().find(|seen| is_batch_begin(seen)).map(|seen| seen.spot.connection) else {
-        return vec![];
-    };
+    let worker = seen.iter().find(|seen| is_batch_begin(seen)).map(|seen| seen.spot.connection);
+    worker.map(|worker| of_batches_on(seen, worker)).unwrap_or_default()
+}
+
+/// The same of one connection.
+pub(super) fn of_batches_on(seen: &[Seen], connection: usize) -> Vec<Spot> {
     let of =
-        |way: Way| seen.iter().filter(move |seen| seen.spot.connection == worker && seen.spot.way == way);
+        |way: Way| seen.iter().filter(move |seen| seen.spot.connection == connection && seen.spot.way == way);
     let mut spots = Vec::new();
     // Each Query and each Sync is answered with one ReadyForQuery, so counting both tells which answers belong to which batch.
     let (mut asked, mut inside, mut answers) = (0, false, Vec::new());
@@ -97,5 +100,5 @@ fn refusals(spots: &[Spot], seen: &[Seen], code: &str) -> Vec<Spot> {
 }
 
 pub(super) fn is_batch_begin(seen: &Seen) -> bool {
-    seen.tag == 'Q' && seen.head.starts_with("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config")
+    seen.asks("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config")
 }

@@ -19,7 +19,7 @@ async fn scene(way: Way, message: usize) -> (Database, Proxy, Pool) {
     counted_table(&db, 1).await;
     let spot = Spot { connection: 0, way, message };
     let server = ([127, 0, 0, 1], shared_server().port()).into();
-    let proxy = Proxy::before(server, Some((spot, Fault::Swallow))).await;
+    let proxy = Proxy::before(server, &[(spot, Fault::Swallow)]).await;
     let url = format!("postgresql://postgres@127.0.0.1:{}/{}?sslmode=disable", proxy.port(), db.name);
     let pool = Pool::new(&ConnectParams::resolve(&url, &|_| None).unwrap(), 1).unwrap();
     (db, proxy, pool)
