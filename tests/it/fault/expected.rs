@@ -6,8 +6,9 @@
 //! Must not know: how a fault is made.
 
 use super::every_message::of_batches_on;
-use super::lane::{Ended, Work};
+use super::lane::Ended;
 use super::proxy::{Fault, Seen, Spot};
+use super::work::Work;
 
 /// What decides about the next act after an error of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,3 +8,4 @@ mod expected;
 mod lane;
 mod lost_answer;
 mod proxy;
+mod work;
