@@ -42,6 +42,31 @@ pub(super) fn cases_after(work: Work, first: (Spot, Fault), seen: &[Seen], in_fu
     faults.map(of_fault).collect()
 }
 
+/// Of these cases those at a message of a transaction with this request, kind by kind.
+pub(super) fn around(request: &str, seen: &[Seen], kinds: &[Vec<Case>]) -> Vec<Vec<Case>> {
+    let spots = transactions_with(request, seen);
+    let is_there = |case: &&Case| matches!(case.what, What::Message(spot, _) if spots.contains(&spot));
+    kinds.iter().map(|kind| kind.iter().filter(is_there).copied().collect()).collect()
+}
+
+/// From BEGIN to the last answer.
+fn transactions_with(request: &str, seen: &[Seen]) -> Vec<Spot> {
+    let mut spots = Vec::new();
+    for (at, one) in seen.iter().enumerate().filter(|(_, seen)| seen.asks(request)) {
+        let is_same = |other: &&Seen| other.spot.connection == one.spot.connection;
+        let before =
+            seen[..at].iter().rposition(|other| is_same(&other) && other.asks("BEGIN")).unwrap_or(at);
+        let mut committed = false;
+        let rest = seen[before..].iter().filter(is_same).take_while(|seen| {
+            let is_next = committed && seen.asks("");
+            committed |= seen.asks("COMMIT");
+            !is_next
+        });
+        spots.extend(rest.map(|seen| seen.spot));
+    }
+    spots
+}
+
 /// Where the worker's connection is to be lost.
 pub(super) fn losses(seen: &[Seen]) -> Vec<(Spot, Fault)> {
     let batches = of_batches(seen);

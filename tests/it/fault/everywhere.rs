@@ -12,7 +12,7 @@ use super::course::{Case, Course, shuffled};
 use super::every_await;
 use super::every_message::{self, is_batch_begin, losses, of_all, of_batches};
 use super::lane::Lane;
-use super::proxy::Seen;
+use super::proxy::{Fault, Seen};
 use super::work::Work;
 use crate::support::{Dice, own_server_for, storm};
 
@@ -27,6 +27,22 @@ const SHARE_OF_OTHERS: usize = 3;
 
 /// How long `make torture` goes on, in seconds.
 const TORTURE: &str = "PGBACKFILL_TORTURE_SECONDS";
+
+/// More often than the patience of the job lasts.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_lost_in_one_batch_after_the_other_do_not_add_up() {
+    let server = own_server_for(20);
+    let lane = Lane::on(&server, Work::Run).await;
+    let (mut seen, mut losses) = (lane.seen().await, Vec::new());
+    for _ in 0..2 {
+        // The second batch of the last connection: the first one has shown that all is well.
+        let begins: Vec<_> = seen.iter().filter(|seen| is_batch_begin(seen)).map(|seen| seen.spot).collect();
+        let last = begins.iter().map(|spot| spot.connection).max();
+        let mut of_last = begins.into_iter().filter(|spot| Some(spot.connection) == last);
+        losses.push((of_last.nth(1).expect("it has two"), Fault::Reset));
+        seen = lane.seen_past(&losses).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_at_whatever_moment_every_row_is_changed_once() {
@@ -66,6 +82,10 @@ async fn kinds_of(work: Work, lane: &Lane, in_full: bool) -> Vec<Vec<Case>> {
     let mut kinds = every_message::cases(work, &seen, in_full);
     kinds.extend(every_await::cases(work, moments));
     if work == Work::Rich {
+        if !in_full {
+            // Two short moments of many.
+            kinds.extend(every_message::around(QUARANTINE, &seen, &kinds));
+        }
         for loss in losses(&seen) {
             let seen = lane.seen_past(&[loss]).await;
             let new = |seen: &&Seen| seen.spot.connection > loss.0.connection;

@@ -16,7 +16,7 @@ const COLUMNS: &str = "(id int PRIMARY KEY, d int NOT NULL DEFAULT 1, n int NOT 
 const ROWS: i64 = 24;
 /// Three batches, always; at full pace, for in `auto` a worker rests for a minute after a batch that a fault has held for seconds.
 const PLAIN: &str = "table = 't'\nset.n = 'n + 1 / d'\norder.stripes = 1\npace.mode = 'full'\npace.max_rows_per_batch = 8\npace.min_rows_per_batch = 8\n\
-    limits.max_bad_rows = 9\n";
+    limits.max_bad_rows = 9\nlimits.retries = 1\n";
 /// The ceilings are there to be paid for, not to be felt.
 const RICH: &str = "table = 't'\nset.n = 'n + 1 / d'\norder.stripes = 2\npace.mode = 'full'\npace.max_rows_per_batch = 4\npace.min_rows_per_batch = 4\n\
     pace.max_rows_per_second = 1000000\npace.max_wal_per_second = '1GB'\nlimits.max_bad_rows = 9\n";
