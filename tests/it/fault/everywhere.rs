@@ -8,8 +8,8 @@
 use std::env;
 use std::time::{Duration, Instant};
 
-use super::course::{Case, Course, shuffled};
-use super::every_await;
+use super::course::{Case, Course, What, shuffled};
+use super::every_await::{self, Mishap};
 use super::every_message::{self, is_batch_begin, losses, of_all, of_batches};
 use super::lane::Lane;
 use super::proxy::{Fault, Seen};
@@ -24,6 +24,8 @@ const CONNECTIONS: u32 = 700;
 /// Of each fault in a plain run, in `make test`; and of all other kinds.
 const SHARE: usize = 10;
 const SHARE_OF_OTHERS: usize = 3;
+/// Few of the requests are made by the tasks beside the workers.
+const SHARE_OF_PANICS: usize = 24;
 
 /// How long `make torture` goes on, in seconds.
 const TORTURE: &str = "PGBACKFILL_TORTURE_SECONDS";
@@ -125,7 +127,11 @@ fn assert_visits(work: Work, seen: &[Seen]) {
 
 /// All of a kind, or a share.
 fn part(kind: &[Case], in_full: bool, dice: &mut Dice) -> Vec<Case> {
-    let is_plain = kind.first().is_some_and(|case| case.work == Work::Run);
-    let share = if is_plain { SHARE } else { SHARE_OF_OTHERS };
-    shuffled(kind.to_vec(), dice).into_iter().take(if in_full { usize::MAX } else { share }).collect()
+    let share = match kind.first() {
+        _ if in_full => usize::MAX,
+        Some(Case { work: Work::Run, what: What::Await(Mishap::Panic, _) }) => SHARE_OF_PANICS,
+        Some(Case { work: Work::Run, .. }) => SHARE,
+        Some(_) | None => SHARE_OF_OTHERS,
+    };
+    shuffled(kind.to_vec(), dice).into_iter().take(share).collect()
 }
