@@ -101,7 +101,7 @@ impl Scene {
         loop {
             match self.db.door().client().await {
                 Ok(client) => return client,
-                Err(error) => assert!(began.elapsed() < PATIENCE, "the server does not come back: {error}"),
+                Err(error) => assert!(began.elapsed() < PATIENCE, "the server does not come back: {error:?}"),
             }
             time::sleep(Duration::from_millis(20)).await;
         }
