@@ -20,14 +20,21 @@ use tokio::process::{Child, Command};
 use tokio::time;
 
 use super::course::{Case, What};
-use super::lane::{self, Lane, Work};
+use super::expected::Expected;
+use super::lane::{self, Ended, Lane};
+use super::work::Work;
 
 /// What befalls the process of its own, and when: its presence makes a process one.
 const PLAN: &str = "PGBACKFILL_TEST_MISHAP";
 const URL: &str = "PGBACKFILL_TEST_URL";
+const WORK: &str = "PGBACKFILL_TEST_WORK";
 const NAME: &str = "fault::every_await::a_process_of_its_own";
 /// Longer than anything of a frozen process is waited for: its transactions, its connections, its claims.
 const FROZEN: Duration = Duration::from_secs(7);
+/// Longer than it waits for an answer itself, so that it finds its own deadline over; every so manieth time.
+const FROZEN_LONGER: Duration = Duration::from_secs(14);
+const LONGER_EVERY: usize = 4;
+const COUNTS: usize = 3;
 /// How a process ends in which nobody noticed a panic.
 const PASSED_OVER: i32 = 42;
 /// Whoever needs longer hangs.
@@ -61,10 +68,8 @@ pub(super) struct Moments {
 }
 
 /// All cases of each mishap.
-pub(super) fn cases(moments: Moments) -> Vec<Vec<Case>> {
-    let of = |mishap, moments| {
-        (1..=moments).map(|at| Case { work: Work::Run, what: What::Await(mishap, at) }).collect()
-    };
+pub(super) fn cases(work: Work, moments: Moments) -> Vec<Vec<Case>> {
+    let of = |mishap, moments| (1..=moments).map(|at| Case { work, what: What::Await(mishap, at) }).collect();
     vec![
         of(Mishap::Kill, moments.awaits),
         of(Mishap::Freeze, moments.awaits),
@@ -72,8 +77,17 @@ pub(super) fn cases(moments: Moments) -> Vec<Vec<Case>> {
     ]
 }
 
-/// Counts them in a run that nothing befalls.
+/// Counts them when nothing befalls it: the fewest of some times, because how often all wait is a matter of time.
 pub(super) async fn count(lane: &Lane) -> Moments {
+    let mut fewest = count_once(lane).await;
+    for _ in 1..COUNTS {
+        let Moments { awaits, requests } = count_once(lane).await;
+        fewest = Moments { awaits: fewest.awaits.min(awaits), requests: fewest.requests.min(requests) };
+    }
+    fewest
+}
+
+async fn count_once(lane: &Lane) -> Moments {
     lane.reset().await;
     let output = process(lane, "count 0").wait_with_output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -93,31 +107,33 @@ pub(super) async fn befall(lane: &Lane, mishap: Mishap, at: usize) -> bool {
     };
     let mut child = process(lane, &plan);
     let url = lane.direct_url();
-    let met = if mishap == Mishap::Freeze {
+    let (met, others) = if mishap == Mishap::Freeze {
         let met = is_stopped(&mut child).await;
         let since = Instant::now();
-        lane.complete(&url).await;
+        let others = lane.complete(&url).await;
         if met {
-            time::sleep(FROZEN.saturating_sub(since.elapsed())).await;
+            let frozen = if at.is_multiple_of(LONGER_EVERY) { FROZEN_LONGER } else { FROZEN };
+            time::sleep(frozen.saturating_sub(since.elapsed())).await;
             let pid = child.id().expect("nobody has waited for it");
             signal::kill(Pid::from_raw(pid.cast_signed()), Signal::SIGCONT).unwrap();
         }
         // It finds that all is done, or that it has lost its connection.
         ended(&mut child).await;
-        met
+        (met, others)
     } else {
         let met = !ended(&mut child).await;
-        lane.complete(&url).await;
-        met
+        (met, lane.complete(&url).await)
     };
     lane.judge().await;
+    // Whatever has happened to the first, the next one has nothing to complain of.
+    Expected::Alone.assert(&others, lane.blocked().await);
     met
 }
 
 fn process(lane: &Lane, plan: &str) -> Child {
     Command::new(env::current_exe().unwrap())
         .args(["--exact", NAME, "--nocapture"])
-        .envs([(PLAN, plan), (URL, &lane.direct_url())])
+        .envs([(PLAN, plan), (URL, &lane.direct_url()), (WORK, &lane.work().to_string())])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -199,11 +215,13 @@ fn a_process_of_its_own() {
         })
         .build()
         .unwrap();
-    let ended = runtime.block_on(lane::run(&env::var(URL).unwrap()));
+    let name = env::var(WORK).unwrap();
+    let work = Work::ALL.into_iter().find(|work| work.to_string() == name).unwrap();
+    let ended = runtime.block_on(lane::process(work, &env::var(URL).unwrap()));
     let made = requests.made.load(Ordering::SeqCst);
     println!("awaits:{} requests:{made}", awaits.load(Ordering::SeqCst));
-    if ended.is_ok() && panic_at > 0 && made >= panic_at {
+    if ended == Ended::Complete && panic_at > 0 && made >= panic_at {
         exit(PASSED_OVER);
     }
-    ended.unwrap();
+    assert_eq!(ended, Ended::Complete);
 }

@@ -6,9 +6,11 @@
 //!
 //! Must not know: how the proxy injects, what must hold afterwards.
 
+use std::collections::BTreeSet;
+
 use super::course::{Case, What};
-use super::lane::Work;
 use super::proxy::{Fault, Seen, Spot, Way};
+use super::work::Work;
 
 /// One or two of each class that the engine tells apart; and no connection left, a server that is starting.
 const ERRORS: [&str; 12] = [
@@ -16,30 +18,95 @@ const ERRORS: [&str; 12] = [
     "57P03",
 ];
 
+/// What makes a connection that is lost be replaced: in the middle of the first batch, and at its end, which is not heard of.
+const LOSSES: [(&str, Fault); 2] =
+    [("-- In the same transaction", Fault::Reset), ("COMMIT", Fault::DeliverAndCut)];
+
 /// All cases of each fault.
 pub(super) fn cases(work: Work, seen: &[Seen], in_full: bool) -> Vec<Vec<Case>> {
-    let all = of_all(seen);
-    let of_fault = |fault: Fault| {
-        let spots = match fault {
-            // Outside of batches an answer may take a minute, and so does it to notice that there is none.
-            Fault::Swallow if !in_full => of_batches(seen),
-            // A full disk is looked at again after a minute.
-            Fault::Refuse("53100") if !in_full => vec![],
-            Fault::Refuse(code) => refusals(&all, seen, code),
-            _ => all.clone(),
-        };
-        spots.into_iter().map(|spot| Case { work, what: What::Message(spot, fault) }).collect()
-    };
-    Fault::OF_THE_WIRE.into_iter().chain(ERRORS.map(Fault::Refuse)).map(of_fault).collect()
+    let faults = faults(work, in_full).into_iter();
+    let case = |spot, fault| Case { work, what: What::Message(spot, fault) };
+    faults
+        .map(|fault| spots(seen, fault, in_full).into_iter().map(|spot| case(spot, fault)).collect())
+        .collect()
 }
 
-/// Those of the batches: from each BEGIN with a batch's settings to the end of the answer to its COMMIT.
-pub(super) fn of_batches(seen: &[Seen]) -> Vec<Spot> {
-    let Some(worker) = seen.iter().find(|seen| is_batch_begin(seen)).map(|seen| seen.spot.connection) else {
-        return vec![];
+/// The same at each message of the connection that takes the place of one that was lost by this fault.
+pub(super) fn cases_after(work: Work, first: (Spot, Fault), seen: &[Seen], in_full: bool) -> Vec<Vec<Case>> {
+    let faults = faults(work, in_full).into_iter();
+    let is_new = |spot: &Spot| spot.connection > first.0.connection;
+    let case = |spot, fault| Case { work, what: What::After(first, spot, fault) };
+    let of_fault = |fault| {
+        spots(seen, fault, in_full).into_iter().filter(is_new).map(|spot| case(spot, fault)).collect()
     };
+    faults.map(of_fault).collect()
+}
+
+/// Of these cases those at a message of a transaction with this request, kind by kind.
+pub(super) fn around(request: &str, seen: &[Seen], kinds: &[Vec<Case>]) -> Vec<Vec<Case>> {
+    let spots = transactions_with(request, seen);
+    let is_there = |case: &&Case| matches!(case.what, What::Message(spot, _) if spots.contains(&spot));
+    kinds.iter().map(|kind| kind.iter().filter(is_there).copied().collect()).collect()
+}
+
+/// From BEGIN to the last answer.
+fn transactions_with(request: &str, seen: &[Seen]) -> Vec<Spot> {
+    let mut spots = Vec::new();
+    for (at, one) in seen.iter().enumerate().filter(|(_, seen)| seen.asks(request)) {
+        let is_same = |other: &&Seen| other.spot.connection == one.spot.connection;
+        let before =
+            seen[..at].iter().rposition(|other| is_same(&other) && other.asks("BEGIN")).unwrap_or(at);
+        let mut committed = false;
+        let rest = seen[before..].iter().filter(is_same).take_while(|seen| {
+            let is_next = committed && seen.asks("");
+            committed |= seen.asks("COMMIT");
+            !is_next
+        });
+        spots.extend(rest.map(|seen| seen.spot));
+    }
+    spots
+}
+
+/// Where the worker's connection is to be lost.
+pub(super) fn losses(seen: &[Seen]) -> Vec<(Spot, Fault)> {
+    let batches = of_batches(seen);
+    let at =
+        |text| seen.iter().find(|seen| seen.asks(text) && batches.contains(&seen.spot)).map(|seen| seen.spot);
+    LOSSES.into_iter().filter_map(|(text, fault)| Some((at(text)?, fault))).collect()
+}
+
+fn faults(work: Work, in_full: bool) -> Vec<Fault> {
+    let errors = ERRORS.into_iter().filter(|code| match *code {
+        // A full disk is looked at again after a minute.
+        "53100" => in_full,
+        // While it looks for a bad row, a good one that is refused would be put aside, and rightly so.
+        "22012" | "23505" => work != Work::Rich,
+        _ => true,
+    });
+    Fault::OF_THE_WIRE.into_iter().chain(errors.map(Fault::Refuse)).collect()
+}
+
+/// Where it can happen.
+fn spots(seen: &[Seen], fault: Fault, in_full: bool) -> Vec<Spot> {
+    match fault {
+        // Outside of batches an answer may take a minute, and so does it to notice that there is none.
+        Fault::Swallow if !in_full => of_batches(seen),
+        Fault::Refuse(code) => refusals(&of_all(seen), seen, code),
+        _ => of_all(seen),
+    }
+}
+
+/// Those of the batches: from each BEGIN with a batch's settings to the end of the answer to its COMMIT or ROLLBACK.
+pub(super) fn of_batches(seen: &[Seen]) -> Vec<Spot> {
+    let workers: BTreeSet<_> =
+        seen.iter().filter(|seen| is_batch_begin(seen)).map(|seen| seen.spot.connection).collect();
+    workers.into_iter().flat_map(|worker| of_batches_on(seen, worker)).collect()
+}
+
+/// The same of one connection.
+pub(super) fn of_batches_on(seen: &[Seen], connection: usize) -> Vec<Spot> {
     let of =
-        |way: Way| seen.iter().filter(move |seen| seen.spot.connection == worker && seen.spot.way == way);
+        |way: Way| seen.iter().filter(move |seen| seen.spot.connection == connection && seen.spot.way == way);
     let mut spots = Vec::new();
     // Each Query and each Sync is answered with one ReadyForQuery, so counting both tells which answers belong to which batch.
     let (mut asked, mut inside, mut answers) = (0, false, Vec::new());
@@ -50,7 +117,7 @@ pub(super) fn of_batches(seen: &[Seen]) -> Vec<Spot> {
             answers.extend(inside.then_some(asked));
             asked += 1;
         }
-        inside &= !(seen.tag == 'Q' && seen.head.starts_with("COMMIT"));
+        inside &= !(seen.asks("COMMIT") || seen.asks("ROLLBACK"));
     }
     let mut answered = 0;
     for seen in of(Way::ToClient).skip_while(|seen| seen.tag != 'Z').skip(1) {
@@ -97,5 +164,5 @@ fn refusals(spots: &[Spot], seen: &[Seen], code: &str) -> Vec<Spot> {
 }
 
 pub(super) fn is_batch_begin(seen: &Seen) -> bool {
-    seen.tag == 'Q' && seen.head.starts_with("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config")
+    seen.asks("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config")
 }

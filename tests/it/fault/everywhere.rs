@@ -8,10 +8,12 @@
 use std::env;
 use std::time::{Duration, Instant};
 
-use super::course::{Case, Course, shuffled};
-use super::every_await;
-use super::every_message::{self, is_batch_begin, of_all, of_batches};
-use super::lane::{Lane, Work};
+use super::course::{Case, Course, What, shuffled};
+use super::every_await::{self, Mishap};
+use super::every_message::{self, is_batch_begin, losses, of_all, of_batches};
+use super::lane::Lane;
+use super::proxy::{Fault, Seen};
+use super::work::Work;
 use crate::support::{Dice, own_server_for, storm};
 
 /// Nearly all of them wait nearly all of the time.
@@ -19,13 +21,30 @@ const LANES: usize = 24;
 const TORTURE_LANES: usize = 96;
 /// Each lane has those of the engine, the oracle's, and some that a fault has left behind.
 const CONNECTIONS: u32 = 700;
-/// Of each fault, in `make test`.
-const SHARE: usize = 24;
-/// The same of `retry`, which has fewer messages.
-const SHARE_OF_RETRY: usize = 6;
+/// Of each fault in a plain run, in `make test`; and of all other kinds.
+const SHARE: usize = 10;
+const SHARE_OF_OTHERS: usize = 3;
+/// Few of the requests are made by the tasks beside the workers.
+const SHARE_OF_PANICS: usize = 24;
 
 /// How long `make torture` goes on, in seconds.
 const TORTURE: &str = "PGBACKFILL_TORTURE_SECONDS";
+
+/// More often than the patience of the job lasts.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_lost_in_one_batch_after_the_other_do_not_add_up() {
+    let server = own_server_for(20);
+    let lane = Lane::on(&server, Work::Run).await;
+    let (mut seen, mut losses) = (lane.seen().await, Vec::new());
+    for _ in 0..2 {
+        // The second batch of the last connection: the first one has shown that all is well.
+        let begins: Vec<_> = seen.iter().filter(|seen| is_batch_begin(seen)).map(|seen| seen.spot).collect();
+        let last = begins.iter().map(|spot| spot.connection).max();
+        let mut of_last = begins.into_iter().filter(|spot| Some(spot.connection) == last);
+        losses.push((of_last.nth(1).expect("it has two"), Fault::Reset));
+        seen = lane.seen_past(&losses).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_at_whatever_moment_every_row_is_changed_once() {
@@ -33,23 +52,15 @@ async fn whatever_happens_at_whatever_moment_every_row_is_changed_once() {
     let seconds = env::var(TORTURE).ok().map(|seconds| Duration::from_secs(seconds.parse().unwrap()));
     let (until, mut dice) = (seconds.map(|seconds| Instant::now() + seconds), Dice::new());
     let server = own_server_for(CONNECTIONS);
-    let (run, retry) = (Lane::on(&server, Work::Run).await, Lane::on(&server, Work::Retry).await);
-    let (seen, seen_in_retry) = (run.seen().await, retry.seen().await);
-    assert_eq!(seen.iter().filter(|seen| is_batch_begin(seen)).count(), 3, "it was to be three batches");
-    let moments = every_await::count(&run).await;
-    println!(
-        "{} messages, {} of them in batches; {} in retry; {moments:?}",
-        of_all(&seen).len(),
-        of_batches(&seen).len(),
-        seen_in_retry.len()
-    );
-    let course = Course::on(server);
     let in_full = until.is_some();
+    let mut kinds = Vec::new();
+    for work in Work::ALL {
+        let lane = Lane::on(&server, work).await;
+        kinds.extend(kinds_of(work, &lane, in_full).await);
+    }
+    let course = Course::on(server);
     loop {
-        let mut cases = part(every_message::cases(Work::Run, &seen, in_full), SHARE, in_full, &mut dice);
-        cases.extend(part(every_await::cases(moments), SHARE, in_full, &mut dice));
-        let of_retry = every_message::cases(Work::Retry, &seen_in_retry, in_full);
-        cases.extend(part(of_retry, SHARE_OF_RETRY, in_full, &mut dice));
+        let cases = kinds.iter().flat_map(|kind| part(kind, in_full, &mut dice)).collect();
         course.run(cases, if in_full { TORTURE_LANES } else { LANES }, until, &mut dice).await;
         if until.is_none_or(|until| Instant::now() >= until) {
             break;
@@ -61,8 +72,66 @@ async fn whatever_happens_at_whatever_moment_every_row_is_changed_once() {
     assert!(course.is_thorough(), "too few were met:\n{report}");
 }
 
-/// All of them, or so many of each kind.
-fn part(kinds: Vec<Vec<Case>>, share: usize, in_full: bool, dice: &mut Dice) -> Vec<Case> {
-    let some = |cases| shuffled(cases, dice).into_iter().take(if in_full { usize::MAX } else { share });
-    kinds.into_iter().flat_map(some).collect()
+/// All cases of this work, kind by kind.
+async fn kinds_of(work: Work, lane: &Lane, in_full: bool) -> Vec<Vec<Case>> {
+    let (seen, moments) = (lane.seen().await, every_await::count(lane).await);
+    println!(
+        "{work}: {} messages, {} of them in batches; {moments:?}",
+        of_all(&seen).len(),
+        of_batches(&seen).len()
+    );
+    assert_visits(work, &seen);
+    let mut kinds = every_message::cases(work, &seen, in_full);
+    kinds.extend(every_await::cases(work, moments));
+    if work == Work::Rich {
+        if !in_full {
+            // Two short moments of many.
+            kinds.extend(every_message::around(QUARANTINE, &seen, &kinds));
+        }
+        for loss in losses(&seen) {
+            let seen = lane.seen_past(&[loss]).await;
+            let new = |seen: &&Seen| seen.spot.connection > loss.0.connection;
+            assert!(seen.iter().filter(new).any(|seen| seen.asks(CLAIM)), "nobody claims the range again");
+            kinds.extend(every_message::cases_after(work, loss, &seen, in_full));
+        }
+    }
+    kinds
+}
+
+/// How a claim begins, the plan of a range, a row of the quarantine, and what becomes of it in the end.
+const CLAIM: &str = "-- MATERIALIZED: re-executed";
+const PLAN: &str = "-- One worker at a time moves a leaf's frontier";
+const QUARANTINE: &str = "INSERT INTO pgbackfill.bad_row";
+const MEND: &str = "WITH settled AS";
+
+/// What a piece of work is there for is among its messages.
+fn assert_visits(work: Work, seen: &[Seen]) {
+    let times = |text| seen.iter().filter(|seen| seen.asks(text)).count();
+    match work {
+        Work::Run => {
+            let batches = seen.iter().filter(|seen| is_batch_begin(seen)).count();
+            assert_eq!(batches, 3, "it was to be three batches");
+        }
+        Work::Rich => {
+            assert_eq!(times(QUARANTINE), 2, "two rows were to be put aside");
+            let claimed =
+                seen.iter().find(|seen| seen.asks(CLAIM) || seen.asks(PLAN) || is_batch_begin(seen));
+            assert!(claimed.is_some_and(|seen| seen.asks(CLAIM)), "nobody claims");
+            let planned = seen.iter().position(|seen| seen.asks(PLAN));
+            let batch = seen.iter().position(is_batch_begin);
+            assert!(batch < planned, "the range that was there was to be claimed");
+        }
+        Work::Retry => assert_eq!(times(MEND), 3, "three rows were to be mended"),
+    }
+}
+
+/// All of a kind, or a share.
+fn part(kind: &[Case], in_full: bool, dice: &mut Dice) -> Vec<Case> {
+    let share = match kind.first() {
+        _ if in_full => usize::MAX,
+        Some(Case { work: Work::Run, what: What::Await(Mishap::Panic, _) }) => SHARE_OF_PANICS,
+        Some(Case { work: Work::Run, .. }) => SHARE,
+        Some(_) | None => SHARE_OF_OTHERS,
+    };
+    shuffled(kind.to_vec(), dice).into_iter().take(share).collect()
 }

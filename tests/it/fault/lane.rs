@@ -2,50 +2,29 @@
 //!
 //! Must not know: which faults there are.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use pgbackfill::db::{ConnectParams, Pool};
-use pgbackfill::engine::{self, Options, Stop};
-use pgbackfill::event::Outcome;
+use pgbackfill::engine::{self, EngineError, Options, Stop};
+use pgbackfill::event::{Outcome, Summary};
 use pgbackfill::run::{Move, RunState};
 use pgbackfill::sandbox::Server;
 use pgbackfill::store::{self, Turn};
 use tokio::sync::{mpsc, watch};
 use tokio::time;
 
+use super::expected::Expected;
 use super::proxy::{Fault, Proxy, Seen, Spot};
-use crate::engine::{job, options};
-use crate::support::oracle::{assert_nothing_left, assert_once, assert_tiled};
+use super::work::Work;
+use crate::engine::options;
+use crate::support::oracle::assert_nothing_left;
 use crate::support::{Database, database_on};
 
-pub(super) const ROWS: i64 = 24;
-/// Three batches, always; a row is bad as long as its `d` is 0.
-const JOB: &str = "table = 't'\nset.n = 'n + 1 / d'\norder.stripes = 1\npace.max_rows_per_batch = 8\npace.min_rows_per_batch = 8\nlimits.max_bad_rows = 9\n";
-const TABLE: &str = "
-CREATE TABLE t (id int PRIMARY KEY, d int NOT NULL DEFAULT 1, n int NOT NULL DEFAULT 0);
-INSERT INTO t SELECT i FROM generate_series(1, 24) AS i;
-ANALYZE t";
-/// Three rows of it.
-const MAKE_BAD: &str = "UPDATE t SET d = 0 WHERE id IN (3, 12, 24)";
-/// What a run that has put them aside leaves, kept for the next case.
-const KEEP: &str = "
-UPDATE t SET d = 1;
-CREATE TABLE kept_bad_row AS TABLE pgbackfill.bad_row;
-CREATE TABLE kept_range AS TABLE pgbackfill.range";
 /// A fault costs at most a deadline and a few pauses; what takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Processes that may come: the one that met the fault while it entered, and the next.
 const PROCESSES: u32 = 3;
-
-/// What is to be done past a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Work {
-    /// `pgbackfill run`.
-    Run,
-    /// `pgbackfill retry`.
-    Retry,
-}
 
 pub(super) struct Lane {
     db: Database,
@@ -57,34 +36,23 @@ impl Lane {
     pub(super) async fn on(server: &Server, work: Work) -> Self {
         let lane = Self { db: database_on(server).await, work, port: server.port() };
         let client = lane.db.client().await;
-        client.batch_execute(TABLE).await.unwrap();
-        match work {
-            // From here on the control schema is there, so that each case meets the same messages.
-            Work::Run => run(&lane.url(lane.port)).await.unwrap(),
-            Work::Retry => {
-                client.batch_execute(MAKE_BAD).await.unwrap();
-                run(&lane.url(lane.port)).await.unwrap();
-                client.batch_execute(KEEP).await.unwrap();
-            }
-        }
+        client.batch_execute(&work.table()).await.unwrap();
+        // From here on the control schema is there, so that each case meets the same messages.
+        let before = Options { max_rows: work.rows_before().and_then(NonZeroU64::new), ..alone() };
+        let outcome = part(work, &lane.direct_url(), &before).await.unwrap().outcome;
+        assert_eq!(outcome == Outcome::MaxRows, before.max_rows.is_some(), "{outcome:?}");
+        work.assert_begun(&client).await;
+        client.batch_execute(work.keep()).await.unwrap();
         lane
     }
 
     /// As it was before the first case.
     pub(super) async fn reset(&self) {
-        let sql = match self.work {
-            Work::Run => {
-                "TRUNCATE pgbackfill.run RESTART IDENTITY CASCADE; UPDATE t SET n = 0;
-                 UPDATE pgbackfill.guard SET leader = NULL, leader_until = NULL"
-            }
-            Work::Retry => {
-                "UPDATE t SET n = 0 WHERE id IN (SELECT key[1]::int FROM kept_bad_row);
-                 TRUNCATE pgbackfill.bad_row, pgbackfill.range;
-                 INSERT INTO pgbackfill.range SELECT * FROM kept_range;
-                 INSERT INTO pgbackfill.bad_row SELECT * FROM kept_bad_row"
-            }
-        };
-        self.db.client().await.batch_execute(sql).await.unwrap();
+        self.db.client().await.batch_execute(self.work.reset()).await.unwrap();
+    }
+
+    pub(super) fn work(&self) -> Work {
+        self.work
     }
 
     /// Where its database is, behind this port.
@@ -99,92 +67,124 @@ impl Lane {
 
     /// The messages of it that nothing befalls.
     pub(super) async fn seen(&self) -> Vec<Seen> {
+        self.seen_past(&[]).await
+    }
+
+    /// The messages when these faults befall it.
+    pub(super) async fn seen_past(&self, faults: &[(Spot, Fault)]) -> Vec<Seen> {
         self.reset().await;
-        let proxy = self.past(None).await;
+        let (proxy, ended) = self.past(faults).await;
+        assert_eq!(ended, [Ended::Complete]);
+        self.judge().await;
         proxy.seen()
     }
 
-    /// Whether the fault met its message; what must hold in the end holds in any case.
-    pub(super) async fn at_message(&self, spot: Spot, fault: Fault) -> bool {
-        let proxy = self.past(Some((spot, fault))).await;
-        let fired = proxy.fired();
+    /// Whether the faults met their messages; what must hold in the end holds in any case.
+    pub(super) async fn at_messages(&self, faults: &[(Spot, Fault)]) -> bool {
+        let (proxy, ended) = self.past(faults).await;
+        let (fired, seen) = (proxy.fired(), proxy.seen());
         // With it go connections that the fault has hidden from one side.
         drop(proxy);
         self.judge().await;
+        let met = faults.iter().filter(|(spot, _)| seen.iter().any(|seen| seen.spot == *spot));
+        let expected = met.map(|(spot, fault)| Expected::after(self.work, &seen, *spot, *fault)).max();
+        expected.unwrap_or(Expected::Alone).assert(&ended, self.blocked().await);
         fired
+    }
+
+    /// How often the run was blocked.
+    pub(super) async fn blocked(&self) -> i64 {
+        let sql = "SELECT count(*) FROM pgbackfill.event WHERE kind = 'blocked'";
+        self.db.client().await.query_one(sql, &[]).await.unwrap().get(0)
     }
 
     /// What must hold in the end.
     pub(super) async fn judge(&self) {
-        let client = self.db.client().await;
-        assert_once(&client, "t", ROWS).await;
-        assert_tiled(&client, ROWS).await;
-        let aside: i64 =
-            client.query_one("SELECT count(*) FROM pgbackfill.bad_row", &[]).await.unwrap().get(0);
-        assert_eq!(aside, 0, "rows are left in the quarantine");
+        self.work.assert_done(&self.db.client().await).await;
         assert_nothing_left(&self.db).await;
     }
 
-    async fn past(&self, fault: Option<(Spot, Fault)>) -> Proxy {
-        let proxy = Proxy::before(([127, 0, 0, 1], self.port).into(), fault).await;
-        self.complete(&self.url(proxy.port())).await;
-        proxy
+    async fn past(&self, faults: &[(Spot, Fault)]) -> (Proxy, Vec<Ended>) {
+        let proxy = Proxy::before(([127, 0, 0, 1], self.port).into(), faults).await;
+        let ended = self.complete(&self.url(proxy.port())).await;
+        (proxy, ended)
     }
 
     /// Lets processes come until it is done.
-    pub(super) async fn complete(&self, url: &str) {
+    pub(super) async fn complete(&self, url: &str) -> Vec<Ended> {
         let complete = async {
-            let mut errors = Vec::new();
+            let mut all = Vec::new();
             for _ in 0..PROCESSES {
-                let ended = match self.work {
-                    Work::Run => run(url).await,
-                    Work::Retry => retry(url).await,
-                };
-                match ended {
-                    Ok(()) => return,
-                    Err(error) => errors.push(error),
+                all.push(process(self.work, url).await);
+                match all.last() {
+                    Some(Ended::Complete) => return all,
+                    Some(Ended::Blocked(reason)) => self.resume(reason).await,
+                    Some(Ended::Left(_)) | None => {}
                 }
-                self.resume().await;
             }
-            panic!("after {PROCESSES} processes it is not complete: {errors:?}");
+            panic!("after {PROCESSES} processes it is not complete: {all:?}");
         };
-        time::timeout(PATIENCE, complete).await.unwrap_or_else(|_| panic!("it hangs"));
+        time::timeout(PATIENCE, complete).await.unwrap_or_else(|_| panic!("it hangs"))
     }
 
-    /// What a person does with a run that is blocked.
-    async fn resume(&self) {
+    /// What a person does with a run that is blocked, and has read why.
+    async fn resume(&self, reason: &str) {
         let params = ConnectParams::resolve(&self.direct_url(), &|_| None).unwrap();
         let mut session = Pool::new(&params, 1).unwrap().session().await.unwrap();
-        let run = store::latest(&session, job(JOB).name.as_str()).await.unwrap();
-        if let Some(run) = run.filter(|run| run.state == RunState::Blocked) {
-            let turn = Turn::State(Move::Resume);
-            store::request(&mut session, run.id, &turn, None, "somebody").await.unwrap();
-        }
+        let run =
+            store::latest(&session, self.work.job().name.as_str()).await.unwrap().expect("there is a run");
+        assert_eq!((run.state, run.reason.as_deref()), (RunState::Blocked, Some(reason)));
+        let turn = Turn::State(Move::Resume);
+        store::request(&mut session, run.id, &turn, None, "somebody").await.unwrap();
     }
 }
 
-/// One process at the run; an error if the fault kept it from entering, drove it away, or blocked the run.
-pub(super) async fn run(url: &str) -> Result<(), String> {
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Nothing is left to do.
+    Complete,
+    /// The run needs a person, and says why.
+    Blocked(String),
+    /// With an error: the fault kept it from entering, or drove it away.
+    Left(String),
+}
+
+/// One process, to its end.
+pub(super) async fn process(work: Work, url: &str) -> Ended {
+    if work == Work::Retry {
+        return retry(work, url).await;
+    }
+    match part(work, url, &alone()).await {
+        Err(error) => Ended::Left(error.to_string()),
+        Ok(summary) => match summary.outcome {
+            // An earlier process may have completed the run and not have heard of it.
+            Outcome::Complete | Outcome::CompleteWithBadRows | Outcome::AlreadyComplete => Ended::Complete,
+            Outcome::Blocked => Ended::Blocked(summary.reason.expect("who is blocked says why")),
+            other => panic!("{other:?} {:?}", summary.reason),
+        },
+    }
+}
+
+/// One worker, so that its messages are the same each time.
+fn alone() -> Options {
+    Options { workers: NonZeroU32::new(1), ..options() }
+}
+
+async fn part(work: Work, url: &str, options: &Options) -> Result<Summary, EngineError> {
     let params = ConnectParams::resolve(url, &|_| None).unwrap();
     let pool = Pool::new(&params, 3).unwrap();
     let (events, _nobody) = mpsc::unbounded_channel();
     let (_keep, stop) = watch::channel(Stop::NotYet);
-    let options = Options { workers: NonZeroU32::new(1), ..options() };
-    let summary = engine::run(&pool, &job(JOB), &options, &events, stop).await;
-    let summary = summary.map_err(|error| error.to_string())?;
-    match summary.outcome {
-        // An earlier process may have completed the run and not have heard of it.
-        Outcome::Complete | Outcome::CompleteWithBadRows | Outcome::AlreadyComplete => Ok(()),
-        Outcome::Blocked => Err(format!("blocked: {:?}", summary.reason)),
-        other => panic!("{other:?} {:?}", summary.reason),
-    }
+    engine::run(&pool, &work.job(), options, &events, stop).await
 }
 
-/// One process at the quarantine; an error if rows are left in it.
-async fn retry(url: &str) -> Result<(), String> {
+async fn retry(work: Work, url: &str) -> Ended {
     let params = ConnectParams::resolve(url, &|_| None).unwrap();
     let pool = Pool::new(&params, 1).unwrap();
-    let mended = engine::retry_bad_rows(&pool, &job(JOB), "somebody", &mut |_| ()).await;
-    let mended = mended.map_err(|error| error.to_string())?;
-    if mended.left == 0 { Ok(()) } else { Err(format!("{} rows are left", mended.left)) }
+    match engine::retry_bad_rows(&pool, &work.job(), "somebody", &mut |_| ()).await {
+        Ok(mended) if mended.left == 0 => Ended::Complete,
+        Ok(mended) => Ended::Left(format!("{} rows are left", mended.left)),
+        Err(error) => Ended::Left(error.to_string()),
+    }
 }

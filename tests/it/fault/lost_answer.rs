@@ -31,7 +31,7 @@ async fn scene(way: Way, message: usize) -> (Database, Proxy, Pool) {
 async fn swallowing(db: &Database, way: Way, message: usize) -> (Proxy, Pool) {
     let spot = Spot { connection: 0, way, message };
     let server = ([127, 0, 0, 1], shared_server().port()).into();
-    let proxy = Proxy::before(server, Some((spot, Fault::Swallow))).await;
+    let proxy = Proxy::before(server, &[(spot, Fault::Swallow)]).await;
     let url = format!("postgresql://postgres@127.0.0.1:{}/{}?sslmode=disable", proxy.port(), db.name);
     let pool = Pool::new(&ConnectParams::resolve(&url, &|_| None).unwrap(), 1).unwrap();
     (proxy, pool)

@@ -4,6 +4,8 @@ mod course;
 mod every_await;
 mod every_message;
 mod everywhere;
+mod expected;
 mod lane;
 mod lost_answer;
 mod proxy;
+mod work;

@@ -1,5 +1,5 @@
-//! A proxy between a client and PostgreSQL that knows where a message of the protocol ends, writes down each of them, and does one
-//! fault at one of them.
+//! A proxy between a client and PostgreSQL that knows where a message of the protocol ends, writes down each of them, and does
+//! a fault at some of them.
 //!
 //! It speaks no TLS: connect with `sslmode=disable`. Messages are framed as in the manual, 55.2 and 55.7: the first of a client is a
 //! length and a body, every other message of either side a type, a length and a body.
@@ -11,7 +11,7 @@ mod refuse;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -85,6 +85,15 @@ pub(crate) struct Seen {
     pub(crate) head: String,
 }
 
+impl Seen {
+    /// Whether it is a request that begins with this text.
+    pub(crate) fn asks(&self, text: &str) -> bool {
+        // An extended one begins with the name of the statement, which is empty.
+        let is_request = self.spot.way == Way::ToServer && refuse::begins_a_request(self.tag);
+        is_request && self.head.trim_start_matches('\0').starts_with(text)
+    }
+}
+
 /// A listening proxy; when it is dropped, so are all its connections.
 pub(crate) struct Proxy {
     port: u16,
@@ -94,9 +103,9 @@ pub(crate) struct Proxy {
 
 struct State {
     server: SocketAddr,
-    fault: Option<(Spot, Fault)>,
+    faults: Vec<(Spot, Fault)>,
     connections: AtomicUsize,
-    fired: AtomicBool,
+    fired: AtomicUsize,
     seen: Mutex<Vec<Seen>>,
 }
 
@@ -107,15 +116,15 @@ enum End {
 }
 
 impl Proxy {
-    /// In front of a server, with one fault to come or none.
-    pub(crate) async fn before(server: SocketAddr, fault: Option<(Spot, Fault)>) -> Self {
+    /// In front of a server, with these faults to come.
+    pub(crate) async fn before(server: SocketAddr, faults: &[(Spot, Fault)]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
             server,
-            fault,
+            faults: faults.to_vec(),
             connections: AtomicUsize::new(0),
-            fired: AtomicBool::new(false),
+            fired: AtomicUsize::new(0),
             seen: Mutex::default(),
         });
         let accepting = tokio::spawn(accept(listener, state.clone()));
@@ -126,9 +135,9 @@ impl Proxy {
         self.port
     }
 
-    /// Whether the fault's message has come.
+    /// Whether the message of each fault has come.
     pub(crate) fn fired(&self) -> bool {
-        self.state.fired.load(Ordering::SeqCst)
+        self.state.fired.load(Ordering::SeqCst) == self.state.faults.len()
     }
 
     /// Every message so far.
@@ -226,8 +235,8 @@ impl Pump<'_> {
             };
             let head = String::from_utf8_lossy(&bytes[bytes.len().min(5)..bytes.len().min(69)]).into_owned();
             self.state.seen.lock().unwrap().push(Seen { spot, tag, head });
-            let fault = self.state.fault.filter(|(at, _)| *at == spot).map(|(_, fault)| fault);
-            self.state.fired.fetch_or(fault.is_some(), Ordering::SeqCst);
+            let fault = self.state.faults.iter().find(|(at, _)| *at == spot).map(|(_, fault)| *fault);
+            self.state.fired.fetch_add(usize::from(fault.is_some()), Ordering::SeqCst);
             match fault {
                 Some(Fault::Reset) => return End::Reset,
                 Some(Fault::Close) => return End::Closed,

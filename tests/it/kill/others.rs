@@ -14,7 +14,7 @@ async fn processes_killed_while_others_write_and_stripes_change_change_every_row
     let (db, mut dice) = (database().await, Dice::new());
     // The order does not decide the result, so processes of one run may differ in it.
     let jobs = [1, 8, 32].map(|stripes| JobFile::new(&format!("{SLOW}order.stripes = {stripes}\n")));
-    let application = Application::start(&db, Dice::new()).await;
+    let application = Application::start(&db, dice.others()).await;
     let mut processes: Vec<Running> = jobs.iter().map(|job| job.run(&db).spawn()).collect();
     progress(&db).await;
     let mut kills = 0;

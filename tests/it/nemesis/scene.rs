@@ -55,10 +55,10 @@ pub(super) struct Scene {
 
 impl Scene {
     /// Of so many rows that the run goes on for at least that long.
-    pub(super) async fn set(time: Duration) -> Self {
+    pub(super) async fn set(time: Duration, dice: &mut Dice) -> Self {
         let server = own_server(Fsync::On);
         let db = database_on(&server).await;
-        let application = Application::start(&db, Dice::new()).await;
+        let application = Application::start(&db, dice.others()).await;
         let rate = APPLICATION_ROWS as u64 * 7 / 10 / time.as_secs().max(1);
         // The order and the size of batches do not decide the result, so processes of one run may differ in them.
         let jobs = [(1, 2), (8, 2), (32, 20), (8, 100)].map(|(stripes, rows)| {
@@ -101,7 +101,7 @@ impl Scene {
         loop {
             match self.db.door().client().await {
                 Ok(client) => return client,
-                Err(error) => assert!(began.elapsed() < PATIENCE, "the server does not come back: {error}"),
+                Err(error) => assert!(began.elapsed() < PATIENCE, "the server does not come back: {error:?}"),
             }
             time::sleep(Duration::from_millis(20)).await;
         }

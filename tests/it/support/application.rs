@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use pgbackfill::run::RunId;
 use tokio::task::JoinHandle;
 use tokio::time;
 use tokio_postgres::{Client, Error};
 
+use super::oracle::assert_seamless;
 use super::{Database, Dice};
 
 /// Before the run.
@@ -75,11 +77,13 @@ async fn write(client: &Client, dice: &mut Dice) -> Result<(), Error> {
     client.execute(sql, &[&key]).await.map(drop)
 }
 
-/// A row that was there before was changed once, unless it was deleted first; one that came during the run once or not at all.
+/// A row that was there before was changed once, unless it was deleted first; one that came during the run once or not at all. The
+/// ranges of the only run tile the key domain.
 pub(crate) async fn assert_exact_beside_others(db: &Database) {
-    let row = db
-        .client()
-        .await
+    let client = db.client().await;
+    let run: i64 = client.query_one("SELECT id FROM pgbackfill.run", &[]).await.unwrap().get(0);
+    assert_seamless(&client, RunId(run)).await;
+    let row = client
         .query_one(
             "WITH every AS (SELECT id, n, born, false AS gone FROM t UNION ALL SELECT id, n, born, true FROM gone)
              SELECT count(*) FILTER (WHERE n NOT IN (0, 1)),

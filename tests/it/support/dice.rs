@@ -28,6 +28,11 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
+    /// Others for somebody else, who then cannot disturb these; they fall as the seed of these wants it.
+    pub(crate) fn others(&mut self) -> Self {
+        Self(self.next())
+    }
+
     /// As many bytes as other generators want to begin with.
     pub(crate) fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];

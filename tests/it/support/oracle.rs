@@ -7,18 +7,19 @@ use tokio_postgres::Client;
 
 use super::Database;
 
-/// The ranges of each leaf follow each other from the start of the table to the leaf's bound, without gap or overlap.
+/// The ranges of each leaf follow each other from the start of the table to the leaf's bound, without gap or overlap; a leaf without ranges
+/// has no rows.
 const GAPS: &str = "
 SELECT count(*)
 FROM (
-    SELECT r.run, r.leaf, r.lo, lag(r.hi) OVER w AS previous_hi, lead(r.number) OVER w AS next, r.hi, l.bound
-    FROM pgbackfill.range AS r
-    JOIN pgbackfill.leaf AS l ON l.run = r.run AND l.number = r.leaf
-    WHERE r.run = $1
-    WINDOW w AS (PARTITION BY r.run, r.leaf ORDER BY r.number)
+    SELECT r.lo, lag(r.hi) OVER w AS previous_hi, lead(r.number) OVER w AS next, r.hi, l.bound
+    FROM pgbackfill.leaf AS l
+    LEFT JOIN pgbackfill.range AS r ON r.run = l.run AND r.leaf = l.number
+    WHERE l.run = $1
+    WINDOW w AS (PARTITION BY l.number ORDER BY r.number)
 ) AS seam
 WHERE lo IS DISTINCT FROM previous_hi
-OR (next IS NULL AND hi <> bound)";
+OR (next IS NULL AND hi IS DISTINCT FROM bound)";
 
 /// Asserts that the only run is complete, that its ranges tile the key domain, and that its counters add up to `rows`.
 pub(crate) async fn assert_tiled(client: &Client, rows: i64) {
@@ -28,8 +29,7 @@ pub(crate) async fn assert_tiled(client: &Client, rows: i64) {
 
 /// The same of one run among others that passed so many rows and changed so many of them.
 pub(crate) async fn assert_run(client: &Client, run: RunId, passed: i64, changed: i64) {
-    let gaps: i64 = client.query_one(GAPS, &[&run.0]).await.unwrap().get(0);
-    assert_eq!(gaps, 0, "the ranges do not tile the key domain");
+    assert_seamless(client, run).await;
     let row = client
         .query_one(
             "SELECT sum(rows_changed)::bigint, sum(rows_passed)::bigint, count(*) FILTER (WHERE state <> 'done')
@@ -48,6 +48,12 @@ pub(crate) async fn assert_run(client: &Client, run: RunId, passed: i64, changed
     assert_eq!(row.get::<_, i64>(2), 0, "a range is not done");
     let state = client.query_one("SELECT state FROM pgbackfill.run WHERE id = $1", &[&run.0]).await.unwrap();
     assert_eq!(state.get::<_, String>(0), "complete");
+}
+
+/// Asserts that the ranges of a run tile the key domain.
+pub(crate) async fn assert_seamless(client: &Client, run: RunId) {
+    let gaps: i64 = client.query_one(GAPS, &[&run.0]).await.unwrap().get(0);
+    assert_eq!(gaps, 0, "the ranges do not tile the key domain");
 }
 
 /// Asserts that `n` is 1 in each of `rows` rows of a table.
