@@ -27,6 +27,9 @@ use crate::store::{self, Claim, RangeState, StoreError};
 /// How often a worker that waits looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// Batches that take longer than so many times their target count as that long.
+const TOOK_MAX: u32 = 4;
+
 /// Why a worker left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -367,7 +370,9 @@ impl Worker {
 
     /// Rests after a turn as the pace wants it; what was waited for a ceiling is a rest, too.
     async fn rest(&self, took: Duration, rested: Duration) {
-        if let Some((wait, time)) = self.shared.braking.rest(self.index, took) {
+        // What a batch waited for others, or for the network, was no work of the server's.
+        let batch_time = Duration::from_millis(self.shared.knobs(self.index).batch_time_ms.get().into());
+        if let Some((wait, time)) = self.shared.braking.rest(self.index, took.min(batch_time * TOOK_MAX)) {
             self.shared.wait(self.index, wait, time.saturating_sub(rested)).await;
         }
     }

@@ -19,7 +19,7 @@ const PLAIN: &str = "table = 't'\nset.n = 'n + 1 / d'\norder.stripes = 1\npace.m
     limits.max_bad_rows = 9\nlimits.retries = 1\n";
 /// The ceilings are there to be paid for, not to be felt.
 const RICH: &str = "table = 't'\nset.n = 'n + 1 / d'\norder.stripes = 2\npace.mode = 'full'\npace.max_rows_per_batch = 4\npace.min_rows_per_batch = 4\n\
-    pace.max_rows_per_second = 1000000\npace.max_wal_per_second = '1GB'\nlimits.max_bad_rows = 9\n";
+    pace.max_rows_per_second = 1000000\npace.max_wal_per_second = '1GB'\nlimits.max_bad_rows = 9\nlimits.retries = 2\n";
 
 /// Which work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

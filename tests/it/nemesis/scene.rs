@@ -59,6 +59,13 @@ impl Scene {
         let server = own_server(Fsync::On);
         let db = database_on(&server).await;
         let application = Application::start(&db, dice.others()).await;
+        // The connections that are kept for superusers are for whoever does all this.
+        let role = format!(
+            "CREATE ROLE backfill LOGIN; GRANT pg_read_all_stats TO backfill; ALTER TABLE t OWNER TO backfill;
+             GRANT CREATE ON DATABASE {} TO backfill",
+            db.name
+        );
+        db.client().await.batch_execute(&role).await.unwrap();
         let rate = APPLICATION_ROWS as u64 * 7 / 10 / time.as_secs().max(1);
         // The order and the size of batches do not decide the result, so processes of one run may differ in them.
         let jobs = [(1, 2), (8, 2), (32, 20), (8, 100)].map(|(stripes, rows)| {
@@ -87,12 +94,11 @@ impl Scene {
     /// A new one in this place.
     fn process(&self, index: usize) -> Running {
         let job = &self.jobs[index];
-        match self.other.as_ref().filter(|_| index % 2 == 1) {
-            Some(other) => {
-                Pgbackfill::of(other, ["run", "--output", "json"]).arg(job.path()).on(&self.db).spawn()
-            }
-            None => job.run(&self.db).spawn(),
-        }
+        let run = match self.other.as_ref().filter(|_| index % 2 == 1) {
+            Some(other) => Pgbackfill::of(other, ["run", "--output", "json"]).arg(job.path()),
+            None => job.run(&self.db),
+        };
+        run.env("DATABASE_URL", self.db.url_of("backfill")).spawn()
     }
 
     /// A connection, when the server is there.
