@@ -238,6 +238,8 @@ impl<'a> Mender<'a> {
         match self.home.place(&catalog::identity(&session).await?) {
             Place::Home => {
                 self.session = session;
+                // With the lost one goes its transaction, which may hold the row until somebody ends it.
+                self.pool.end_lost().await;
                 Ok(())
             }
             Place::Later(what) | Place::Behind(what) => {

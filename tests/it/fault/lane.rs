@@ -13,12 +13,13 @@ use pgbackfill::sandbox::Server;
 use pgbackfill::store::{self, Turn};
 use tokio::sync::{mpsc, watch};
 use tokio::time;
+use tokio_postgres::Client;
 
 use super::expected::Expected;
 use super::proxy::{Fault, Proxy, Seen, Spot};
 use super::work::Work;
 use crate::engine::options;
-use crate::support::oracle::assert_nothing_left;
+use crate::support::oracle::assert_nothing_left_by;
 use crate::support::{Database, database_on};
 
 /// A fault costs at most a deadline and a few pauses; what takes longer hangs.
@@ -28,27 +29,30 @@ const PROCESSES: u32 = 3;
 
 pub(super) struct Lane {
     db: Database,
+    /// Half of what a case costs would be connections to look at it.
+    client: Client,
     work: Work,
     port: u16,
 }
 
 impl Lane {
     pub(super) async fn on(server: &Server, work: Work) -> Self {
-        let lane = Self { db: database_on(server).await, work, port: server.port() };
-        let client = lane.db.client().await;
+        let db = database_on(server).await;
+        let lane = Self { client: db.client().await, db, work, port: server.port() };
+        let client = &lane.client;
         client.batch_execute(&work.table()).await.unwrap();
         // From here on the control schema is there, so that each case meets the same messages.
         let before = Options { max_rows: work.rows_before().and_then(NonZeroU64::new), ..alone() };
         let outcome = part(work, &lane.direct_url(), &before).await.unwrap().outcome;
         assert_eq!(outcome == Outcome::MaxRows, before.max_rows.is_some(), "{outcome:?}");
-        work.assert_begun(&client).await;
+        work.assert_begun(client).await;
         client.batch_execute(work.keep()).await.unwrap();
         lane
     }
 
     /// As it was before the first case.
     pub(super) async fn reset(&self) {
-        self.db.client().await.batch_execute(self.work.reset()).await.unwrap();
+        self.client.batch_execute(self.work.reset()).await.unwrap();
     }
 
     pub(super) fn work(&self) -> Work {
@@ -95,13 +99,13 @@ impl Lane {
     /// How often the run was blocked.
     pub(super) async fn blocked(&self) -> i64 {
         let sql = "SELECT count(*) FROM pgbackfill.event WHERE kind = 'blocked'";
-        self.db.client().await.query_one(sql, &[]).await.unwrap().get(0)
+        self.client.query_one(sql, &[]).await.unwrap().get(0)
     }
 
     /// What must hold in the end.
     pub(super) async fn judge(&self) {
-        self.work.assert_done(&self.db.client().await).await;
-        assert_nothing_left(&self.db).await;
+        self.work.assert_done(&self.client).await;
+        assert_nothing_left_by(&self.client).await;
     }
 
     async fn past(&self, faults: &[(Spot, Fault)]) -> (Proxy, Vec<Ended>) {

@@ -90,11 +90,11 @@ impl Work {
     pub(super) fn reset(self) -> &'static str {
         match self {
             Self::Run => {
-                "TRUNCATE pgbackfill.run RESTART IDENTITY CASCADE; UPDATE t SET n = 0;
+                "DELETE FROM pgbackfill.run; UPDATE t SET n = 0;
                  UPDATE pgbackfill.guard SET leader = NULL, leader_until = NULL"
             }
             Self::Rich => {
-                "TRUNCATE pgbackfill.run, t CASCADE; INSERT INTO t SELECT * FROM kept ORDER BY id;
+                "DELETE FROM pgbackfill.run; TRUNCATE t; INSERT INTO t SELECT * FROM kept ORDER BY id;
                  INSERT INTO pgbackfill.run OVERRIDING SYSTEM VALUE SELECT * FROM kept_run;
                  INSERT INTO pgbackfill.leaf SELECT * FROM kept_leaf;
                  INSERT INTO pgbackfill.range SELECT * FROM kept_range;
@@ -102,7 +102,7 @@ impl Work {
             }
             Self::Retry => {
                 "UPDATE t SET n = 0 WHERE id IN (SELECT key[1]::int FROM kept_bad_row);
-                 TRUNCATE pgbackfill.bad_row, pgbackfill.range;
+                 DELETE FROM pgbackfill.bad_row; DELETE FROM pgbackfill.range;
                  INSERT INTO pgbackfill.range SELECT * FROM kept_range;
                  INSERT INTO pgbackfill.bad_row SELECT * FROM kept_bad_row"
             }

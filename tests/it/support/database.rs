@@ -115,16 +115,20 @@ impl Database {
     /// Waits until the condition, an SQL expression, is true; a table that does not exist yet makes it false. For what
     /// another process does, which can only be seen in the database.
     pub(crate) async fn until(&self, condition: &str) {
-        let client = self.client().await;
-        let question = format!("SELECT coalesce(({condition})::bool, false)");
-        let answer = time::timeout(PATIENCE, async {
-            let mut ticks = time::interval(Duration::from_millis(5));
-            while !holds(&client, &question).await {
-                ticks.tick().await;
-            }
-        });
-        answer.await.unwrap_or_else(|_| panic!("after {PATIENCE:?} it is still not so that {condition}"));
+        until(&self.client().await, condition).await;
     }
+}
+
+/// The same over a connection that is there.
+pub(crate) async fn until(client: &Client, condition: &str) {
+    let question = format!("SELECT coalesce(({condition})::bool, false)");
+    let answer = time::timeout(PATIENCE, async {
+        let mut ticks = time::interval(Duration::from_millis(5));
+        while !holds(client, &question).await {
+            ticks.tick().await;
+        }
+    });
+    answer.await.unwrap_or_else(|_| panic!("after {PATIENCE:?} it is still not so that {condition}"));
 }
 
 /// The way to a server that may be gone for a while.

@@ -15,7 +15,7 @@ mod skip;
 
 pub(crate) use application::{Application, ROWS as APPLICATION_ROWS, assert_exact_beside_others};
 pub(crate) use calm::{calm, storm};
-pub(crate) use database::{Database, database, database_behind_pgbouncer, database_on};
+pub(crate) use database::{Database, database, database_behind_pgbouncer, database_on, until};
 pub(crate) use dice::Dice;
 pub(crate) use job::{JobFile, counted_table};
 pub(crate) use pgbackfill::{Finished, Pgbackfill, Running};

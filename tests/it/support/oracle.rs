@@ -5,7 +5,7 @@
 use pgbackfill::run::RunId;
 use tokio_postgres::Client;
 
-use super::Database;
+use super::{Database, until};
 
 /// The ranges of each leaf follow each other from the start of the table to the leaf's bound, without gap or overlap; a leaf without ranges
 /// has no rows.
@@ -68,13 +68,20 @@ pub(crate) async fn assert_once(client: &Client, table: &str, rows: i64) {
 /// Waits until the server has noticed that every process is gone, then asserts that nothing of them is left: neither a
 /// session nor a lock nor a prepared transaction.
 pub(crate) async fn assert_nothing_left(db: &Database) {
-    db.until(
+    assert_nothing_left_by(&db.client().await).await;
+}
+
+/// The same over a connection that is there.
+pub(crate) async fn assert_nothing_left_by(client: &Client) {
+    until(
+        client,
         "NOT EXISTS (SELECT FROM pg_stat_activity
                      WHERE datname = current_database() AND application_name LIKE 'pgbackfill%')",
     )
     .await;
     // Autovacuum has locks of its own at these tables, for a moment.
-    db.until(
+    until(
+        client,
         "NOT EXISTS (SELECT FROM pg_locks
                      WHERE pid <> pg_backend_pid()
                      AND pid NOT IN (SELECT pid FROM pg_stat_activity WHERE backend_type = 'autovacuum worker')
@@ -86,5 +93,5 @@ pub(crate) async fn assert_nothing_left(db: &Database) {
                                                              WHERE nspname IN ('pgbackfill', 'public'))))",
     )
     .await;
-    db.until("NOT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())").await;
+    until(client, "NOT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())").await;
 }
