@@ -38,7 +38,7 @@ impl Pair {
         let standby = block_in_place(|| primary.standby("r1")).unwrap();
         let db = database_on(&primary).await;
         counted_table(&db, ROWS).await;
-        let toml = "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 4000\nlimits.retries = 100\nguard.standbys = []\n";
+        let toml = "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 2000\nlimits.retries = 100\nguard.standbys = []\n";
         Self { primary, standby, db, job: JobFile::new(toml) }
     }
 
@@ -85,7 +85,9 @@ impl Pair {
 
     async fn lift_the_ceiling(&self, server: &Server) {
         let set = Pgbackfill::new(["set", "job", "max-rows-per-second=none"]);
-        set.env("DATABASE_URL", server.connection_string(&self.db.name)).run().await.expect_code(0);
+        let set = set.env("DATABASE_URL", server.connection_string(&self.db.name)).run().await;
+        // It may be complete already.
+        assert!(matches!(set.code, Some(0 | 1)), "{}", set.stderr);
     }
 
     async fn assert_exact(&self, server: &Server) {
@@ -239,7 +241,7 @@ async fn an_address_that_leads_to_a_server_of_another_origin_ends_the_process_an
     stranger.batch_execute(&copy).await.unwrap();
     let signpost = Signpost::to(&home).await;
     let job = JobFile::new(
-        "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 4000\nlimits.retries = 100\n",
+        "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 2000\nlimits.retries = 100\n",
     );
     let url = format!("host=127.0.0.1 port={} user=postgres dbname={}", signpost.port, db.name);
     let process = job.run(&db).env("DATABASE_URL", url).spawn();
