@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, JoinSet, block_in_place};
 use tokio_postgres::{Client, NoTls};
 
 use super::support::oracle::{assert_once, assert_tiled};
-use super::support::{Database, JobFile, Pgbackfill, Running, counted_table, database_on, own_server};
+use super::support::{Database, JobFile, Pgbackfill, Running, counted_table, database_on, own_server, until};
 
 const ROWS: i64 = 40_000;
 
@@ -38,7 +38,7 @@ impl Pair {
         let standby = block_in_place(|| primary.standby("r1")).unwrap();
         let db = database_on(&primary).await;
         counted_table(&db, ROWS).await;
-        let toml = "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 2000\nlimits.retries = 100\nguard.standbys = []\n";
+        let toml = "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 1000\nlimits.retries = 100\nguard.standbys = []\n";
         Self { primary, standby, db, job: JobFile::new(toml) }
     }
 
@@ -132,9 +132,7 @@ async fn a_process_that_has_seen_the_new_primary_does_not_go_back_to_the_old_one
     block_in_place(|| pair.primary.stop(StopMode::Immediate)).unwrap();
     let before = pair.rows_changed(&pair.standby).await;
     let client = connect(&pair.standby, &pair.db.name).await;
-    while pair.rows_changed(&pair.standby).await < before + 100 {
-        client.batch_execute("SELECT pg_sleep(0.02)").await.unwrap();
-    }
+    until(&client, &format!("(SELECT sum(rows_changed) >= {before} + 100 FROM pgbackfill.range)")).await;
     // Somebody starts it again, and the process is led there.
     block_in_place(|| pair.primary.restart()).unwrap();
     // What it says of the run is heard no more.
@@ -158,11 +156,7 @@ async fn a_process_that_has_seen_the_new_primary_does_not_go_back_to_the_old_one
 async fn when_one_connection_finds_the_new_primary_no_other_stays_with_the_old_one() {
     let pair = Pair::new().await;
     let primary = pair.db.client().await;
-    let received =
-        "SELECT coalesce(bool_and(replay_lsn >= pg_current_wal_lsn()), false) FROM pg_stat_replication";
-    while !primary.query_one(received, &[]).await.unwrap().get::<_, bool>(0) {
-        primary.batch_execute("SELECT pg_sleep(0.1)").await.unwrap();
-    }
+    until(&primary, "(SELECT bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication)").await;
     let process = pair.process(&[&pair.standby, &pair.primary]);
     pair.db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
     pair.promote().await;
@@ -241,7 +235,7 @@ async fn an_address_that_leads_to_a_server_of_another_origin_ends_the_process_an
     stranger.batch_execute(&copy).await.unwrap();
     let signpost = Signpost::to(&home).await;
     let job = JobFile::new(
-        "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 2000\nlimits.retries = 100\n",
+        "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 1000\nlimits.retries = 100\n",
     );
     let url = format!("host=127.0.0.1 port={} user=postgres dbname={}", signpost.port, db.name);
     let process = job.run(&db).env("DATABASE_URL", url).spawn();
