@@ -108,7 +108,8 @@ async fn lose_a_claim(message: usize) {
     drop(session);
     let claim = store::claim(&mut pool.session().await.unwrap(), RunId(1), &hint("next")).await.unwrap();
     assert!(claim.is_some(), "message {message}: nobody can have the range");
-    assert!(began.elapsed() < Duration::from_secs(15), "message {message}: {:?}", began.elapsed());
+    // On a busy machine, too; without an end of its own it is over a minute.
+    assert!(began.elapsed() < Duration::from_secs(45), "message {message}: {:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
