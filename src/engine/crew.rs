@@ -105,7 +105,6 @@ enum Fact {
     Orders,
     Stopping,
     GraceOver,
-    Leaving(End),
     /// Something beside the workers has no connection.
     Lacking,
     RoomAgain,
@@ -140,7 +139,10 @@ impl Crew {
 
     /// Starts the workers that are missing. Those that are too many see it themselves.
     fn muster(&mut self) {
-        let leaving = self.ended.is_some() || self.unreachable.is_some() || self.shared.is_stopping();
+        let leaving = self.ended.is_some()
+            || self.unreachable.is_some()
+            || self.shared.is_stopping()
+            || self.shared.is_leaving();
         let wanted = if leaving { 0 } else { self.shared.wanted() };
         let room = self.room.map_or(u32::MAX, |room| room.workers as u32);
         self.shared.room.store(room, Ordering::Relaxed);
@@ -157,13 +159,8 @@ impl Crew {
     async fn next_fact(&mut self) -> Fact {
         let mut stop = self.shared.stop.clone();
         let stopping = *stop.borrow_and_update() == Stop::Drain;
-        let mut leaving = self.shared.leaving.subscribe();
         let again = self.room.map(|room| tokio::time::Instant::from_std(room.until));
         tokio::select! {
-            Ok(end) = leaving.wait_for(Option::is_some), if self.ended.is_none() => {
-                // It waited for one.
-                Fact::Leaving(end.clone().unwrap_or(End::Stopped))
-            }
             _ = self.lacking.changed() => Fact::Lacking,
             () = async { tokio::time::sleep_until(again.unwrap_or_else(tokio::time::Instant::now)).await }, if again.is_some() => Fact::RoomAgain,
             Some(ended) = self.tasks.join_next() => Fact::Ended(ended),
@@ -181,7 +178,6 @@ impl Crew {
             }
             Fact::Ended(Err(error)) => return Err(EngineError::Panic(error.to_string())),
             Fact::Orders | Fact::RoomAgain => self.room = None,
-            Fact::Leaving(end) => self.note(end),
             Fact::Lacking => {
                 self.make_room("the server has no connection left for what is done beside the workers");
             }
@@ -231,7 +227,9 @@ impl Crew {
     fn verdict(self) -> Result<Verdict, EngineError> {
         let reason = self.shared.orders.borrow().reason.clone();
         let mut moved = None;
-        let (outcome, reason) = match (self.ended, self.unreachable) {
+        // Whatever they met on their way out: who has moved asks again where he goes.
+        let ended = self.shared.leaving.borrow().clone().or(self.ended);
+        let (outcome, reason) = match (ended, self.unreachable) {
             (Some(End::Complete), _) => (Outcome::Complete, None),
             (Some(End::Blocked(why)), _) => (Outcome::Blocked, Some(why)),
             (Some(End::Halted(RunState::Cancelled)), _) => (Outcome::Cancelled, reason),
