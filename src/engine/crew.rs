@@ -75,6 +75,14 @@ async fn panicked(aside: &mut JoinSet<()>) -> EngineError {
     std::future::pending().await
 }
 
+/// Never, if there is no such time.
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Crew {
     shared: Arc<Shared>,
     tasks: JoinSet<(u32, End)>,
@@ -83,7 +91,6 @@ struct Crew {
     orders: watch::Receiver<Orders>,
     /// The reason for all to leave, once there is one.
     ended: Option<End>,
-    unreachable: Option<String>,
     /// Once the server had too few connections.
     room: Option<Room>,
     /// What was said of it last.
@@ -112,15 +119,14 @@ enum Fact {
 
 impl Crew {
     fn new(shared: Arc<Shared>) -> Self {
-        let (orders, shared_lacking) = (shared.orders.subscribe(), shared.lacking.subscribe());
+        let (orders, lacking) = (shared.orders.subscribe(), shared.lacking.subscribe());
         Self {
             shared,
             tasks: JoinSet::new(),
             live: BTreeSet::new(),
             orders,
             ended: None,
-            unreachable: None,
-            lacking: shared_lacking,
+            lacking,
             room: None,
             told: None,
         }
@@ -139,10 +145,7 @@ impl Crew {
 
     /// Starts the workers that are missing. Those that are too many see it themselves.
     fn muster(&mut self) {
-        let leaving = self.ended.is_some()
-            || self.unreachable.is_some()
-            || self.shared.is_stopping()
-            || self.shared.is_leaving();
+        let leaving = self.ended.is_some() || self.shared.is_stopping() || self.shared.is_leaving();
         let wanted = if leaving { 0 } else { self.shared.wanted() };
         let room = self.room.map_or(u32::MAX, |room| room.workers as u32);
         self.shared.room.store(room, Ordering::Relaxed);
@@ -159,10 +162,10 @@ impl Crew {
     async fn next_fact(&mut self) -> Fact {
         let mut stop = self.shared.stop.clone();
         let stopping = *stop.borrow_and_update() == Stop::Drain;
-        let again = self.room.map(|room| tokio::time::Instant::from_std(room.until));
+        let again = self.room.map(|room| room.until);
         tokio::select! {
             _ = self.lacking.changed() => Fact::Lacking,
-            () = async { tokio::time::sleep_until(again.unwrap_or_else(tokio::time::Instant::now)).await }, if again.is_some() => Fact::RoomAgain,
+            () = reached(again) => Fact::RoomAgain,
             Some(ended) = self.tasks.join_next() => Fact::Ended(ended),
             _ = self.orders.changed() => Fact::Orders,
             () = changed(&mut stop) => Fact::Stopping,
@@ -196,7 +199,8 @@ impl Crew {
         match end {
             End::Surplus => {}
             End::NoRoom(why) => self.room_for(self.live.len(), &why),
-            End::Unreachable(why) => self.unreachable = Some(why),
+            // Those who still have their connections go, too: a part of a process is worse than none.
+            End::Unreachable(_) => self.shared.leave(end),
             // What a worker found out itself says more than what the others were told.
             end @ End::Blocked(_) => self.ended = Some(end),
             end => {
@@ -229,21 +233,19 @@ impl Crew {
         let mut moved = None;
         // Whatever they met on their way out: who has moved asks again where he goes.
         let ended = self.shared.leaving.borrow().clone().or(self.ended);
-        let (outcome, reason) = match (ended, self.unreachable) {
-            (Some(End::Complete), _) => (Outcome::Complete, None),
-            (Some(End::Blocked(why)), _) => (Outcome::Blocked, Some(why)),
-            (Some(End::Halted(RunState::Cancelled)), _) => (Outcome::Cancelled, reason),
-            (Some(End::Halted(_)), _) => (Outcome::Blocked, reason),
-            (Some(End::MaxRows), _) => (Outcome::MaxRows, None),
-            (Some(End::Foreign(why)), _) => return Err(EngineError::Foreign(why)),
-            (Some(End::Moved(what)), _) => {
+        let (outcome, reason) = match ended {
+            Some(End::Complete) => (Outcome::Complete, None),
+            Some(End::Blocked(why)) => (Outcome::Blocked, Some(why)),
+            Some(End::Halted(RunState::Cancelled)) => (Outcome::Cancelled, reason),
+            Some(End::Halted(_)) => (Outcome::Blocked, reason),
+            Some(End::MaxRows) => (Outcome::MaxRows, None),
+            Some(End::Foreign(why)) => return Err(EngineError::Foreign(why)),
+            Some(End::Unreachable(why)) => return Err(EngineError::Unreachable(why)),
+            Some(End::Moved(what)) => {
                 moved = Some(what);
                 (Outcome::Stopped, None)
             }
-            (_, Some(why)) => return Err(EngineError::Unreachable(why)),
-            (Some(End::Stopped | End::Surplus | End::NoRoom(_) | End::Unreachable(_)) | None, None) => {
-                (Outcome::Stopped, None)
-            }
+            Some(End::Stopped | End::Surplus | End::NoRoom(_)) | None => (Outcome::Stopped, None),
         };
         Ok(Verdict { outcome, reason, moved })
     }

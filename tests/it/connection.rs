@@ -177,13 +177,12 @@ async fn nobody_gets_to_see_the_password() {
     assert!(!log.contains(SECRET), "{log}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn with_too_few_connections_fewer_workers_go_on() {
+/// A table of 20,000 rows, the role that owns it and may have so many connections, and its URL.
+async fn limited(connections: u32) -> (Database, String, String) {
     let db = database().await;
     let role = format!("limited_{}", db.name);
-    // One for the heartbeat, one for the guard, and two for five workers.
     let sql = format!(
-        "CREATE ROLE {role} LOGIN CONNECTION LIMIT 4;
+        "CREATE ROLE {role} LOGIN CONNECTION LIMIT {connections};
          GRANT CREATE ON DATABASE {} TO {role};
          CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
          ALTER TABLE t OWNER TO {role};
@@ -191,8 +190,15 @@ async fn with_too_few_connections_fewer_workers_go_on() {
         db.name
     );
     db.client().await.batch_execute(&sql).await.unwrap();
-    let run = run().args(["--workers", "5", "--output", "json", "--max-rows-per-second", "20000"]);
     let url = db.direct_url().replacen("//postgres@", &format!("//{role}@"), 1);
+    (db, role, url)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_too_few_connections_fewer_workers_go_on() {
+    // One for the heartbeat, one for the guard, and two for five workers.
+    let (_db, _, url) = limited(4).await;
+    let run = run().args(["--workers", "5", "--output", "json", "--max-rows-per-second", "20000"]);
     let ran = run.env("DATABASE_URL", url).run().await.expect_code(0);
     assert_eq!(ran.summary()["rows_changed_here"], 20_000);
     let notices = ran.events("notice");
@@ -206,28 +212,16 @@ async fn with_too_few_connections_fewer_workers_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_gives_its_connection_up_for_the_heartbeat_and_the_guard() {
-    let db = database().await;
-    let role = format!("narrow_{}", db.name);
-    let sql = format!(
-        "CREATE ROLE {role} LOGIN CONNECTION LIMIT 5;
-         GRANT CREATE ON DATABASE {} TO {role};
-         CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
-         ALTER TABLE t OWNER TO {role};
-         INSERT INTO t SELECT generate_series(1, 20000)",
-        db.name
-    );
-    let client = db.client().await;
-    client.batch_execute(&sql).await.unwrap();
+    let (db, role, url) = limited(5).await;
     let run = run().args(["--workers", "3", "--output", "json", "--max-rows-per-second", "2000"]);
-    let process =
-        run.env("DATABASE_URL", db.direct_url().replacen("//postgres@", &format!("//{role}@"), 1)).spawn();
+    let process = run.env("DATABASE_URL", url).spawn();
     db.until("(SELECT sum(rows_changed) > 100 FROM pgbackfill.range)").await;
     // Fewer than before, and whoever is faster has them.
     let narrow = format!(
         "ALTER ROLE {role} CONNECTION LIMIT 3;
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
     );
-    client.batch_execute(&narrow).await.unwrap();
+    db.client().await.batch_execute(&narrow).await.unwrap();
     db.until("(SELECT workers = 1 FROM pgbackfill.process)").await;
     let guarded = "EXISTS (SELECT FROM pgbackfill.guard, pgbackfill.process
                            WHERE read_at > clock_timestamp() - interval '2 s' AND last_seen > clock_timestamp() - interval '2 s')";

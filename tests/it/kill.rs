@@ -155,6 +155,24 @@ async fn a_server_that_does_not_come_back_is_given_up_when_the_job_says() {
     assert_exact(&db).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_worker_gives_up_the_whole_process_leaves() {
+    let db = database().await;
+    counted_table(&db, ROWS).await;
+    // As often as one worker bears it; the other has hours of work.
+    let fatal = "CREATE SEQUENCE blow;
+                 CREATE FUNCTION fatal() RETURNS trigger LANGUAGE plpgsql AS
+                     'BEGIN IF nextval(''blow'') <= 2 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; RETURN NEW; END';
+                 CREATE TRIGGER fatal BEFORE UPDATE ON t FOR EACH ROW WHEN (old.id = 1) EXECUTE FUNCTION fatal()";
+    db.client().await.batch_execute(fatal).await.unwrap();
+    let job = JobFile::new(
+        "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 2\npace.max_rows_per_second = 4\nlimits.retries = 1\n",
+    );
+    let ended = job.run(&db).run().await.expect_code(75);
+    assert!(ended.stderr.contains("57P01"), "{}", ended.stderr);
+    db.until("(SELECT state = 'running' FROM pgbackfill.run)").await;
+}
+
 /// Waits until more rows are changed than now.
 async fn progress(db: &Database) {
     db.until("EXISTS (SELECT FROM pgbackfill.range)").await;
