@@ -89,7 +89,7 @@ async fn a_slot_is_told_as_one_that_carries_all_or_as_one_that_nobody_reads() {
 async fn a_standby_that_is_behind_already_is_told() {
     let db = troubled().await;
     let client = db.client().await;
-    let lsn: String = client.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.unwrap().get(0);
+    let lsn: String = client.query_one("SELECT pg_current_wal_flush_lsn()::text", &[]).await.unwrap().get(0);
     let mut standby = Walsender::connect(troubled_server().port(), &db.name, "true", &db.name).await;
     standby.start(&format!("START_REPLICATION {lsn}")).await;
     let (high, low) = lsn.split_once('/').unwrap();
