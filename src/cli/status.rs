@@ -154,6 +154,7 @@ fn text(view: &View) -> String {
     rows.extend(
         (times != Times::default()).then(|| ("time", format!("{} (its workers' time)", times.sentence()))),
     );
+    rows.extend((view.progress.retries > 0).then(|| ("retries", human::count(view.progress.retries))));
     rows.extend(view.order.as_ref().map(|order| ("order", self::order(order))));
     rows.extend(view.guard.as_ref().map(|read| ("guard", guard(read))));
     for process in &view.processes {
@@ -282,6 +283,7 @@ mod tests {
                 ranges_done: 9,
                 ranges_open: 2,
                 bad_rows: 0,
+                retries: 1_204,
                 times: Times { working_ms: 400_000, throttled_ms: 20_000, paused_ms: 0, blocked_ms: 0 },
             },
             percent: Some(50),
@@ -339,6 +341,7 @@ mod tests {
         rate      1.0 k rows/s, about 8 min 20 s left
         pace      makes way for the application, 2 workers a process, batches of 100 ms
         time      6 min 40 s working, 20.0 s throttled, 0 ms paused, 0 ms blocked (its workers' time)
+        retries   1,204
         order     8 stripes, 79 % HOT so far: in turns
         guard     read 400 ms ago: replica r1 is 120 ms behind; blind for old_snapshot (other sessions)
         process   7 on db1, version 0.1.0, 2 workers, 1.0 k rows/s; paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s

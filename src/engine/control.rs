@@ -164,6 +164,7 @@ impl Control {
             waiting: waiting.as_ref().map(|wait| (wait.reason.as_str(), wait.hold, held_s)),
             last_error: error.as_deref(),
             times: shared.times(),
+            retries: shared.tally.retries(),
             auto_workers: shared.auto_workers() as i32,
             busy: self.speed.busy,
         };

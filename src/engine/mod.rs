@@ -300,7 +300,14 @@ async fn stay(
         knobs,
     });
     let shared = Arc::new(Shared::new(pool, job, plan, &server, *entered, options, events, stop));
-    let mut verdict = crew::work(&shared, session).await?;
+    let worked = crew::work(&shared, session).await;
+    // Whom it has been away from for long is not asked once more.
+    if matches!(worked, Err(EngineError::Unreachable(_)))
+        && shared.unreached_for() < shared.limits.reconnect_timeout()
+    {
+        good_bye(&shared).await;
+    }
+    let mut verdict = worked?;
     let moved = verdict.moved.take().map(|what| Moved { from: shared.home.clone(), what });
     Ok((leave(&shared, verdict, began).await, moved))
 }
@@ -337,18 +344,19 @@ async fn already_complete(session: &Session, run: RunId, job: &Job) -> Result<Su
     })
 }
 
-/// Says good-bye to the database, if it can be reached, and adds up.
+/// Tells the database, if it can be reached, that this process is gone; and reads how far the run has got.
+async fn good_bye(shared: &Shared) -> Option<store::Totals> {
+    let mut session = shared.session().await.ok()?;
+    // Whoever looks later finds a process that is silent; that is as good.
+    let _ = store::leave(&mut session, shared.run.id, &shared.process, shared.tally.retries()).await;
+    let _ = store::leave_guard(&mut session, &shared.process).await;
+    store::totals(&session, shared.run.id).await.ok()
+}
+
+/// Says good-bye and adds up.
 async fn leave(shared: &Shared, verdict: crew::Verdict, began: Instant) -> Summary {
-    let progress = match shared.session().await {
-        Ok(mut session) => {
-            // Whoever looks later finds a process that is silent; that is as good.
-            let _ = store::leave(&mut session, shared.run.id, &shared.process).await;
-            let _ = store::leave_guard(&mut session, &shared.process).await;
-            store::totals(&session, shared.run.id).await.ok()
-        }
-        Err(_) => None,
-    };
-    let progress = progress.map_or_else(|| shared.last_progress(), |totals| control::progress(&totals));
+    let progress =
+        good_bye(shared).await.map_or_else(|| shared.last_progress(), |totals| control::progress(&totals));
     let outcome = match verdict.outcome {
         Outcome::Complete if progress.bad_rows > 0 => Outcome::CompleteWithBadRows,
         outcome => outcome,

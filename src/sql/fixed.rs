@@ -124,11 +124,12 @@ pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 6] = [
+pub const SCHEMA_STEPS: [&str; 7] = [
     include_str!("schema/001_control_schema.sql"),
     include_str!("schema/002_assert_complete.sql"),
     include_str!("schema/003_stripes.sql"),
     include_str!("schema/004_done_has_cursor.sql"),
     include_str!("schema/005_range_why.sql"),
     include_str!("schema/006_guard.sql"),
+    include_str!("schema/007_retries.sql"),
 ];

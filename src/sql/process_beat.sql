@@ -2,8 +2,8 @@
 -- counted alone.
 WITH beat AS (
     INSERT INTO pgbackfill.process (run, process, host, pid, version, workers, rows_per_s, waiting, waiting_since, hold, last_error,
-                                    working_ms, throttled_ms, paused_ms, blocked_ms, auto_workers, busy)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() - make_interval(secs => $11), $12, $9, $13, $14, $15, $16, $17, $18)
+                                    working_ms, throttled_ms, paused_ms, blocked_ms, auto_workers, busy, retries)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() - make_interval(secs => $11), $12, $9, $13, $14, $15, $16, $17, $18, $20)
     ON CONFLICT (run, process) DO UPDATE
     SET last_seen = clock_timestamp(),
         workers = excluded.workers,
@@ -18,6 +18,7 @@ WITH beat AS (
         blocked_ms = excluded.blocked_ms,
         auto_workers = excluded.auto_workers,
         busy = excluded.busy,
+        retries = excluded.retries,
         left_at = NULL
 )
 SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,

@@ -2,7 +2,7 @@ SELECT r.rows_changed, r.rows_passed, r.ranges_done, r.ranges_open,
        -- Once everything is planned the ranges know better than the statistics.
        CASE WHEN l.open = 0 THEN r.rows_planned ELSE greatest(l.rows_estimated, r.rows_planned) END AS rows_total,
        (SELECT count(*) FROM pgbackfill.bad_row WHERE run = $1) AS bad_rows,
-       t.working_ms, t.throttled_ms, t.paused_ms, t.blocked_ms
+       t.working_ms, t.throttled_ms, t.paused_ms, t.blocked_ms, t.retries
 FROM (
     SELECT coalesce(sum(rows_changed), 0)::bigint AS rows_changed,
            coalesce(sum(rows_passed), 0)::bigint AS rows_passed,
@@ -21,7 +21,8 @@ CROSS JOIN (
     SELECT coalesce(sum(working_ms), 0)::bigint AS working_ms,
            coalesce(sum(throttled_ms), 0)::bigint AS throttled_ms,
            coalesce(sum(paused_ms), 0)::bigint AS paused_ms,
-           coalesce(sum(blocked_ms), 0)::bigint AS blocked_ms
+           coalesce(sum(blocked_ms), 0)::bigint AS blocked_ms,
+           coalesce(sum(retries), 0)::bigint AS retries
     FROM pgbackfill.process
     WHERE run = $1
 ) AS t

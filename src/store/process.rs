@@ -35,6 +35,8 @@ pub struct Beat<'a> {
     pub last_error: Option<&'a str>,
     /// What its workers spent their time on.
     pub times: Times,
+    /// How often they had to try again.
+    pub retries: u64,
     /// Workers that make way for the application; none in mode full.
     pub auto_workers: i32,
     /// Batch-seconds a second, lately.
@@ -125,9 +127,9 @@ pub async fn beat(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<
 
 async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<Told, StoreError> {
     let version = env!("CARGO_PKG_VERSION");
-    let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-    let times =
-        [beat.times.working_ms, beat.times.throttled_ms, beat.times.paused_ms, beat.times.blocked_ms].map(ms);
+    let times = [beat.times.working_ms, beat.times.throttled_ms, beat.times.paused_ms, beat.times.blocked_ms]
+        .map(stored);
+    let retries = stored(beat.retries);
     let reason = beat.waiting.map(|(reason, ..)| reason);
     let hold = beat.waiting.and_then(|(_, hold, _)| hold).map(Hold::as_str);
     let waiting_s = beat.waiting.map(|(.., waiting_s)| waiting_s);
@@ -151,6 +153,7 @@ async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Resu
         (&beat.auto_workers as _, Type::INT4),
         (&beat.busy as _, Type::FLOAT8),
         (&guard::LEASE_S as _, Type::FLOAT8),
+        (&retries as _, Type::INT8),
     ];
     let rows = session.begin_and_query(PASSING, fixed::PROCESS_BEAT, &params).await?;
     let row = rows.first().ok_or_else(|| StoreError::Unreadable { run, what: "its row is gone".into() })?;
@@ -169,6 +172,10 @@ async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Resu
     })
 }
 
+fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 fn orders(run: RunId, row: &Row) -> Result<Orders, StoreError> {
     let unreadable = |what: String| StoreError::Unreadable { run, what };
     let state: &str = row.get("state");
@@ -183,9 +190,10 @@ fn orders(run: RunId, row: &Row) -> Result<Orders, StoreError> {
     })
 }
 
-/// Says that the process has left.
-pub async fn leave(session: &mut Session, run: RunId, process: &str) -> Result<(), Error> {
-    let params = [(&run.0 as _, Type::INT8), (&process as _, Type::TEXT)];
+/// Says that the process has left, and how often it had to try again.
+pub async fn leave(session: &mut Session, run: RunId, process: &str, retries: u64) -> Result<(), Error> {
+    let retries = stored(retries);
+    let params = [(&run.0 as _, Type::INT8), (&process as _, Type::TEXT), (&retries as _, Type::INT8)];
     session.transact(PASSING, fixed::PROCESS_LEAVE, &params).await.map(drop)
 }
 

@@ -162,6 +162,8 @@ pub struct Totals {
     pub ranges_open: u64,
     /// Rows in the quarantine.
     pub bad_rows: u64,
+    /// How often the workers of all processes had to try again; a process that was killed takes its last half second with it.
+    pub retries: u64,
     /// What the workers of all processes spent their time on.
     pub times: Times,
 }
@@ -354,6 +356,7 @@ pub async fn totals(session: &Session, run: RunId) -> Result<Totals, Error> {
         ranges_done: number("ranges_done"),
         ranges_open: number("ranges_open"),
         bad_rows: number("bad_rows"),
+        retries: number("retries"),
         times: Times {
             working_ms: number("working_ms"),
             throttled_ms: number("throttled_ms"),

@@ -170,7 +170,9 @@ async fn when_a_worker_gives_up_the_whole_process_leaves() {
     );
     let ended = job.run(&db).run().await.expect_code(75);
     assert!(ended.stderr.contains("57P01"), "{}", ended.stderr);
-    db.until("(SELECT state = 'running' FROM pgbackfill.run)").await;
+    let status = Pgbackfill::new(["status"]).on(&db).run().await.expect_code(0).stdout;
+    assert!(status.contains("state     running, but no process is at work"), "{status}");
+    assert!(status.contains("\nretries   1\n"), "{status}");
 }
 
 /// Waits until more rows are changed than now.

@@ -111,6 +111,8 @@ impl Course {
                 }),
                 Err(error) => {
                     let said = panic_text(error);
+                    // At once, for whoever watches hours of it.
+                    println!("VIOLATION {case:?}: {said}");
                     self.tally(case.kind(), |tally| tally.violations.push(format!("{case:?}: {said}")));
                     // Whatever it has left.
                     lanes.remove(&case.work);

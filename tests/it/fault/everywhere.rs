@@ -27,6 +27,9 @@ const SHARE_OF_OTHERS: usize = 3;
 /// Few of the requests are made by the tasks beside the workers.
 const SHARE_OF_PANICS: usize = 24;
 
+/// Of the many and long cases of the rich run one in so many comes before all others are tried again.
+const PART_OF_RICH: usize = 4;
+
 /// How long `make torture` goes on, in seconds.
 const TORTURE: &str = "PGBACKFILL_TORTURE_SECONDS";
 
@@ -128,6 +131,7 @@ fn assert_visits(work: Work, seen: &[Seen]) {
 /// All of a kind, or a share.
 fn part(kind: &[Case], in_full: bool, dice: &mut Dice) -> Vec<Case> {
     let share = match kind.first() {
+        Some(Case { work: Work::Rich, .. }) if in_full => kind.len().div_ceil(PART_OF_RICH),
         _ if in_full => usize::MAX,
         Some(Case { work: Work::Run, what: What::Await(Mishap::Panic, _) }) => SHARE_OF_PANICS,
         Some(Case { work: Work::Run, .. }) => SHARE,
