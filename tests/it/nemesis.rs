@@ -10,27 +10,25 @@
 mod fault;
 mod scene;
 
-use std::env;
 use std::time::{Duration, Instant};
 
 use tokio::time;
 
-use super::support::{Dice, storm};
+use super::support::{Dice, storm, torture};
 use fault::Fault;
 use scene::Scene;
 
 /// In `make test`.
 const SHARE: Duration = Duration::from_secs(40);
-/// How long `make torture` goes on, in seconds.
-const TORTURE: &str = "PGBACKFILL_TORTURE_SECONDS";
+/// In `make torture`.
+const PERCENT: u32 = 20;
 /// At the most, between two faults.
 const PAUSE: Duration = Duration::from_millis(300);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_befalls_processes_and_server_every_row_is_changed_once() {
     let _storm = storm().await;
-    let seconds = env::var(TORTURE).ok().map(|seconds| Duration::from_secs(seconds.parse().unwrap()));
-    let (time, began, mut dice) = (seconds.unwrap_or(SHARE), Instant::now(), Dice::new());
+    let (time, began, mut dice) = (torture(PERCENT).unwrap_or(SHARE), Instant::now(), Dice::new());
     let mut scene = Scene::set(time, &mut dice).await;
     // Each in turn, in another order each time, so that even a short time sees all of them.
     let mut bag = Vec::new();

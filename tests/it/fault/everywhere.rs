@@ -5,8 +5,7 @@
 //!
 //! Must not know: how a fault is made.
 
-use std::env;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::course::{Case, Course, What, shuffled};
 use super::every_await::{self, Mishap};
@@ -14,13 +13,15 @@ use super::every_message::{self, is_batch_begin, losses, of_all, of_batches};
 use super::lane::Lane;
 use super::proxy::{Fault, Seen};
 use super::work::Work;
-use crate::support::{Dice, own_server_for, storm};
+use crate::support::{Dice, own_server_for, storm, torture};
 
 /// Nearly all of them wait nearly all of the time.
 const LANES: usize = 24;
 const TORTURE_LANES: usize = 96;
-/// Each lane has those of the engine, the oracle's, and some that a fault has left behind.
-const CONNECTIONS: u32 = 700;
+/// Whoever looks at the sessions of a server, as each guard does, looks at those of all its lanes.
+const TORTURE_SERVERS: usize = 4;
+/// Of a server: each lane has those of the engine, the oracle's, and some that a fault has left behind.
+const CONNECTIONS: u32 = 200;
 /// Of each fault in a plain run, in `make test`; and of all other kinds.
 const SHARE: usize = 10;
 const SHARE_OF_OTHERS: usize = 3;
@@ -30,8 +31,8 @@ const SHARE_OF_PANICS: usize = 24;
 /// Of the many and long cases of the rich run one in so many comes before all others are tried again.
 const PART_OF_RICH: usize = 4;
 
-/// How long `make torture` goes on, in seconds.
-const TORTURE: &str = "PGBACKFILL_TORTURE_SECONDS";
+/// Of `make torture`.
+const PERCENT: u32 = 80;
 
 /// More often than the patience of the job lasts.
 #[tokio::test(flavor = "multi_thread")]
@@ -52,16 +53,16 @@ async fn connections_lost_in_one_batch_after_the_other_do_not_add_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_at_whatever_moment_every_row_is_changed_once() {
     let _storm = storm().await;
-    let seconds = env::var(TORTURE).ok().map(|seconds| Duration::from_secs(seconds.parse().unwrap()));
-    let (until, mut dice) = (seconds.map(|seconds| Instant::now() + seconds), Dice::new());
-    let server = own_server_for(CONNECTIONS);
+    let (until, mut dice) = (torture(PERCENT).map(|time| Instant::now() + time), Dice::new());
     let in_full = until.is_some();
+    let servers: Vec<_> =
+        (0..if in_full { TORTURE_SERVERS } else { 1 }).map(|_| own_server_for(CONNECTIONS)).collect();
     let mut kinds = Vec::new();
     for work in Work::ALL {
-        let lane = Lane::on(&server, work).await;
+        let lane = Lane::on(&servers[0], work).await;
         kinds.extend(kinds_of(work, &lane, in_full).await);
     }
-    let course = Course::on(server);
+    let course = Course::on(servers);
     loop {
         let cases = kinds.iter().flat_map(|kind| part(kind, in_full, &mut dice)).collect();
         course.run(cases, if in_full { TORTURE_LANES } else { LANES }, until, &mut dice).await;

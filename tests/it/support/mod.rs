@@ -14,7 +14,7 @@ mod server;
 mod skip;
 
 pub(crate) use application::{Application, ROWS as APPLICATION_ROWS, assert_exact_beside_others};
-pub(crate) use calm::{calm, storm};
+pub(crate) use calm::{calm, storm, torture};
 pub(crate) use database::{Database, database, database_behind_pgbouncer, database_on, until};
 pub(crate) use dice::Dice;
 pub(crate) use job::{JobFile, counted_table};
