@@ -1,22 +1,28 @@
-//! The disk of the table fills: the run waits, says why, and goes on when there is room again.
+//! The disk of the table fills, or that of the log: the run waits, says why, and goes on when there is room again.
 //!
 //! Must not know: how the server notices.
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt, chown};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use pgbackfill::sandbox::Fsync;
+use pgbackfill::sandbox::{Fsync, Server, StopMode};
 use tempfile::TempDir;
+use tokio::task::block_in_place;
+use tokio::time;
 
 use super::support::oracle::{assert_nothing_left, assert_once, assert_tiled};
-use super::support::{JobFile, Pgbackfill, database_on, own_server, skipped};
+use super::support::{JobFile, Pgbackfill, counted_table, database_on, own_server, server_with, skipped};
 
 const ROWS: i64 = 100_000;
 const JOB: &str = "table = 't'\nset.n = 'n + 1'\npace.workers = 2\npace.max_rows_per_batch = 500\npace.max_rows_per_second = 20000\n";
+
+/// Until all that is written has taken the room that was left.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A small file system of its own.
 struct Disk {
@@ -36,6 +42,17 @@ impl Disk {
 
     fn path(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// A directory on it for the server's user.
+    fn directory(&self, server: &Server, name: &str) -> PathBuf {
+        let owner = fs::metadata(server.dir().join("data")).unwrap();
+        let dir = self.path().join(name);
+        fs::create_dir(&dir).unwrap();
+        for path in [self.path(), &dir] {
+            chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+        dir
     }
 
     /// Takes all the room that is left.
@@ -69,11 +86,7 @@ async fn a_full_disk_is_waited_out_and_every_row_is_changed_once() {
         return skipped("a file system of one's own, to fill it, cannot be mounted here");
     };
     let server = own_server(Fsync::Off);
-    let owner = fs::metadata(server.dir().join("data")).unwrap();
-    let space = disk.path().join("space");
-    fs::create_dir(&space).unwrap();
-    chown(&space, Some(owner.uid()), Some(owner.gid())).unwrap();
-    chown(disk.path(), Some(owner.uid()), Some(owner.gid())).unwrap();
+    let space = disk.directory(&server, "space");
     let db = database_on(&server).await;
     let client = db.client().await;
     let make = format!("CREATE TABLESPACE small LOCATION '{}'", space.display());
@@ -104,4 +117,54 @@ async fn a_full_disk_is_waited_out_and_every_row_is_changed_once() {
     assert_nothing_left(&db).await;
     // Before its disk.
     drop(server);
+}
+
+/// Without room for its log a server dies, and dies again as long as there is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_dies_of_a_full_log_is_waited_for_and_every_row_is_changed_once() {
+    let Some(disk) = Disk::mount("96m") else {
+        return skipped("a file system of one's own, to fill it, cannot be mounted here");
+    };
+    let mut server = server_with(&[("max_wal_size", "32MB"), ("min_wal_size", "32MB")]);
+    block_in_place(|| server.stop(StopMode::Fast)).unwrap();
+    let (log, room) = (server.dir().join("data/pg_wal"), disk.directory(&server, "log"));
+    move_to(&log, &room);
+    symlink(&room, &log).unwrap();
+    block_in_place(|| server.restart()).unwrap();
+    let db = database_on(&server).await;
+    counted_table(&db, ROWS).await;
+    let job = JobFile::new(JOB);
+    let (first, second) = (job.run(&db).spawn(), job.run(&db).spawn());
+    db.until("(SELECT sum(rows_changed) > 5000 FROM pgbackfill.range)").await;
+    disk.fill();
+    let dies = async {
+        while db.door().client().await.is_ok() {
+            time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    time::timeout(PATIENCE, dies).await.expect("the server does without its log");
+    let said = fs::read_to_string(server.log()).unwrap();
+    assert!(
+        said.lines().any(|line| line.contains("PANIC") && line.contains("No space left on device")),
+        "{said}"
+    );
+    first.signal(Signal::SIGKILL);
+    disk.make_room();
+    block_in_place(|| server.restart()).unwrap();
+    let third = job.run(&db).spawn();
+    second.finish().await.expect_code(0);
+    third.finish().await.expect_code(0);
+    let client = db.client().await;
+    assert_once(&client, "t", ROWS).await;
+    assert_tiled(&client, ROWS).await;
+    assert_nothing_left(&db).await;
+    // Before its disk.
+    drop(server);
+}
+
+/// With owner and rights; across file systems.
+fn move_to(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).output().unwrap();
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    fs::remove_dir_all(from).unwrap();
 }

@@ -1,19 +1,14 @@
 //! A standby is promoted while a backfill is on: whoever is led to it goes on there from what it knows, whoever stays with the old primary
 //! does its work there, and in each of the two every row is changed once.
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
-
 use pgbackfill::sandbox::{Fsync, Server, StopMode};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::select;
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet, block_in_place};
+use tokio::task::block_in_place;
 use tokio_postgres::{Client, NoTls};
 
 use super::support::oracle::{assert_once, assert_tiled};
-use super::support::{Database, JobFile, Pgbackfill, Running, counted_table, database_on, own_server, until};
+use super::support::{
+    Database, JobFile, Pgbackfill, Running, Signpost, counted_table, cut_off, database_on, own_server, until,
+};
 
 const ROWS: i64 = 40_000;
 
@@ -59,16 +54,7 @@ impl Pair {
 
     /// The standby becomes a primary without the last commits of the old one.
     async fn promote(&self) {
-        let rules = self.primary.dir().join("data/pg_hba.conf");
-        let reject = "host replication all 127.0.0.1/32 reject\n";
-        fs::write(&rules, format!("{reject}{}", fs::read_to_string(&rules).unwrap())).unwrap();
-        let primary = self.db.client().await;
-        primary.batch_execute("SELECT pg_reload_conf()").await.unwrap();
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_replication";
-        // Who connects before the rules are read again is ended, too.
-        while !primary.query(end, &[]).await.unwrap().is_empty() {
-            primary.batch_execute("SELECT pg_sleep(0.1)").await.unwrap();
-        }
+        cut_off(&self.primary, &self.db.client().await).await;
         let standby = connect(&self.standby, "postgres").await;
         let before = self.rows_changed(&self.primary).await;
         self.db.until(&format!("(SELECT sum(rows_changed) > {before} + 400 FROM pgbackfill.range)")).await;
@@ -170,54 +156,6 @@ async fn when_one_connection_finds_the_new_primary_no_other_stays_with_the_old_o
     let left = "SELECT state FROM pgbackfill.run";
     let state: String = pair.db.client().await.query_one(left, &[]).await.unwrap().get(0);
     assert_eq!(state, "running", "the old primary got all of it first");
-}
-
-fn address(server: &Server) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, server.port()).into()
-}
-
-/// An address that leads to one server and later to another, as a name or a load balancer does.
-struct Signpost {
-    port: u16,
-    target: watch::Sender<SocketAddr>,
-    accepting: JoinHandle<()>,
-}
-
-impl Signpost {
-    async fn to(server: &Server) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let target = watch::Sender::new(address(server));
-        let seen = target.subscribe();
-        let accepting = tokio::spawn(async move {
-            let mut lines = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                lines.spawn(lead(client, seen.clone()));
-            }
-        });
-        Self { port, target, accepting }
-    }
-
-    /// From now on it leads to this server; who is on the way to the other one is cut off.
-    fn turn(&self, server: &Server) {
-        self.target.send_replace(address(server));
-    }
-}
-
-impl Drop for Signpost {
-    fn drop(&mut self) {
-        // The lines belong to the task.
-        self.accepting.abort();
-    }
-}
-
-async fn lead(mut client: TcpStream, mut target: watch::Receiver<SocketAddr>) {
-    let server = *target.borrow_and_update();
-    let Ok(mut server) = TcpStream::connect(server).await else { return };
-    select! {
-        _ = copy_bidirectional(&mut client, &mut server) => {}
-        _ = target.changed() => {}
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
 //! All that befalls a backfill in production, at once and at random: processes killed, stopped, frozen and thawed; sessions terminated,
-//! cancelled, killed with their server; the server crashed; locks, deadlocks, DDL and VACUUM of others; no connection left; and an application
+//! cancelled, killed with their server; the server crashed; a standby promoted; locks, deadlocks, DDL and VACUUM of others; no connection left; and an application
 //! that inserts, updates, moves and deletes rows all along. Every row is changed once all the same.
 //!
 //! `make test` does it for a short time, `make torture` for as long as it is told. The seed is printed, and decides
@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use tokio::time;
 
 use super::support::{Dice, storm, torture};
-use fault::Fault;
 use scene::Scene;
 
 /// In `make test`.
@@ -34,7 +33,7 @@ async fn whatever_befalls_processes_and_server_every_row_is_changed_once() {
     let mut bag = Vec::new();
     while began.elapsed() < time && !scene.is_complete().await {
         if bag.is_empty() {
-            bag = Fault::ALL.to_vec();
+            bag = scene.faults();
         }
         let fault = bag.swap_remove(dice.index(bag.len()));
         scene.befall(fault, &mut dice).await;
@@ -43,11 +42,12 @@ async fn whatever_befalls_processes_and_server_every_row_is_changed_once() {
     }
     let report = scene.report();
     println!("{report}");
+    let faults = scene.faults();
     scene.end().await;
     // Any of them would have ended the test.
     println!("violations: 0");
     assert!(
-        Fault::ALL.iter().all(|fault| report.contains(&format!("{fault:?} "))),
+        faults.iter().all(|fault| report.contains(&format!("{fault:?} "))),
         "not all faults were tried:\n{report}"
     );
 }

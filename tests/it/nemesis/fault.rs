@@ -33,10 +33,12 @@ pub(super) enum Fault {
     Crowd,
     /// The server is restarted with fewer connections than the processes want, or with enough again.
     Shrink,
+    /// A standby is promoted that has not got the last commits; who has a connection to the old primary keeps it.
+    Promote,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Kill,
         Self::Stop,
         Self::Freeze,
@@ -51,6 +53,7 @@ impl Fault {
         Self::Vacuum,
         Self::Crowd,
         Self::Shrink,
+        Self::Promote,
     ];
 }
 
@@ -93,6 +96,14 @@ pub(super) const DDL: [&str; 4] = [
 ];
 
 pub(super) const VACUUM: &str = "VACUUM t";
+
+/// Whoever is not of the run goes where the address leads now.
+pub(super) const OTHERS_LEAVE: &str = "
+SELECT pg_terminate_backend(pid)
+FROM pg_stat_activity
+WHERE datname = current_database()
+AND pid <> pg_backend_pid()
+AND application_name NOT LIKE 'pgbackfill%'";
 
 /// One server process of the run.
 pub(super) const ONE_BACKEND: &str = "

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::mem;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -16,11 +17,12 @@ use tokio::task::{JoinHandle, block_in_place};
 use tokio::time;
 use tokio_postgres::Client;
 
-use super::fault::{DDL, Fault, LOCK_BACKWARDS, LOCK_ROWS, LOCK_TABLE, ONE_BACKEND, VACUUM};
-use crate::support::oracle::assert_nothing_left;
+use super::fault::{DDL, Fault, LOCK_BACKWARDS, LOCK_ROWS, LOCK_TABLE, ONE_BACKEND, OTHERS_LEAVE, VACUUM};
+use crate::support::oracle::{assert_nothing_left, assert_nothing_left_by};
 use crate::support::{
-    APPLICATION_ROWS, Application, Database, Dice, JobFile, Pgbackfill, Running, assert_exact_beside_others,
-    database_on, own_server, skipped,
+    APPLICATION_ROWS, Application, Database, Dice, Door, Finished, JobFile, Pgbackfill, Running, Signpost,
+    assert_exact_beside_others, assert_none_twice_beside_others, cut_off, database_on, own_server, skipped,
+    until,
 };
 
 /// Longer than anything of a frozen process is waited for: its transactions, its connections, its claims.
@@ -41,6 +43,9 @@ struct Frozen {
 
 pub(super) struct Scene {
     server: Server,
+    /// The primary before it, with those who have stayed there.
+    predecessor: Option<Server>,
+    signpost: Signpost,
     db: Database,
     jobs: Vec<JobFile>,
     application: Application,
@@ -51,13 +56,17 @@ pub(super) struct Scene {
     other: Option<OsString>,
     tally: BTreeMap<Fault, u32>,
     ended: BTreeMap<String, u32>,
+    /// How often a process went on at a new primary.
+    moves: usize,
 }
 
 impl Scene {
     /// Of so many rows that the run goes on for at least that long.
     pub(super) async fn set(time: Duration, dice: &mut Dice) -> Self {
         let server = own_server(Fsync::On);
-        let db = database_on(&server).await;
+        let (db, signpost) = (database_on(&server).await, Signpost::to(&server).await);
+        // The server's connections of a PgBouncer stay with the server.
+        let db = if db.is_behind_pgbouncer() { db } else { db.behind_signpost(&signpost) };
         let application = Application::start(&db, dice.others()).await;
         // The connections that are kept for superusers are for whoever does all this.
         let role = format!(
@@ -71,11 +80,13 @@ impl Scene {
         let jobs = [(1, 2), (8, 2), (32, 20), (8, 100)].map(|(stripes, rows)| {
             JobFile::new(&format!(
                 "table = 't'\nset.n = 'n + 1'\norder.stripes = {stripes}\npace.max_rows_per_batch = {rows}\npace.min_rows_per_batch = 1\n\
-                 pace.max_rows_per_second = {rate}\nlimits.retries = 100\n"
+                 pace.max_rows_per_second = {rate}\nlimits.retries = 100\nguard.standbys = []\n"
             ))
         });
         let mut scene = Self {
             server,
+            predecessor: None,
+            signpost,
             db,
             jobs: jobs.into(),
             application,
@@ -85,6 +96,7 @@ impl Scene {
             other: env::var_os(OTHER),
             tally: BTreeMap::new(),
             ended: BTreeMap::new(),
+            moves: 0,
         };
         scene.processes = (0..scene.jobs.len()).map(|index| scene.process(index)).collect();
         scene.db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
@@ -103,9 +115,18 @@ impl Scene {
 
     /// A connection, when the server is there.
     async fn client(&self) -> Client {
+        self.through(&self.db.door()).await
+    }
+
+    /// The same to a server that the address does not lead to.
+    async fn client_of(&self, server: &Server) -> Client {
+        self.through(&Door::to(server, &self.db.name)).await
+    }
+
+    async fn through(&self, door: &Door) -> Client {
         let began = Instant::now();
         loop {
-            match self.db.door().client().await {
+            match door.client().await {
                 Ok(client) => return client,
                 Err(error) => assert!(began.elapsed() < PATIENCE, "the server does not come back: {error:?}"),
             }
@@ -132,9 +153,9 @@ impl Scene {
             Fault::Kill => self.replace(one, Signal::SIGKILL),
             Fault::Stop => self.replace(one, Signal::SIGTERM),
             Fault::Freeze => self.freeze(one),
-            Fault::Terminate => self.to_backend("SELECT pg_terminate_backend($1)").await,
-            Fault::Cancel => self.to_backend("SELECT pg_cancel_backend($1)").await,
-            Fault::KillBackend => self.kill_backend().await,
+            Fault::Terminate => self.to_backend("SELECT pg_terminate_backend($1)", dice).await,
+            Fault::Cancel => self.to_backend("SELECT pg_cancel_backend($1)", dice).await,
+            Fault::KillBackend => self.kill_backend(dice).await,
             Fault::Crash => block_in_place(|| {
                 self.server.stop(StopMode::Immediate).unwrap();
                 self.server.restart().unwrap();
@@ -146,7 +167,16 @@ impl Scene {
             Fault::Vacuum => self.meanwhile(VACUUM),
             Fault::Crowd => self.crowd(),
             Fault::Shrink => self.shrink().await,
+            Fault::Promote => self.promote().await,
         }
+    }
+
+    /// What can befall it.
+    pub(super) fn faults(&self) -> Vec<Fault> {
+        Fault::ALL
+            .into_iter()
+            .filter(|fault| *fault != Fault::Promote || !self.db.is_behind_pgbouncer())
+            .collect()
     }
 
     /// Thaws who was frozen long enough, and puts new processes in the place of those that have ended.
@@ -154,13 +184,12 @@ impl Scene {
         for index in 0..self.processes.len() {
             if self.processes[index].has_ended() {
                 let next = self.process(index);
-                let ended = std::mem::replace(&mut self.processes[index], next);
+                let ended = mem::replace(&mut self.processes[index], next);
                 self.note(ended).await;
             }
         }
-        let (thawed, frozen) = std::mem::take(&mut self.frozen)
-            .into_iter()
-            .partition(|one: &Frozen| one.since.elapsed() >= FROZEN);
+        let (thawed, frozen) =
+            mem::take(&mut self.frozen).into_iter().partition(|one: &Frozen| one.since.elapsed() >= FROZEN);
         self.frozen = frozen;
         for one in Vec::from_iter::<Vec<Frozen>>(thawed) {
             self.thaw(one.process).await;
@@ -182,6 +211,7 @@ impl Scene {
     /// How a process may end: complete, asked to stop, without a database, killed.
     async fn note(&mut self, process: Running) {
         let ended = process.finish().await;
+        self.moves += followed(&ended);
         let how = match (ended.code, ended.signal) {
             (Some(code @ (0 | 3 | 75)), _) => format!("exit {code}"),
             // A person cancelled a statement with which it began.
@@ -203,26 +233,30 @@ impl Scene {
             return;
         }
         let next = self.process(index);
-        let process = std::mem::replace(&mut self.processes[index], next);
+        let process = mem::replace(&mut self.processes[index], next);
         process.signal(Signal::SIGSTOP);
         self.frozen.push(Frozen { process, since: Instant::now() });
     }
 
-    async fn one_backend(&self, client: &Client) -> Option<i32> {
-        Some(client.query_opt(ONE_BACKEND, &[]).await.ok()??.get(0))
+    /// A server process of the run and the connection over which it was found; there may be some at the old primary.
+    async fn one_backend(&self, dice: &mut Dice) -> Option<(Client, i32)> {
+        let client = match self.predecessor.as_ref().filter(|_| dice.index(2) == 0) {
+            Some(predecessor) => self.client_of(predecessor).await,
+            None => self.client().await,
+        };
+        let pid = client.query_opt(ONE_BACKEND, &[]).await.ok()??.get(0);
+        Some((client, pid))
     }
 
-    async fn to_backend(&self, order: &str) {
-        let client = self.client().await;
-        if let Some(pid) = self.one_backend(&client).await {
+    async fn to_backend(&self, order: &str, dice: &mut Dice) {
+        if let Some((client, pid)) = self.one_backend(dice).await {
             // It may have ended by itself.
             let _ = client.query_one(order, &[&pid]).await;
         }
     }
 
-    async fn kill_backend(&self) {
-        let client = self.client().await;
-        if let Some(pid) = self.one_backend(&client).await {
+    async fn kill_backend(&self, dice: &mut Dice) {
+        if let Some((_client, pid)) = self.one_backend(dice).await {
             // As above.
             let _ = signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
@@ -252,10 +286,38 @@ impl Scene {
 
     async fn shrink(&mut self) {
         let turn = self.tally[&Fault::Shrink] as usize % 2;
-        let set = format!("ALTER SYSTEM SET max_connections = {}", CONNECTIONS[turn]);
+        self.restart_with(CONNECTIONS[turn]).await;
+    }
+
+    async fn restart_with(&mut self, connections: u32) {
+        let set = format!("ALTER SYSTEM SET max_connections = {connections}");
         if self.client().await.batch_execute(&set).await.is_ok() {
             block_in_place(|| self.server.restart()).unwrap();
         }
+    }
+
+    /// Some commits reach the old primary only, before the promotion and after it.
+    async fn promote(&mut self) {
+        self.bury().await;
+        let standby = block_in_place(|| self.server.standby("r1")).unwrap();
+        let primary = self.client_of(&self.server).await;
+        until(&primary, "EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming')").await;
+        cut_off(&self.server, &primary).await;
+        time::sleep(Duration::from_millis(300)).await;
+        self.client_of(&standby).await.batch_execute("SELECT pg_promote()").await.unwrap();
+        self.signpost.turn_for_newcomers(&standby);
+        primary.batch_execute(OTHERS_LEAVE).await.unwrap();
+        self.predecessor = Some(mem::replace(&mut self.server, standby));
+    }
+
+    /// Ends the old primary: what it has got, too, is what its ranges say.
+    async fn bury(&mut self) {
+        let Some(mut predecessor) = self.predecessor.take() else { return };
+        self.signpost.cut();
+        let client = self.client_of(&predecessor).await;
+        assert_nothing_left_by(&client).await;
+        assert_none_twice_beside_others(&client).await;
+        block_in_place(|| predecessor.stop(StopMode::Immediate)).unwrap();
     }
 
     pub(super) fn report(&self) -> String {
@@ -271,12 +333,14 @@ impl Scene {
 
     /// Nothing befalls the run any more: it ends, and every row was changed once.
     pub(super) async fn end(mut self) {
-        for other in std::mem::take(&mut self.others) {
+        for other in mem::take(&mut self.others) {
             other.await.unwrap();
         }
-        for one in std::mem::take(&mut self.frozen) {
+        for one in mem::take(&mut self.frozen) {
             self.thaw(one.process).await;
         }
+        self.bury().await;
+        self.restart_with(CONNECTIONS[0]).await;
         self.client().await;
         for knob in ["max-rows-per-second=none", "max-rows-per-batch=1000"] {
             let set = Pgbackfill::new(["set", "job", knob]).on(&self.db).run().await;
@@ -290,13 +354,22 @@ impl Scene {
         let transactions = self.application.stop().await;
         println!("{transactions} transactions of the application");
         assert!(transactions > 1_000, "the application hardly wrote");
-        for process in std::mem::take(&mut self.processes) {
-            process.finish().await.expect_code(0);
+        for process in mem::take(&mut self.processes) {
+            let ended = process.finish().await;
+            // It may have been at the door while the server was restarted.
+            let had_no_door = ended.code == Some(75) && ended.stderr.contains("cannot connect");
+            assert!(ended.code == Some(0) || had_no_door, "{:?}: {}", ended.code, ended.stderr);
+            self.moves += followed(&ended);
         }
+        println!("a new primary was followed {} times", self.moves);
         assert_exact_beside_others(&self.db).await;
         assert_nothing_left(&self.db).await;
         verify(&self.server, &self.db);
     }
+}
+
+fn followed(ended: &Finished) -> usize {
+    ended.stdout.matches("everything is read again").count()
 }
 
 /// The server's own check of its files, where the package has it.

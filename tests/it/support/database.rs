@@ -14,7 +14,7 @@ use tokio::time;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, NoTls};
 
-use super::{PgBouncer, shared_server};
+use super::{PgBouncer, Signpost, shared_server};
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,6 +82,18 @@ impl Database {
         self
     }
 
+    /// Everybody follows the signpost from now on.
+    pub(crate) fn behind_signpost(mut self, signpost: &Signpost) -> Self {
+        let (port, name) = (signpost.port, &self.name);
+        self.direct_url = format!("postgresql://postgres@127.0.0.1:{port}/{name}?sslmode=disable");
+        self.url = self.direct_url.clone();
+        self
+    }
+
+    pub(crate) fn is_behind_pgbouncer(&self) -> bool {
+        self.bouncer.is_some()
+    }
+
     /// Its `PgBouncer` goes with all its connections, and another one comes.
     pub(crate) fn replace_pgbouncer(&mut self) {
         self.bouncer.as_mut().expect("the database is behind PgBouncer").replace();
@@ -136,6 +148,11 @@ pub(crate) async fn until(client: &Client, condition: &str) {
 pub(crate) struct Door(String);
 
 impl Door {
+    /// To this database of a server, whatever stands before it.
+    pub(crate) fn to(server: &Server, database: &str) -> Self {
+        Self(server.connection_string(database))
+    }
+
     pub(crate) async fn client(&self) -> Result<Client, Error> {
         connect(&self.0).await
     }

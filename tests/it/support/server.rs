@@ -2,12 +2,13 @@
 //!
 //! Must not know: databases.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use std::{env, fs};
 
 use pgbackfill::sandbox::{Binaries, Builder, Fsync, Search, Server};
+use tokio_postgres::Client;
 
 /// Never dropped, as no static is: the server's watchman sees the end of this process and cleans up.
 static SHARED: LazyLock<Server> = LazyLock::new(|| {
@@ -49,6 +50,19 @@ pub(crate) fn own_server_for(connections: u32) -> Server {
 pub(crate) fn server_with(settings: &[(&str, &str)]) -> Server {
     let server = builder().fsync(Fsync::Off);
     settings.iter().fold(server, |server, (name, value)| server.setting(*name, *value)).start().unwrap()
+}
+
+/// From now on nobody follows this server.
+pub(crate) async fn cut_off(primary: &Server, client: &Client) {
+    let rules = primary.dir().join("data/pg_hba.conf");
+    let reject = "host replication all 127.0.0.1/32 reject\n";
+    fs::write(&rules, format!("{reject}{}", fs::read_to_string(&rules).unwrap())).unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_replication";
+    // Who connects before the rules are read again is ended, too.
+    while !client.query(end, &[]).await.unwrap().is_empty() {
+        client.batch_execute("SELECT pg_sleep(0.1)").await.unwrap();
+    }
 }
 
 fn builder() -> Builder {
