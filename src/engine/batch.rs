@@ -11,6 +11,7 @@ use tokio_postgres::types::Type;
 use super::held::{Held, Piece};
 use super::shared::Shared;
 use crate::db::{Bound, Error, Session};
+use crate::key::KeyRange;
 use crate::run::RunState;
 use crate::sql::{self, Stripe, Target};
 use crate::store::{self, BadRow, Checkpoint, Counters, Hint};
@@ -161,8 +162,19 @@ async fn lock_in_txn(
     Ok(fence.hot_before)
 }
 
+/// What became of a row at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aside {
+    /// It is in the quarantine.
+    Kept,
+    /// It is of another stripe, which will meet it. The server looks at a cheap predicate before the stripe's condition, so the
+    /// predicate can fail for rows that the batch does not even select.
+    Passed,
+    /// The quarantine is full already.
+    Full,
+}
+
 /// Puts the only row of `piece` into the quarantine and moves the cursor past it, in one transaction.
-/// False if the quarantine is full already.
 pub(super) async fn quarantine(
     shared: &Shared,
     session: &mut Session,
@@ -170,9 +182,9 @@ pub(super) async fn quarantine(
     piece: &Piece,
     row: &BadRow,
     hint: &Hint,
-) -> Result<bool, Halt> {
+) -> Result<Aside, Halt> {
     match quarantine_in_txn(shared, session, held, piece, row, hint).await {
-        Ok(true) => Ok(true),
+        Ok(aside @ (Aside::Kept | Aside::Passed)) => Ok(aside),
         other => {
             // As in `batch`.
             let _ = session.rollback().await;
@@ -188,15 +200,22 @@ async fn quarantine_in_txn(
     piece: &Piece,
     row: &BadRow,
     hint: &Hint,
-) -> Result<bool, Halt> {
+) -> Result<Aside, Halt> {
     let target = shared.plan.target(held.claim.table.clone());
     let hot_before = lock_in_txn(shared, session, held, &target, "").await?;
-    if store::bad_rows_hold_in_txn(session, shared.run.id).await? >= shared.limits.max_bad_rows {
-        return Ok(false);
+    let stripe = Stripe { striping: held.claim.striping, number: held.stripe(), runs: None };
+    let (exists, alone) =
+        (sql::exists_in(&target, stripe), KeyRange { after: None, through: row.key.clone() });
+    let is_ours = session.query_one(&exists, &Bound::of(&alone).params(&target.key)).await?.get(0);
+    let aside = if is_ours { Aside::Kept } else { Aside::Passed };
+    if aside == Aside::Kept {
+        if store::bad_rows_hold_in_txn(session, shared.run.id).await? >= shared.limits.max_bad_rows {
+            return Ok(Aside::Full);
+        }
+        store::bad_row_in_txn(session, shared.run.id, held.claim.leaf, row).await?;
     }
-    store::bad_row_in_txn(session, shared.run.id, held.claim.leaf, row).await?;
     checkpoint(held, piece, 0, hot_before).commit(session, shared.run.id, &held.claim, hint).await?;
-    Ok(true)
+    Ok(aside)
 }
 
 /// Rows and WAL bytes of the top node of an EXPLAIN (ANALYZE, WAL, FORMAT JSON): with RETURNING its rows are those changed.

@@ -173,6 +173,7 @@ mod tests {
             table: Qualified::new("public", "t"),
             keys: KeyRange { after: None, through: key(through) },
             position: Position { stripe: 0, cursor: None },
+            rested: false,
         };
         Held::new(claim, cells).unwrap()
     }

@@ -18,6 +18,8 @@ pub(super) enum Remedy {
     Again,
     /// Fewer rows, after a pause.
     Fewer,
+    /// This range later, another one now: a single row of it is held by others.
+    LetGo,
     /// Fewer rows at once: one of them is at fault.
     Bisect,
     /// This row is at fault.
@@ -45,6 +47,11 @@ pub(super) struct Failures {
 }
 
 impl Failures {
+    /// As if others had been in the way for some time.
+    pub(super) fn in_the_way() -> Self {
+        Self { in_the_way: IN_THE_WAY_AGAIN, ..Self::default() }
+    }
+
     /// One more of this sort: the how manieth it is.
     pub(super) fn count(&mut self, act: NextAct) -> u32 {
         let count = match act {
@@ -58,12 +65,17 @@ impl Failures {
     }
 }
 
+/// So often in a row the same rows are tried past what others hold.
+const IN_THE_WAY_AGAIN: u32 = 2;
+
 /// Decides after the `failures`-th failure in a row of a batch of `rows` keys.
 ///
-/// What others cause (locks, deadlocks) is waited out, however long it takes, and said so; it never stops the run.
+/// What others cause (locks, deadlocks) is waited out, however long it takes, and said so; it never stops the run, nor what else
+/// there is to do.
 pub(super) fn remedy(act: NextAct, failures: u32, rows: u32, retries: u32) -> Remedy {
     match act {
-        NextAct::Retry if failures > 2 => Remedy::Fewer,
+        NextAct::Retry if failures > IN_THE_WAY_AGAIN && rows > 1 => Remedy::Fewer,
+        NextAct::Retry if failures > IN_THE_WAY_AGAIN => Remedy::LetGo,
         NextAct::Bisect if rows > 1 => Remedy::Bisect,
         NextAct::Bisect => Remedy::Quarantine,
         NextAct::AwaitPerson => Remedy::AwaitPerson,
@@ -101,7 +113,8 @@ mod tests {
     #[test]
     fn locks_of_others_shrink_the_batch_and_never_stop_the_run() {
         assert_eq!(remedy(NextAct::Retry, 2, 100, 10), Remedy::Again);
-        assert_eq!(remedy(NextAct::Retry, 10_000, 1, 10), Remedy::Fewer);
+        assert_eq!(remedy(NextAct::Retry, 10_000, 2, 10), Remedy::Fewer);
+        assert_eq!(remedy(NextAct::Retry, 10_000, 1, 10), Remedy::LetGo);
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub(super) struct Shared {
     heard_share: Mutex<Option<(Instant, f64)>>,
     guard_trouble: Mutex<Option<String>>,
     last_error: Mutex<Option<String>>,
+    /// Why a range rests, and until when that is to be told.
+    resting: Mutex<Option<(String, Instant)>>,
     progress: Mutex<Progress>,
     order: Mutex<Order>,
     checkpoints: Checkpoints,
@@ -132,6 +134,7 @@ impl Shared {
             heard_share: Mutex::default(),
             guard_trouble: Mutex::default(),
             last_error: Mutex::default(),
+            resting: Mutex::default(),
             progress: Mutex::default(),
             order: Mutex::new(order),
             checkpoints: server.checkpoints,
@@ -350,6 +353,17 @@ impl Shared {
         self.waits(worker, wait);
         self.pause(time).await;
         self.works(worker);
+    }
+
+    /// A range is let alone for so long.
+    pub(super) fn rests(&self, why: String, time: Duration) {
+        // Whoever takes it then is at it for a while.
+        *lock(&self.resting) = Some((why, Instant::now() + time * 2));
+    }
+
+    /// Why a range was let alone lately.
+    pub(super) fn resting(&self) -> Option<String> {
+        lock(&self.resting).as_ref().filter(|(_, until)| Instant::now() < *until).map(|(why, _)| why.clone())
     }
 
     /// All workers leave, for the first of such reasons.

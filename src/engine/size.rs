@@ -125,6 +125,11 @@ impl Size {
         }
     }
 
+    /// A single row is looked for.
+    pub(super) fn isolate(&mut self) {
+        self.halve(1);
+    }
+
     /// Half of what failed; true if that is still more than one row.
     pub(super) fn halve(&mut self, failed_rows: u32) {
         self.rows = (f64::from(failed_rows) / 2.0).max(1.0);

@@ -94,6 +94,8 @@ struct Worker {
     /// The batch in hand, while there is one.
     piece: Option<Piece>,
     size: Size,
+    /// What it was before others were in the way.
+    usual: Option<Size>,
     debt: Debt,
     failures: Failures,
     back_off: ExponentialBackoff,
@@ -108,6 +110,7 @@ pub(super) async fn work(shared: Arc<Shared>, index: u32) -> End {
         held: None,
         piece: None,
         size: Size::default(),
+        usual: None,
         debt: Debt::default(),
         failures: Failures::default(),
         back_off: retry::back_off(),
@@ -260,6 +263,9 @@ impl Worker {
             self.size.slice(&knobs, self.shared.share(), choice, cycle, self.shared.workers_everywhere());
         let hint = self.shared.hint(self.index, self.rows());
         if let Some(claim) = store::claim(session, run, &hint).await? {
+            if claim.rested {
+                self.approach();
+            }
             let cells = self.cells_ahead(session, &claim, slice.step).await?;
             self.held = Held::new(claim, cells);
             return Ok(());
@@ -277,8 +283,9 @@ impl Worker {
             Finish::Complete => Err(Trouble::End(End::Complete)),
             Finish::MoreWork => Ok(()),
             Finish::NotYet => {
-                let wait = Wait::idle("the last ranges are with other workers");
-                self.shared.wait(self.index, wait, LOOK_AGAIN).await;
+                let others = || Wait::idle("the last ranges are with other workers");
+                let resting = self.shared.resting().map(|why| Wait::new(Hold::Blocked, "retry", why));
+                self.shared.wait(self.index, resting.unwrap_or_else(others), LOOK_AGAIN).await;
                 Ok(())
             }
             Finish::LeafGone(name) => Err(Halt::Changed(leaf_gone(&name)).into()),
@@ -320,6 +327,7 @@ impl Worker {
         let range = held.claim.number;
         self.piece = None;
         self.failures = Failures::default();
+        self.usual = None;
         self.back_off = retry::back_off();
         self.shared.tally.committed(done.rows_changed);
         // A single key is mostly of another stripe; that it passed is a success all the same, and the next may be two.

@@ -93,7 +93,7 @@ async fn next_range_in_txn(
     store::move_frontier_in_txn(session, run, leaf.number, &keys.through).await?;
     let position = Position { stripe: 0, cursor: None };
     let (leaf, relation, table) = (leaf.number, leaf.relation, leaf.table);
-    let claim = Claim { number, leaf, relation, table, keys, striping, position };
+    let claim = Claim { number, leaf, relation, table, keys, striping, position, rested: false };
     Ok(Some(Planned { claim, cells, why }))
 }
 

@@ -64,8 +64,8 @@ pub const RANGE_LOCK: &str = include_str!("range_lock.sql");
 pub const RANGE_OPEN_COUNT: &str = include_str!("range_open_count.sql");
 /// `range_latest.sql`
 pub const RANGE_LATEST: &str = include_str!("range_latest.sql");
-/// `range_release.sql`
-pub const RANGE_RELEASE: &str = include_str!("range_release.sql");
+/// `range_hint.sql`
+pub const RANGE_HINT: &str = include_str!("range_hint.sql");
 /// `relation_bytes.sql`
 pub const RELATION_BYTES: &str = include_str!("relation_bytes.sql");
 /// `review_reads.sql`

@@ -22,7 +22,9 @@ pub use name::{Ident, Qualified};
 pub use review::{VALUE, key_at, measured_in_full, reads, sample, volatile};
 pub use settings::settings;
 pub use stripe::{LOOKING_UP, RUN, Stripe, is_name_of_runs};
-pub use target::{Change, Target, exists, lock, lock_bad_row, measured, settle_bad_row, update, update_one};
+pub use target::{
+    Change, Target, exists, exists_in, lock, lock_bad_row, measured, settle_bad_row, update, update_one,
+};
 
 /// Which bounds of `(after, through]` a statement has parameters for.
 ///

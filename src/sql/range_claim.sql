@@ -1,6 +1,6 @@
 -- MATERIALIZED: re-executed, a LIMIT 1 FOR UPDATE SKIP LOCKED could lock a second row.
 WITH candidate AS MATERIALIZED (
-    SELECT r.run, r.number
+    SELECT r.run, r.number, r.hint_worker IS NOT DISTINCT FROM $4 AS rested
     FROM pgbackfill.range AS r
     WHERE r.run = $1
     AND r.state = 'open'
@@ -18,4 +18,4 @@ JOIN pgbackfill.leaf AS l ON l.run = c.run
 WHERE r.run = c.run
 AND r.number = c.number
 AND l.number = r.leaf
-RETURNING r.number, r.leaf, l.relation, l.schema, l.name, r.lo, r.hi, r.stripes, r.stripe_shift, r.stripe, r.cursor
+RETURNING r.number, r.leaf, l.relation, l.schema, l.name, r.lo, r.hi, r.stripes, r.stripe_shift, r.stripe, r.cursor, c.rested

@@ -18,6 +18,11 @@ pub struct Stripe {
     pub runs: Option<Runs>,
 }
 
+impl Stripe {
+    /// All rows.
+    pub const ALL: Self = Self { striping: Striping::WHOLE, number: 0, runs: None };
+}
+
 /// What has to hold where runs are looked up. A table of which only single runs are asked for can be read as a whole or by the
 /// index, run by run; the server takes a run for half a percent of the table, so on a large one it might choose wrongly.
 pub const LOOKING_UP: &str = "SET LOCAL enable_seqscan = off";

@@ -176,7 +176,15 @@ fn fenced(select: &str, target: &Target, locked: &str) -> String {
 /// Whether there is a row with this key. Parameters: the columns of the key.
 #[must_use]
 pub fn exists(target: &Target) -> String {
-    format!("SELECT EXISTS (SELECT FROM {} WHERE {})", target.source(), is_at(target))
+    exists_in(target, Stripe::ALL)
+}
+
+/// Whether there is a row with this key in a stripe. Parameters: the columns of the key.
+#[must_use]
+pub fn exists_in(target: &Target, stripe: Stripe) -> String {
+    let all = [Some(is_at(target)), stripe::condition(target, stripe)];
+    let all: Vec<_> = all.into_iter().flatten().collect();
+    format!("SELECT EXISTS (SELECT FROM {} WHERE {})", target.source(), all.join("\nAND "))
 }
 
 /// Takes a row that was changed out of the quarantine and counts it in the range that has its key. The table is read for that: its

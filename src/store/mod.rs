@@ -28,7 +28,7 @@ pub use leaf::{
 pub use process::{Beat, Orders, Process, Told, beat, leave, live};
 pub use range::{
     Checkpoint, Claim, Counters, Fence, Hint, NewRange, Ordered, Position, RangeState, add_range_in_txn,
-    claim, fence, latest_order, open_work, release,
+    claim, fence, keep, latest_order, open_work, release, rest,
 };
 pub use run::{
     Listed, NewRun, Past, Run, StoreError, Totals, Turn, adopt_pace_in_txn, create_in_txn, history, latest,

@@ -67,7 +67,12 @@ pub struct Claim {
     pub striping: Striping,
     /// Where it stands.
     pub position: Position,
+    /// Whether it was let alone because others held its next row.
+    pub rested: bool,
 }
+
+/// What is hinted at a range that nobody is to take for a while.
+const RESTING: &str = "resting";
 
 /// A range to be inserted.
 #[derive(Clone, Debug)]
@@ -135,8 +140,12 @@ fn key(row: &Row, column: &str) -> Option<Key> {
 
 /// Takes the first range that nobody holds or hints at, in a transaction of its own.
 pub async fn claim(session: &mut Session, run: RunId, hint: &Hint) -> Result<Option<Claim>, Error> {
-    let params =
-        [(&run.0 as _, Type::INT8), (&hint.worker as _, Type::TEXT), (&hint.for_s as _, Type::FLOAT8)];
+    let params = [
+        (&run.0 as _, Type::INT8),
+        (&hint.worker as _, Type::TEXT),
+        (&hint.for_s as _, Type::FLOAT8),
+        (&RESTING as _, Type::TEXT),
+    ];
     let rows = session.transact(PASSING, fixed::RANGE_CLAIM, &params).await?;
     rows.first().map(read_claim).transpose()
 }
@@ -150,6 +159,7 @@ fn read_claim(row: &Row) -> Result<Claim, Error> {
         table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
         keys: keys(row),
         position: Position { stripe: row.get("stripe"), cursor: key(row, "cursor") },
+        rested: row.get("rested"),
     })
 }
 
@@ -282,8 +292,41 @@ pub async fn latest_order(session: &Session, run: RunId) -> Result<Option<Ordere
 
 /// Gives a range up before its hint ends.
 pub async fn release(session: &mut Session, run: RunId, range: RangeNo, worker: &str) -> Result<(), Error> {
-    let params = [(&run.0 as _, Type::INT8), (&range.0 as _, Type::INT8), (&worker as _, Type::TEXT)];
-    session.transact(PASSING, fixed::RANGE_RELEASE, &params).await.map(drop)
+    hint(session, run, range, worker, worker, 0.0).await
+}
+
+/// Keeps a range for so many seconds in which nothing is committed there.
+pub async fn keep(session: &mut Session, run: RunId, range: RangeNo, own: &Hint) -> Result<(), Error> {
+    hint(session, run, range, &own.worker, &own.worker, own.for_s).await
+}
+
+/// Gives a range up, and nobody takes it for so many seconds: something of others is in the way there.
+pub async fn rest(
+    session: &mut Session,
+    run: RunId,
+    range: RangeNo,
+    worker: &str,
+    for_s: f64,
+) -> Result<(), Error> {
+    hint(session, run, range, worker, RESTING, for_s).await
+}
+
+async fn hint(
+    session: &mut Session,
+    run: RunId,
+    range: RangeNo,
+    before: &str,
+    after: &str,
+    for_s: f64,
+) -> Result<(), Error> {
+    let params = [
+        (&run.0 as _, Type::INT8),
+        (&range.0 as _, Type::INT8),
+        (&before as _, Type::TEXT),
+        (&after as _, Type::TEXT),
+        (&for_s as _, Type::FLOAT8),
+    ];
+    session.transact(PASSING, fixed::RANGE_HINT, &params).await.map(drop)
 }
 
 /// How many ranges are open and how many leaves are not planned to their end.

@@ -39,6 +39,28 @@ async fn a_batch_that_waits_longer_than_its_claim_lasts_is_not_done_by_a_second_
     assert_exact(&client, 100).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_others_have_locked_keeps_nobody_from_the_rest() {
+    let (db, job) =
+        (database().await, JobFile::new("table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 50\n"));
+    counted_table(&db, ROWS).await;
+    let client = db.client().await;
+    client.batch_execute("BEGIN; SELECT FROM t WHERE id = 50 FOR UPDATE").await.unwrap();
+    let processes = ["1", "2"].map(|workers| job.run_with(&db, ["--workers", workers]).spawn());
+    db.until(
+        "(SELECT count(*) = 1 FROM pgbackfill.range WHERE state = 'open')
+         AND NOT EXISTS (SELECT FROM pgbackfill.leaf WHERE state = 'open')",
+    )
+    .await;
+    // Whoever has found it says why nobody goes on.
+    db.until("EXISTS (SELECT FROM pgbackfill.process WHERE waiting LIKE 'range 1 of % has rows that others hold: %')").await;
+    client.batch_execute("COMMIT").await.unwrap();
+    for process in processes {
+        process.finish().await.expect_code(0);
+    }
+    assert_exact(&client, ROWS).await;
+}
+
 /// Stops a process between two of its batches.
 async fn freeze_between_batches(db: &Database, process: &Running) {
     let client = db.client().await;

@@ -3,8 +3,9 @@
 //! Must not know: how a batch is run; which remedy fits is decided elsewhere.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::super::batch::{self, Halt};
+use super::super::batch::{self, Aside, Halt};
 use super::super::held::Piece;
 use super::super::home::FULL;
 use super::super::ledger::Wait;
@@ -18,6 +19,9 @@ use crate::store::{self, BadRow, StoreError, Turn};
 
 /// `query_canceled`: by a timeout, by somebody else, or by ourselves.
 const CANCELLED: &str = "57014";
+
+/// So long nobody looks at a range whose next row others hold.
+const REST: Duration = Duration::from_secs(3);
 
 /// `undefined_table`.
 const NO_TABLE: &str = "42P01";
@@ -83,12 +87,21 @@ impl Worker {
             self.size.halve(stripe_rows);
         }
         match (remedy, piece) {
-            (Remedy::Again, _) => self.again(error).await,
+            (Remedy::Again, _) | (Remedy::LetGo, None) => self.again(error).await,
             (Remedy::Fewer, _) => {
+                if act == NextAct::Retry {
+                    self.usual.get_or_insert_with(|| self.size.clone());
+                    // Other rows are not waited for as long as those were.
+                    self.back_off = retry::back_off();
+                }
                 self.size.halve(stripe_rows);
                 self.again(error).await;
             }
-            (Remedy::Bisect, Some(_)) => self.size.halve(stripe_rows),
+            (Remedy::LetGo, Some(_)) => self.let_go(error).await,
+            (Remedy::Bisect, Some(_)) => {
+                self.retrying(error.sqlstate(), error.to_string(), Duration::ZERO);
+                self.size.halve(stripe_rows);
+            }
             (Remedy::Quarantine, Some(piece)) => return self.quarantine(error, piece).await,
             (Remedy::Reconnect | Remedy::ReconnectFewer, _) => {
                 self.session = None;
@@ -109,26 +122,59 @@ impl Worker {
     /// Somebody waited for our batch: it was cancelled, and the next one is half as long.
     async fn make_way(&mut self, why: String, piece: Option<&Piece>) {
         self.size.halve(piece.map_or(1, |piece| piece.stripe_rows.max(1)));
-        self.shared.tally.retried();
         let pause = LOOK_AGAIN / 4;
+        self.retrying(Some(CANCELLED), why.clone(), pause);
+        self.shared.wait(self.index, Wait::new(Hold::Throttled, "blocked_sessions", why), pause).await;
+    }
+
+    /// Somebody has locked the next row: it is looked at again after a rest, and there may be other work meanwhile.
+    async fn let_go(&mut self, error: &Error) {
+        let (Some(mut session), Some(held)) = (self.session.take(), self.held.take()) else {
+            return self.again(error).await;
+        };
+        let (range, worker) = (held.claim.number, self.shared.hint(self.index, 1).worker);
+        // If that is lost, the hint ends by itself.
+        let _ = store::rest(&mut session, self.shared.run.id, range, &worker, REST.as_secs_f64()).await;
+        self.session = session.is_usable().then_some(session);
+        self.failures = Failures::default();
+        self.size = self.usual.take().unwrap_or_default();
+        self.shared
+            .rests(format!("range {range} of {} has rows that others hold: {error}", held.claim.table), REST);
+        self.retrying(error.sqlstate(), error.to_string(), REST);
+    }
+
+    /// A range that was let go: its next row alone says whether it is free now.
+    pub(super) fn approach(&mut self) {
+        self.usual = Some(self.size.clone());
+        self.size.isolate();
+        self.failures = Failures::in_the_way();
+    }
+
+    /// While nothing is committed there, others would come to the same rows.
+    async fn keep(&mut self, pause: Duration) {
+        let Some(range) = self.held.as_ref().map(|held| held.claim.number) else { return };
+        let Some(mut session) = self.session.take() else { return };
+        let mut hint = self.shared.hint(self.index, 1);
+        hint.for_s += pause.as_secs_f64() + f64::from(self.shared.limits.lock_timeout_ms.get()) / 1000.0;
+        // As above.
+        let _ = store::keep(&mut session, self.shared.run.id, range, &hint).await;
+        self.session = session.is_usable().then_some(session);
+    }
+
+    fn retrying(&self, sqlstate: Option<&str>, message: String, pause: Duration) {
+        self.shared.tally.retried();
         self.shared.emit(Event::Retrying {
             worker: Some(self.index),
-            sqlstate: Some(CANCELLED.to_owned()),
-            message: why.clone(),
+            sqlstate: sqlstate.map(str::to_owned),
+            message,
             wait_ms: pause.as_millis() as u64,
         });
-        self.shared.wait(self.index, Wait::new(Hold::Throttled, "blocked_sessions", why), pause).await;
     }
 
     async fn again(&mut self, error: &Error) {
         let pause = self.back_off.next().unwrap_or(LOOK_AGAIN);
-        self.shared.tally.retried();
-        self.shared.emit(Event::Retrying {
-            worker: Some(self.index),
-            sqlstate: error.sqlstate().map(str::to_owned),
-            message: error.to_string(),
-            wait_ms: pause.as_millis() as u64,
-        });
+        self.keep(pause).await;
+        self.retrying(error.sqlstate(), error.to_string(), pause);
         self.shared
             .wait(
                 self.index,
@@ -139,6 +185,7 @@ impl Worker {
     }
 
     async fn await_person(&mut self, error: &Error) {
+        self.shared.tally.retried();
         let reason = format!("the server needs a person: {error}");
         self.shared.emit(Event::Notice { message: format!("{reason}; probing once a minute") });
         self.shared.wait(self.index, Wait::new(Hold::Blocked, "disk", reason), retry::DISK_PROBE).await;
@@ -147,16 +194,12 @@ impl Worker {
     /// Puts the row at fault aside, or blocks the run if there are too many of them.
     async fn quarantine(&mut self, error: &Error, piece: Piece) -> Option<End> {
         match self.try_quarantine(error, &piece).await {
-            Ok(Some(row)) => {
-                self.failures = Failures::default();
-                self.shared.emit(Event::BadRow {
-                    key: row.key.0,
-                    sqlstate: row.sqlstate,
-                    message: row.message,
-                });
+            Ok(Aside::Kept) => {
+                let BadRow { key, sqlstate, message } = bad_row(error, &piece);
+                self.shared.emit(Event::BadRow { key: key.0, sqlstate, message });
                 None
             }
-            Ok(None) => {
+            Ok(Aside::Full) => {
                 let table = self.held.as_ref().map(|held| held.claim.table.to_string()).unwrap_or_default();
                 let limit = self.shared.limits.max_bad_rows;
                 let why = format!(
@@ -167,14 +210,13 @@ impl Worker {
                 Some(self.block(why).await)
             }
             Err(Trouble::End(end)) => Some(end),
-            Err(Trouble::Idle) => None,
+            Ok(Aside::Passed) | Err(Trouble::Idle) => None,
             Err(Trouble::Halt(halt)) => Box::pin(self.recover(halt)).await,
             Err(Trouble::Away(error)) => self.away(&error).await,
         }
     }
 
-    /// None: the quarantine is full.
-    async fn try_quarantine(&mut self, error: &Error, piece: &Piece) -> Result<Option<BadRow>, Trouble> {
+    async fn try_quarantine(&mut self, error: &Error, piece: &Piece) -> Result<Aside, Trouble> {
         let (Some(mut session), Some(mut held)) = (self.session.take(), self.held.take()) else {
             return Err(Trouble::Idle);
         };
@@ -186,16 +228,18 @@ impl Worker {
             (self.session, self.held) = (Some(session), Some(held));
             return Err(Trouble::Idle);
         }
-        let row = bad_row(error, piece);
         let hint = self.shared.hint(self.index, 1);
-        let kept = batch::quarantine(&self.shared, &mut session, &held, piece, &row, &hint).await;
+        let row = bad_row(error, piece);
+        let aside = batch::quarantine(&self.shared, &mut session, &held, piece, &row, &hint).await;
         self.session = session.is_usable().then_some(session);
-        if kept? {
+        let aside = aside?;
+        if aside == Aside::Full {
+            self.held = Some(held);
+        } else {
+            self.failures = Failures::default();
             self.held = held.advance(piece);
-            return Ok(Some(row));
         }
-        self.held = Some(held);
-        Ok(None)
+        Ok(aside)
     }
 
     fn blame(&self, error: &Error) -> String {
