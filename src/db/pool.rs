@@ -35,6 +35,7 @@ pub(super) type Pooled = Object<Manager>;
 #[derive(Clone)]
 pub struct Pool {
     inner: managed::Pool<Manager>,
+    params: ConnectParams,
     address: String,
     lost: Lost,
 }
@@ -49,7 +50,7 @@ impl Pool {
             .wait_timeout(Some(params.timeout + Duration::from_secs(5)))
             .build()
             .map_err(|error| Error::Connection(error.to_string()))?;
-        Ok(Self { inner, address: params.address(), lost: Lost::default() })
+        Ok(Self { inner, params: params.clone(), address: params.address(), lost: Lost::default() })
     }
 
     /// A connection of one's own until it is dropped.
@@ -57,6 +58,11 @@ impl Pool {
         let session = self.take().await?;
         session.end_lost().await?;
         Ok(session)
+    }
+
+    /// A connection that is made now, beside those of the pool: to where the address leads at this moment.
+    pub async fn fresh(&self) -> Result<Session, Error> {
+        Self::new(&self.params, 1)?.session().await
     }
 
     /// Ends the transactions that lost answers have left open, as far as the server can be reached; every new session does that, too.

@@ -231,8 +231,13 @@ impl Crew {
     fn verdict(self) -> Result<Verdict, EngineError> {
         let reason = self.shared.orders.borrow().reason.clone();
         let mut moved = None;
-        // Whatever they met on their way out: who has moved asks again where he goes.
-        let ended = self.shared.leaving.borrow().clone().or(self.ended);
+        let ended = match (self.shared.leaving.borrow().clone(), self.ended) {
+            // Whatever they met on their way out: who has moved asks again where he goes.
+            (Some(elsewhere @ (End::Moved(_) | End::Foreign(_))), _) => Some(elsewhere),
+            // What became of the run says more than that one of them has lost it.
+            (_, Some(run @ (End::Complete | End::Blocked(_) | End::Halted(_)))) => Some(run),
+            (leaving, ended) => leaving.or(ended),
+        };
         let (outcome, reason) = match ended {
             Some(End::Complete) => (Outcome::Complete, None),
             Some(End::Blocked(why)) => (Outcome::Blocked, Some(why)),

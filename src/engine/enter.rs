@@ -44,18 +44,20 @@ enum Decision {
     InTheWay(String),
 }
 
-/// Enters the job's run. Several processes may come at the same moment: one decides, the others wait.
+/// Enters the job's run. Several processes may come at the same moment: one decides, the others wait. Whoever has `left` a run on another
+/// server goes on with that one, or with what takes its place.
 pub(super) async fn enter(
     session: &mut Session,
     job: &Job,
     plan: &Plan,
     server: &Server,
     options: &Options,
+    left: Option<RunId>,
 ) -> Result<Entrance, EngineError> {
     let mut failures = 0;
     loop {
         session.begin(PLANNING).await?;
-        match enter_in_txn(session, job, plan, server, options).await {
+        match enter_in_txn(session, job, plan, server, options, left).await {
             Ok(entrance) => {
                 session.commit().await?;
                 return Ok(entrance);
@@ -82,6 +84,7 @@ async fn enter_in_txn(
     plan: &Plan,
     server: &Server,
     options: &Options,
+    left: Option<RunId>,
 ) -> Result<Entrance, EngineError> {
     // That a run exists must not be forgotten by a crash.
     session.batch("SET LOCAL synchronous_commit = on").await?;
@@ -91,10 +94,16 @@ async fn enter_in_txn(
         Some(run) => store::live(session, run.id).await?.len(),
         None => 0,
     };
-    match (decide(latest.as_ref(), job, plan, server, options.which, live), latest) {
+    let which = match (left, &latest) {
+        (None, _) => options.which,
+        (Some(left), Some(latest)) if latest.id >= left => Which::Current,
+        // The run was lost with its server; one before it is another matter.
+        (Some(_), _) => Which::New,
+    };
+    match (decide(latest.as_ref(), job, plan, server, which, live), latest) {
         (Decision::InTheWay(why), _) => Err(EngineError::InTheWay(why)),
         (Decision::Complete, Some(run)) => Ok(Entrance::Complete(run.id)),
-        (Decision::GoOn, Some(run)) => go_on_in_txn(session, job, run, live, options).await,
+        (Decision::GoOn, Some(run)) => go_on_in_txn(session, job, run, live, options, left.is_none()).await,
         (Decision::Replace, Some(run)) => {
             store::move_in_txn(session, run.id, Move::Cancel, Some("a new run took its place"), &options.by)
                 .await?;
@@ -229,9 +238,11 @@ async fn go_on_in_txn(
     mut run: Run,
     live: usize,
     options: &Options,
+    is_new_here: bool,
 ) -> Result<Entrance, EngineError> {
     let mut notices = Vec::new();
-    if run.state == RunState::Blocked {
+    // Who follows the run to another server has read no reason, and mended nothing.
+    if run.state == RunState::Blocked && is_new_here {
         let reason = run.reason.take().unwrap_or_default();
         run.state = store::move_in_txn(session, run.id, Move::Resume, None, &options.by).await?;
         notices.push(format!("the run was blocked ({reason}); trying again"));

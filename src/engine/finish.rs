@@ -13,6 +13,8 @@ use crate::store::{self, StoreError};
 /// What was found when there seemed to be nothing left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Finish {
+    /// Nothing is left, and the run could be completed.
+    AllDone,
     /// The run is complete.
     Complete,
     /// New partitions were found: go on.
@@ -23,10 +25,14 @@ pub(super) enum Finish {
     LeafGone(String),
 }
 
-/// Completes the run if every range of every leaf is done. Its COMMIT is flushed, and with it all before it.
-pub(super) async fn finish(shared: &Shared, session: &mut Session) -> Result<Finish, StoreError> {
+/// Completes the run, if that is asked for and every range of every leaf is done. Its COMMIT is flushed, and with it all before it.
+pub(super) async fn finish(
+    shared: &Shared,
+    session: &mut Session,
+    complete: bool,
+) -> Result<Finish, StoreError> {
     session.begin(PLANNING).await?;
-    match finish_in_txn(shared, session).await {
+    match finish_in_txn(shared, session, complete).await {
         Ok(finish) => {
             session.commit().await?;
             Ok(finish)
@@ -39,7 +45,7 @@ pub(super) async fn finish(shared: &Shared, session: &mut Session) -> Result<Fin
     }
 }
 
-async fn finish_in_txn(shared: &Shared, session: &Session) -> Result<Finish, StoreError> {
+async fn finish_in_txn(shared: &Shared, session: &Session, complete: bool) -> Result<Finish, StoreError> {
     session.batch("SET LOCAL synchronous_commit = on").await?;
     match store::lock_in_txn(session, shared.run.id).await? {
         RunState::Running => {}
@@ -53,6 +59,9 @@ async fn finish_in_txn(shared: &Shared, session: &Session) -> Result<Finish, Sto
     }
     if store::open_work(session, shared.run.id).await? > 0 {
         return Ok(Finish::NotYet);
+    }
+    if !complete {
+        return Ok(Finish::AllDone);
     }
     store::move_in_txn(session, shared.run.id, Move::Complete, None, &shared.by).await?;
     Ok(Finish::Complete)
@@ -94,8 +103,11 @@ pub(super) async fn reconcile(shared: &Shared, session: &mut Session) -> Result<
     }
     session.begin(PLANNING).await?;
     let done = async {
-        store::lock_in_txn(session, shared.run.id).await?;
-        reconcile_in_txn(shared, session).await
+        match store::lock_in_txn(session, shared.run.id).await? {
+            RunState::Running => reconcile_in_txn(shared, session).await,
+            // Others have ended it meanwhile, and nothing is added to it any more.
+            _ => Ok(Leaves::Same),
+        }
     };
     match done.await {
         Ok(leaves) => {

@@ -87,6 +87,17 @@ impl Shared {
         session
     }
 
+    /// An error if the address leads to a successor of the run's server, or to another one, by now: connections that stand never tell.
+    /// Where nobody can be asked, or only a predecessor, there is nothing to hear.
+    pub(super) async fn ask_the_address(&self) -> Result<(), Error> {
+        let Ok(session) = self.pool.fresh().await else { return Ok(()) };
+        let Ok(found) = catalog::identity(&session).await else { return Ok(()) };
+        match self.home.place(&found) {
+            Place::Home | Place::Behind(_) => Ok(()),
+            Place::Later(_) | Place::Foreign(_) => self.at_home(&found),
+        }
+    }
+
     /// An error if this is not where the run was entered. If it has moved on from there, or this is another origin, all leave.
     pub(super) fn at_home(&self, found: &Identity) -> Result<(), Error> {
         let what = match self.home.place(found) {

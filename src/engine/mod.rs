@@ -29,7 +29,7 @@ pub use mend::{Fate, Mended, Retried, retry_bad_rows};
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
@@ -190,7 +190,7 @@ async fn take_part(
     loop {
         let (summary, moved) = return_to(pool, job, &now, left.as_ref(), events, stop.clone()).await?;
         let summary = added(summary, before.as_ref());
-        let Some(Moved { from, what }) = moved.filter(|_| *stop.borrow() == Stop::NotYet) else {
+        let Some(Moved { from, what, workers }) = moved.filter(|_| *stop.borrow() == Stop::NotYet) else {
             let _ = events.send(Event::Left(summary.clone()));
             return Ok(summary);
         };
@@ -198,11 +198,14 @@ async fn take_part(
         pool.renew();
         let rows = |max: NonZeroU64| max.get().saturating_sub(summary.rows_changed_here).max(1);
         now = Options {
-            which: Which::Current,
             max_rows: options.max_rows.and_then(|max| NonZeroU64::new(rows(max))),
+            workers,
+            // They were turned when the run was entered; what a person has turned since is in force.
+            turns: Vec::new(),
             ..now
         };
-        (before, left) = (Some(summary), Some(from));
+        left = Some(Left { home: from, run: summary.run });
+        before = Some(summary);
     }
 }
 
@@ -211,7 +214,7 @@ async fn return_to(
     pool: &Pool,
     job: &Job,
     options: &Options,
-    left: Option<&Home>,
+    left: Option<&Left>,
     events: &Events,
     mut stop: watch::Receiver<Stop>,
 ) -> Result<(Summary, Option<Moved>), EngineError> {
@@ -244,6 +247,14 @@ async fn return_to(
 struct Moved {
     from: Home,
     what: String,
+    /// Workers of this process, unless somebody has turned the run's knob.
+    workers: Option<NonZeroU32>,
+}
+
+/// Where this process was before.
+struct Left {
+    home: Home,
+    run: RunId,
 }
 
 /// What this process did on one server after the other.
@@ -264,14 +275,14 @@ async fn stay(
     pool: &Pool,
     job: &Job,
     options: &Options,
-    left: Option<&Home>,
+    left: Option<&Left>,
     events: &Events,
     stop: watch::Receiver<Stop>,
 ) -> Result<(Summary, Option<Moved>), EngineError> {
     let began = Instant::now();
     let mut session = pool.session().await?;
     let server = writable(&session, pool).await?;
-    match left.map(|home| home.place(&server.identity())) {
+    match left.map(|left| left.home.place(&server.identity())) {
         Some(Place::Behind(what)) => {
             drop(session);
             pool.renew();
@@ -282,10 +293,11 @@ async fn stay(
     }
     let plan = plan::preflight(&mut session, job, &server.user).await?;
     store::ensure(&mut session, &server.user, &server.database).await.map_err(schema_error)?;
-    let entered = match enter::enter(&mut session, job, &plan, &server, options).await? {
-        Entrance::Open(entered) => entered,
-        Entrance::Complete(run) => return Ok((already_complete(&session, run, job).await?, None)),
-    };
+    let entered =
+        match enter::enter(&mut session, job, &plan, &server, options, left.map(|left| left.run)).await? {
+            Entrance::Open(entered) => entered,
+            Entrance::Complete(run) => return Ok((already_complete(&session, run, job).await?, None)),
+        };
     for message in &entered.notices {
         let _ = events.send(Event::Notice { message: message.clone() });
     }
@@ -305,10 +317,11 @@ async fn stay(
     if matches!(worked, Err(EngineError::Unreachable(_)))
         && shared.unreached_for() < shared.limits.reconnect_timeout()
     {
-        good_bye(&shared).await;
+        say_good_bye(&shared).await;
     }
     let mut verdict = worked?;
-    let moved = verdict.moved.take().map(|what| Moved { from: shared.home.clone(), what });
+    let moved = verdict.moved.take();
+    let moved = moved.map(|what| Moved { from: shared.home.clone(), what, workers: shared.own_workers() });
     Ok((leave(&shared, verdict, began).await, moved))
 }
 
@@ -344,7 +357,14 @@ async fn already_complete(session: &Session, run: RunId, job: &Job) -> Result<Su
     })
 }
 
-/// Tells the database, if it can be reached, that this process is gone; and reads how far the run has got.
+/// Whoever is asked to stop does not wait for longer than this to say so.
+const GOOD_BYE_MAX: Duration = Duration::from_secs(5);
+
+/// Tells the database, if it can be reached in time, that this process is gone; and reads how far the run has got.
+async fn say_good_bye(shared: &Shared) -> Option<store::Totals> {
+    tokio::time::timeout(GOOD_BYE_MAX, good_bye(shared)).await.ok().flatten()
+}
+
 async fn good_bye(shared: &Shared) -> Option<store::Totals> {
     let mut session = shared.session().await.ok()?;
     // Whoever looks later finds a process that is silent; that is as good.
@@ -355,8 +375,9 @@ async fn good_bye(shared: &Shared) -> Option<store::Totals> {
 
 /// Says good-bye and adds up.
 async fn leave(shared: &Shared, verdict: crew::Verdict, began: Instant) -> Summary {
-    let progress =
-        good_bye(shared).await.map_or_else(|| shared.last_progress(), |totals| control::progress(&totals));
+    let progress = say_good_bye(shared)
+        .await
+        .map_or_else(|| shared.last_progress(), |totals| control::progress(&totals));
     let outcome = match verdict.outcome {
         Outcome::Complete if progress.bad_rows > 0 => Outcome::CompleteWithBadRows,
         outcome => outcome,

@@ -45,7 +45,7 @@ pub(super) struct Shared {
     pub(super) process: String,
     pub(super) host: String,
     pub(super) by: String,
-    pub(super) workers: Option<u32>,
+    pub(super) workers: Option<NonZeroU32>,
     pub(super) max_rows: Option<NonZeroU64>,
     pub(super) ceilings: Ceilings,
     pub(super) tally: Tally,
@@ -115,7 +115,7 @@ impl Shared {
             process: format!("{}/{pid}/{micros}", options.host),
             host: options.host.clone(),
             by: options.by.clone(),
-            workers: options.workers.map(NonZeroU32::get),
+            workers: options.workers,
             max_rows: options.max_rows,
             ceilings: Ceilings::default(),
             tally: Tally::default(),
@@ -337,12 +337,19 @@ impl Shared {
 
     /// Waits for `time`, less if the orders change or somebody wants us to stop.
     pub(super) async fn pause(&self, time: Duration) {
-        let (mut orders, mut stop, mut leaving) =
-            (self.orders.subscribe(), self.stop.clone(), self.leaving.subscribe());
-        // A receiver that was never read sees a change however long ago it was, so none is missed.
+        let mut orders = self.orders.subscribe();
         tokio::select! {
             () = tokio::time::sleep(time) => {}
             _ = orders.changed() => {}
+            () = self.called_off() => {}
+        }
+    }
+
+    /// Until all workers are to leave, or somebody wants us to stop.
+    pub(super) async fn called_off(&self) {
+        let (mut stop, mut leaving) = (self.stop.clone(), self.leaving.subscribe());
+        // A receiver that was never read sees a change however long ago it was, so none is missed.
+        tokio::select! {
             _ = leaving.wait_for(Option::is_some) => {}
             () = changed(&mut stop) => {}
         }
@@ -389,10 +396,14 @@ impl Shared {
         lock(&self.reached).elapsed()
     }
 
-    /// How many workers this process should have. Its own number holds until somebody turns the run's knob.
+    /// How many workers this process should have.
     pub(super) fn wanted(&self) -> u32 {
-        let knob = self.orders.borrow().knobs.workers;
-        if knob == self.run.knobs.workers { self.workers.unwrap_or(knob.get()) } else { knob.get() }
+        self.own_workers().unwrap_or(self.orders.borrow().knobs.workers).get()
+    }
+
+    /// Its own number, if it has one; that holds until somebody turns the run's knob.
+    pub(super) fn own_workers(&self) -> Option<NonZeroU32> {
+        self.workers.filter(|_| self.orders.borrow().knobs.workers == self.run.knobs.workers)
     }
 }
 

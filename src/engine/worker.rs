@@ -179,10 +179,7 @@ impl Worker {
 
     /// One batch, and whatever has to come before it.
     async fn turn(&mut self) -> Result<(), Trouble> {
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => self.connect().await.map_err(Trouble::Away)?,
-        };
+        let mut session = self.session().await?;
         let began = Instant::now();
         let done = self.turn_on(&mut session).await;
         if session.is_usable() {
@@ -224,6 +221,18 @@ impl Worker {
                 }
                 Err(halt.into())
             }
+        }
+    }
+
+    /// The session in hand, or a new one.
+    async fn session(&mut self) -> Result<Session, Trouble> {
+        if let Some(session) = self.session.take() {
+            return Ok(session);
+        }
+        tokio::select! {
+            session = self.connect() => session.map_err(Trouble::Away),
+            // A server that is away may take its time with every address.
+            () = self.shared.called_off() => Err(Trouble::Idle),
         }
     }
 
@@ -279,8 +288,13 @@ impl Worker {
     }
 
     async fn finish(&mut self, session: &mut Session) -> Result<(), Trouble> {
-        match finish::finish(&self.shared, session).await? {
-            Finish::Complete => Err(Trouble::End(End::Complete)),
+        let mut found = finish::finish(&self.shared, session, false).await?;
+        if found == Finish::AllDone {
+            self.shared.ask_the_address().await?;
+            found = finish::finish(&self.shared, session, true).await?;
+        }
+        match found {
+            Finish::Complete | Finish::AllDone => Err(Trouble::End(End::Complete)),
             Finish::MoreWork => Ok(()),
             Finish::NotYet => {
                 let others = || Wait::idle("the last ranges are with other workers");
@@ -359,18 +373,17 @@ impl Worker {
 
     /// Pays for what was done, at the price of the moment.
     async fn settle(&mut self) {
-        while !self.debt.is_settled() && !self.shared.is_stopping() {
+        while !self.debt.is_settled() && !self.shared.is_stopping() && !self.shared.is_leaving() {
             // Before the price is read: a change after it is seen.
             let mut orders = self.shared.orders.subscribe();
             let share = self.shared.share();
             if !share.is_unlimited() {
                 self.shared.waits(self.index, Wait::new(Hold::Throttled, "ceiling", ceiling(&self.shared)));
             }
-            let mut stop = self.shared.stop.clone();
             tokio::select! {
                 () = self.shared.ceilings.settle(&mut self.debt, share) => {}
                 _ = orders.changed() => {}
-                () = super::shared::changed(&mut stop) => {}
+                () = self.shared.called_off() => {}
             }
         }
         self.shared.works(self.index);

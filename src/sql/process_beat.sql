@@ -54,7 +54,7 @@ CROSS JOIN (
     WHERE run = $1
     AND process <> $2
     AND left_at IS NULL
-    AND last_seen > clock_timestamp() - make_interval(secs => $10)
+    AND last_seen BETWEEN clock_timestamp() - make_interval(secs => $10) AND clock_timestamp() + make_interval(secs => $10)
 ) AS others
 CROSS JOIN (
     SELECT sum(auto_workers) AS auto_workers, sum(busy) AS busy
@@ -62,6 +62,6 @@ CROSS JOIN (
     WHERE process <> $2
     AND auto_workers > 0
     AND left_at IS NULL
-    AND last_seen > clock_timestamp() - make_interval(secs => $10)
+    AND last_seen BETWEEN clock_timestamp() - make_interval(secs => $10) AND clock_timestamp() + make_interval(secs => $10)
 ) AS everybody
 WHERE run.id = $1

@@ -5,5 +5,5 @@ SELECT process, host, pid, version, workers, rows_per_s, waiting, hold, last_err
 FROM pgbackfill.process
 WHERE run = $1
 AND left_at IS NULL
-AND last_seen > clock_timestamp() - make_interval(secs => $2)
+AND last_seen BETWEEN clock_timestamp() - make_interval(secs => $2) AND clock_timestamp() + make_interval(secs => $2)
 ORDER BY started_at, process

@@ -4,7 +4,9 @@ WITH candidate AS MATERIALIZED (
     FROM pgbackfill.range AS r
     WHERE r.run = $1
     AND r.state = 'open'
-    AND (r.hint_until IS NULL OR r.hint_until < clock_timestamp() OR r.hint_worker = $2)
+    AND (r.hint_until IS NULL OR r.hint_until < clock_timestamp() OR r.hint_worker = $2
+         -- A hint that lasts too long is of another clock: that of a primary before this one.
+         OR r.hint_until > clock_timestamp() + make_interval(secs => 4 * $3 + 60))
     ORDER BY r.number
     LIMIT 1
     FOR UPDATE SKIP LOCKED -- a locked range has a worker

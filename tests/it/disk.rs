@@ -19,7 +19,7 @@ use super::support::oracle::{assert_nothing_left, assert_once, assert_tiled};
 use super::support::{JobFile, Pgbackfill, counted_table, database_on, own_server, server_with, skipped};
 
 const ROWS: i64 = 100_000;
-const JOB: &str = "table = 't'\nset.n = 'n + 1'\npace.workers = 2\npace.max_rows_per_batch = 500\npace.max_rows_per_second = 20000\n";
+const JOB: &str = "table = 't'\nset.n = 'n + 1'\npace.workers = 2\npace.max_rows_per_batch = 500\npace.max_rows_per_second = 10000\n";
 
 /// Until all that is written has taken the room that was left.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -137,9 +137,12 @@ async fn a_server_that_dies_of_a_full_log_is_waited_for_and_every_row_is_changed
     let (first, second) = (job.run(&db).spawn(), job.run(&db).spawn());
     db.until("(SELECT sum(rows_changed) > 5000 FROM pgbackfill.range)").await;
     disk.fill();
+    // Segments that it has in store are soon used up.
     let dies = async {
-        while db.door().client().await.is_ok() {
-            time::sleep(Duration::from_millis(20)).await;
+        while let Ok(client) = db.door().client().await {
+            let more = "SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000000)) FROM generate_series(1, 32)";
+            // It may die in the middle of it.
+            let _ = client.batch_execute(more).await;
         }
     };
     time::timeout(PATIENCE, dies).await.expect("the server does without its log");
@@ -151,8 +154,12 @@ async fn a_server_that_dies_of_a_full_log_is_waited_for_and_every_row_is_changed
     first.signal(Signal::SIGKILL);
     disk.make_room();
     block_in_place(|| server.restart()).unwrap();
+    let state: String =
+        db.client().await.query_one("SELECT state FROM pgbackfill.run", &[]).await.unwrap().get(0);
+    assert_eq!(state, "running", "it was complete before the server died");
     let third = job.run(&db).spawn();
-    second.finish().await.expect_code(0);
+    let second = second.finish().await.expect_code(0);
+    assert!(second.summary()["retries_here"].as_u64().unwrap() > 0, "it has noticed nothing");
     third.finish().await.expect_code(0);
     let client = db.client().await;
     assert_once(&client, "t", ROWS).await;

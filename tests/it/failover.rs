@@ -7,7 +7,8 @@ use tokio_postgres::{Client, NoTls};
 
 use super::support::oracle::{assert_once, assert_tiled};
 use super::support::{
-    Database, JobFile, Pgbackfill, Running, Signpost, counted_table, cut_off, database_on, own_server, until,
+    Database, Finished, JobFile, Pgbackfill, Running, Signpost, counted_table, cut_off, database_on,
+    own_server, until,
 };
 
 const ROWS: i64 = 40_000;
@@ -39,12 +40,16 @@ impl Pair {
 
     /// A process that is led to these servers, the first that takes writes.
     fn process(&self, servers: &[&Server]) -> Running {
+        self.process_with(servers, [])
+    }
+
+    fn process_with<const N: usize>(&self, servers: &[&Server], args: [&str; N]) -> Running {
         let ports: Vec<_> = servers.iter().map(|server| server.port().to_string()).collect();
         let hosts = vec!["127.0.0.1"; ports.len()].join(",");
         let (ports, name) = (ports.join(","), &self.db.name);
         let url =
             format!("host={hosts} port={ports} user=postgres dbname={name} target_session_attrs=read-write");
-        self.job.run(&self.db).env("DATABASE_URL", url).spawn()
+        self.job.run_with(&self.db, args).env("DATABASE_URL", url).spawn()
     }
 
     async fn rows_changed(&self, server: &Server) -> i64 {
@@ -63,6 +68,12 @@ impl Pair {
         assert!(behind < self.rows_changed(&self.primary).await, "the standby has got everything");
     }
 
+    /// Turns knobs of the run on that server.
+    async fn set<const N: usize>(&self, server: &Server, knobs: [&str; N]) -> Finished {
+        let set = Pgbackfill::new(["set", "job"].into_iter().chain(knobs));
+        set.env("DATABASE_URL", server.connection_string(&self.db.name)).run().await
+    }
+
     async fn end_sessions(&self, server: &Server) {
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE datname = current_database() AND application_name LIKE 'pgbackfill%'";
@@ -70,8 +81,7 @@ impl Pair {
     }
 
     async fn lift_the_ceiling(&self, server: &Server) {
-        let set = Pgbackfill::new(["set", "job", "max-rows-per-second=none"]);
-        let set = set.env("DATABASE_URL", server.connection_string(&self.db.name)).run().await;
+        let set = self.set(server, ["max-rows-per-second=none"]).await;
         // It may be complete already.
         assert!(matches!(set.code, Some(0 | 1)), "{}", set.stderr);
     }
@@ -156,6 +166,71 @@ async fn when_one_connection_finds_the_new_primary_no_other_stays_with_the_old_o
     let left = "SELECT state FROM pgbackfill.run";
     let state: String = pair.db.client().await.query_one(left, &[]).await.unwrap().get(0);
     assert_eq!(state, "running", "the old primary got all of it first");
+}
+
+/// None of its connections ends, so nothing tells it of the new primary but the address itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_completes_a_run_where_the_address_leads_no_more() {
+    let pair = Pair::new().await;
+    let primary = pair.db.client().await;
+    until(&primary, "(SELECT bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication)").await;
+    let process = pair.process(&[&pair.standby, &pair.primary]);
+    pair.db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
+    pair.promote().await;
+    pair.lift_the_ceiling(&pair.standby).await;
+    pair.lift_the_ceiling(&pair.primary).await;
+    process.finish().await.expect_code(0);
+    pair.assert_exact(&pair.standby).await;
+    assert_once(&primary, "t", ROWS).await;
+    let state: String = primary.query_one("SELECT state FROM pgbackfill.run", &[]).await.unwrap().get(0);
+    assert_eq!(state, "running", "the old primary has a complete run");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_has_set_outlives_a_failover() {
+    let pair = Pair::new().await;
+    let own = ["--workers", "3", "--max-rows-per-second", "900"];
+    let process = pair.process_with(&[&pair.standby, &pair.primary], own);
+    pair.db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
+    pair.set(&pair.primary, ["max-rows-per-second=700", "workers=1"]).await.expect_code(0);
+    let primary = pair.db.client().await;
+    until(&primary, "(SELECT bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication)").await;
+    pair.promote().await;
+    pair.end_sessions(&pair.primary).await;
+    let standby = connect(&pair.standby, &pair.db.name).await;
+    let here = "(SELECT count(*) FROM pgbackfill.process WHERE left_at IS NULL AND last_seen > clock_timestamp() - interval '1 s'
+                                                         AND started_at > pg_postmaster_start_time() AND workers = 1)";
+    let (known, before) = (pair.rows_changed(&pair.standby).await, format!("{here} = 1"));
+    until(&standby, &before).await;
+    until(&standby, &format!("(SELECT sum(rows_changed) > {known} + 200 FROM pgbackfill.range)")).await;
+    let knobs = "SELECT (knobs->>'workers')::int, (knobs->>'max_rows_per_s')::int FROM pgbackfill.run";
+    let knobs = standby.query_one(knobs, &[]).await.unwrap();
+    assert_eq!((knobs.get::<_, i32>(0), knobs.get::<_, i32>(1)), (1, 700));
+    until(&standby, &before).await;
+    process.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_run_that_is_lost_with_its_server_is_begun_again() {
+    let pair = Pair::new().await;
+    let first = pair.process(&[&pair.primary]);
+    pair.db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
+    pair.lift_the_ceiling(&pair.primary).await;
+    first.finish().await.expect_code(0);
+    let primary = pair.db.client().await;
+    until(&primary, "(SELECT bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication)").await;
+    cut_off(&pair.primary, &primary).await;
+    let second = pair.process_with(&[&pair.standby, &pair.primary], ["--new-run"]);
+    pair.db.until("(SELECT sum(rows_changed) > 100 FROM pgbackfill.range WHERE run = (SELECT max(id) FROM pgbackfill.run))").await;
+    let standby = connect(&pair.standby, &pair.db.name).await;
+    standby.batch_execute("SELECT pg_promote()").await.unwrap();
+    pair.end_sessions(&pair.primary).await;
+    until(&standby, "(SELECT count(*) = 2 FROM pgbackfill.run)").await;
+    pair.lift_the_ceiling(&pair.standby).await;
+    let ended = second.finish().await.expect_code(0);
+    assert_eq!(ended.summary()["outcome"], "complete");
+    let twice = "SELECT bool_and(n = 2) FROM t";
+    assert!(standby.query_one(twice, &[]).await.unwrap().get::<_, bool>(0), "each run changes each row once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

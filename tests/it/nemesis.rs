@@ -30,8 +30,10 @@ async fn whatever_befalls_processes_and_server_every_row_is_changed_once() {
     let (time, began, mut dice) = (torture(PERCENT).unwrap_or(SHARE), Instant::now(), Dice::new());
     let mut scene = Scene::set(time, &mut dice).await;
     // Each in turn, in another order each time, so that even a short time sees all of them.
-    let mut bag = Vec::new();
-    while began.elapsed() < time && !scene.is_complete().await {
+    let mut bag = scene.faults();
+    // All of them once, however long that takes.
+    while (began.elapsed() < time || scene.faults_met() < scene.faults().len()) && !scene.is_complete().await
+    {
         if bag.is_empty() {
             bag = scene.faults();
         }

@@ -7,7 +7,8 @@
 //!
 //! Must not know: what must hold afterwards.
 
-use std::process::{Stdio, exit};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio, exit};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -37,6 +38,10 @@ const LONGER_EVERY: usize = 4;
 const COUNTS: usize = 3;
 /// How a process ends in which nobody noticed a panic.
 const PASSED_OVER: i32 = 42;
+/// How one ends that failed before it came to the panic.
+const FAILED_BEFORE: i32 = 43;
+/// How one ends that did not bear it: Rust's own.
+const PANICKED: i32 = 101;
 /// Whoever needs longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -121,7 +126,12 @@ pub(super) async fn befall(lane: &Lane, mishap: Mishap, at: usize) -> bool {
         ended(&mut child).await;
         (met, others)
     } else {
-        let met = !ended(&mut child).await;
+        let status = ended(&mut child).await;
+        let met = match mishap {
+            Mishap::Kill => status.signal() == Some(Signal::SIGKILL as i32),
+            _ => status.code() == Some(PANICKED),
+        };
+        assert!(met || status.success(), "it ended otherwise: {status}");
         (met, lane.complete(&url).await)
     };
     lane.judge().await;
@@ -142,12 +152,12 @@ fn process(lane: &Lane, plan: &str) -> Child {
         .unwrap()
 }
 
-/// Waits for its end, and whether it did all that it was to do.
-async fn ended(child: &mut Child) -> bool {
+/// Waits for its end.
+async fn ended(child: &mut Child) -> ExitStatus {
     let ended = time::timeout(PATIENCE, child.wait()).await;
     let status = ended.unwrap_or_else(|_| panic!("it does not end")).unwrap();
     assert_ne!(status.code(), Some(PASSED_OVER), "it went on with a part of it missing");
-    status.success()
+    status
 }
 
 /// Waits until it stands still; false if it has ended instead.
@@ -222,6 +232,9 @@ fn a_process_of_its_own() {
     println!("awaits:{} requests:{made}", awaits.load(Ordering::SeqCst));
     if ended == Ended::Complete && panic_at > 0 && made >= panic_at {
         exit(PASSED_OVER);
+    }
+    if ended != Ended::Complete && made < panic_at {
+        exit(FAILED_BEFORE);
     }
     assert_eq!(ended, Ended::Complete);
 }

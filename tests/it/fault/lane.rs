@@ -27,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Processes that may come: the one that met the fault while it entered, and the next.
 const PROCESSES: u32 = 3;
 
+/// What a person reads who is to come back later, and when that is.
+const HELD: &str = "another session holds it; run it again when that has ended";
+const HELD_MAX: Duration = Duration::from_secs(5);
+
 pub(super) struct Lane {
     db: Database,
     /// Half of what a case costs would be connections to look at it.
@@ -123,6 +127,8 @@ impl Lane {
                 match all.last() {
                     Some(Ended::Complete) => return all,
                     Some(Ended::Blocked(reason)) => self.resume(reason).await,
+                    // What a frozen process has locked is free when its transaction is over.
+                    Some(Ended::Left(why)) if why.contains(HELD) => time::sleep(HELD_MAX).await,
                     Some(Ended::Left(_)) | None => {}
                 }
             }

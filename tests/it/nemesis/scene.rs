@@ -33,6 +33,8 @@ const CONNECTIONS: [u32; 2] = [100, 16];
 const CROWD: usize = 110;
 /// Another version of the binary, which plays every second process.
 const OTHER: &str = "PGBACKFILL_OTHER";
+/// Until a run that is left in peace is complete.
+const END_MAX: Duration = Duration::from_secs(180);
 /// Until a server that recovers answers.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -135,10 +137,15 @@ impl Scene {
     }
 
     pub(super) async fn is_complete(&mut self) -> bool {
+        let began = Instant::now();
         loop {
             let sql = "SELECT state, coalesce(reason, '') FROM pgbackfill.run";
             // The server may go in between.
-            let Ok(row) = self.client().await.query_one(sql, &[]).await else { continue };
+            let Ok(row) = self.client().await.query_one(sql, &[]).await else {
+                assert!(began.elapsed() < PATIENCE, "the run cannot be read");
+                time::sleep(Duration::from_millis(20)).await;
+                continue;
+            };
             let (state, reason): (String, String) = (row.get(0), row.get(1));
             assert!(state == "running" || state == "complete", "the run is {state}: {reason}");
             return state == "complete";
@@ -171,6 +178,11 @@ impl Scene {
         }
     }
 
+    /// How many kinds have befallen it.
+    pub(super) fn faults_met(&self) -> usize {
+        self.tally.len()
+    }
+
     /// What can befall it.
     pub(super) fn faults(&self) -> Vec<Fault> {
         Fault::ALL
@@ -199,12 +211,10 @@ impl Scene {
 
     /// It goes on where it was stopped, finds out what has become of its range meanwhile, and is asked to leave.
     async fn thaw(&mut self, process: Running) {
-        process.signal(Signal::SIGCONT);
+        process.signal_if_there(Signal::SIGCONT);
         // Some batches later.
         time::sleep(Duration::from_millis(300)).await;
-        if !process.has_ended() {
-            process.signal(Signal::SIGTERM);
-        }
+        process.signal_if_there(Signal::SIGTERM);
         self.note(process).await;
     }
 
@@ -223,9 +233,7 @@ impl Scene {
     }
 
     fn replace(&mut self, index: usize, signal: Signal) {
-        if !self.processes[index].has_ended() {
-            self.processes[index].signal(signal);
-        }
+        self.processes[index].signal_if_there(signal);
     }
 
     fn freeze(&mut self, index: usize) {
@@ -234,7 +242,7 @@ impl Scene {
         }
         let next = self.process(index);
         let process = mem::replace(&mut self.processes[index], next);
-        process.signal(Signal::SIGSTOP);
+        process.signal_if_there(Signal::SIGSTOP);
         self.frozen.push(Frozen { process, since: Instant::now() });
     }
 
@@ -331,6 +339,15 @@ impl Scene {
         text
     }
 
+    /// What there is of a run that does not end.
+    async fn standstill(&self) -> String {
+        let sql = "SELECT coalesce(string_agg(line, E'\\n'), '') FROM (
+                       SELECT r::text FROM pgbackfill.range AS r WHERE state = 'open'
+                       UNION ALL SELECT p::text FROM pgbackfill.process AS p WHERE left_at IS NULL
+                       UNION ALL SELECT a::text FROM pg_stat_activity AS a WHERE datname = current_database()) AS all_of (line)";
+        self.client().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
     /// Nothing befalls the run any more: it ends, and every row was changed once.
     pub(super) async fn end(mut self) {
         for other in mem::take(&mut self.others) {
@@ -347,7 +364,12 @@ impl Scene {
             // It may be complete already.
             assert!(matches!(set.code, Some(0 | 1)), "{}", set.stderr);
         }
+        let began = Instant::now();
         while !self.is_complete().await {
+            if began.elapsed() > END_MAX {
+                let left = self.standstill().await;
+                panic!("nothing befalls the run any more, and it does not end:\n{left}");
+            }
             self.refill().await;
             time::sleep(Duration::from_millis(50)).await;
         }

@@ -128,8 +128,19 @@ impl Running {
 
     /// Sends it a signal: SIGKILL, SIGTERM, SIGINT, ….
     pub(crate) fn signal(&self, signal: Signal) {
-        assert!(!self.output.is_finished(), "it ended before it could be sent {signal}");
-        signal::kill(self.pid, signal).unwrap();
+        assert!(self.signal_if_there(signal), "it ended before it could be sent {signal}");
+    }
+
+    /// False if it has ended already.
+    pub(crate) fn signal_if_there(&self, signal: Signal) -> bool {
+        if self.has_ended() {
+            return false;
+        }
+        match signal::kill(self.pid, signal) {
+            Ok(()) => true,
+            Err(Errno::ESRCH) => false,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Sends SIGKILL and waits for its end, which may have come before the signal.
