@@ -64,8 +64,10 @@ async fn a_closed_pipe_does_not_make_a_cancelled_run_look_complete() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wait_outlives_its_connection() {
     let db = begun().await;
-    let waiting = call(&db, ["wait", "t_n"]).spawn();
     let mine = "application_name = 'pgbackfill' AND datname = current_database()";
+    // The server takes its time to see that the run's are gone.
+    db.until(&format!("NOT EXISTS (SELECT FROM pg_stat_activity WHERE {mine})")).await;
+    let waiting = call(&db, ["wait", "t_n"]).spawn();
     db.until(&format!("EXISTS (SELECT FROM pg_stat_activity WHERE {mine} AND query LIKE '%bad_row%')")).await;
     let kill = format!("SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}");
     let killed = db.client().await.query_one(&kill, &[]).await.unwrap();

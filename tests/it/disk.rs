@@ -57,7 +57,8 @@ impl Disk {
 
     /// Takes all the room that is left.
     fn fill(&self) {
-        let mut ballast = fs::File::create(self.path().join("ballast")).unwrap();
+        let mut ballast =
+            fs::File::options().create(true).append(true).open(self.path().join("ballast")).unwrap();
         while ballast.write_all(&[0; 4096]).is_ok() {}
     }
 
@@ -143,6 +144,8 @@ async fn a_server_that_dies_of_a_full_log_is_waited_for_and_every_row_is_changed
             let more = "SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000000)) FROM generate_series(1, 32)";
             // It may die in the middle of it.
             let _ = client.batch_execute(more).await;
+            // What it has given back meanwhile.
+            disk.fill();
         }
     };
     time::timeout(PATIENCE, dies).await.expect("the server does without its log");
