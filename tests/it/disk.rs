@@ -156,6 +156,8 @@ async fn a_server_that_dies_of_a_full_log_is_waited_for_and_every_row_is_changed
     );
     first.signal(Signal::SIGKILL);
     disk.make_room();
+    // However far it has got with dying.
+    let _ = block_in_place(|| server.stop(StopMode::Immediate));
     block_in_place(|| server.restart()).unwrap();
     let state: String =
         db.client().await.query_one("SELECT state FROM pgbackfill.run", &[]).await.unwrap().get(0);

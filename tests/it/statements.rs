@@ -267,8 +267,9 @@ async fn a_range_is_locked_by_its_key_and_the_target_is_not_read() {
 async fn a_claim_looks_at_open_ranges_only() {
     let (db, client) = installed().await;
     add_ranges(&client, "1, 10000", 9_990).await;
-    let (run, hint, seconds) = (1_i64, "worker", 1.0_f64);
-    let params: [Param<'_>; 3] = [(&run, Type::INT8), (&hint, Type::TEXT), (&seconds, Type::FLOAT8)];
+    let (run, hint, seconds, resting) = (1_i64, "worker", 1.0_f64, "resting");
+    let params: [Param<'_>; 4] =
+        [(&run, Type::INT8), (&hint, Type::TEXT), (&seconds, Type::FLOAT8), (&resting, Type::TEXT)];
     let plan = plan(&mut session(&db).await, BATCH, fixed::RANGE_CLAIM, &params).await;
     assert!(plan.contains(" using range_open on range r"), "{plan}");
     assert!(!plan.contains("Seq Scan on range"), "{plan}");
