@@ -98,6 +98,8 @@ const GOOD: &[Row] = &[
         "postgres {db} tls",
     ),
     row("hostaddr=127.0.0.1 port={port} user=postgres dbname={db}", &[], "postgres {db} tls"),
+    row("hostaddr=127.0.0.1,127.0.0.1 host=localhost port={port} user=postgres dbname={db}", &[], NO),
+    row("port={port} user=postgres dbname={db}", &[("PGHOSTADDR", "127.0.0.1")], "postgres {db} tls"),
     row("{at} user=nobody_here", &[], NO),
     row("host=localhost port={port} user=postgres dbname=nowhere", &[], NO),
     // Variables.
@@ -125,6 +127,7 @@ const GOOD: &[Row] = &[
     row("{at} user=app passfile={dir}/pass", &[], "app {db} tls"),
     row("{at} user=app", &[("HOME", "{dir}/home")], "app {db} tls"),
     row("{at} user=app", &[("PGPASSFILE", "{dir}/pass.open")], NO),
+    row("{at} user=app", &[("PGPASSFILE", "{dir}/pass.any")], "app {db} tls"),
     row("host=127.0.0.1 port={port} user=app dbname={db}", &[("PGPASSFILE", "{dir}/pass")], NO),
     row(
         "host=127.0.0.1,localhost port={dead},{port} user=app dbname={db}",
@@ -366,17 +369,21 @@ impl Scene {
         for (name, text, mode) in files {
             self.write(name, text, mode);
         }
+        // A remark in an encoding of its own.
+        let mut any = b"# caf\xe9\n*:*:*:*:".to_vec();
+        any.extend(SECRET_IN_FILE.as_bytes());
+        self.write("pass.any", any, 0o600);
         for (from, to, mode) in [
             ("client.key", "open.key", 0o644),
             ("ca.crt", "home/.postgresql/root.crt", 0o644),
             ("client.crt", "home/.postgresql/postgresql.crt", 0o644),
             ("client.key", "home/.postgresql/postgresql.key", 0o600),
         ] {
-            self.write(to, &fs::read_to_string(self.dir.path().join(from)).unwrap(), mode);
+            self.write(to, fs::read(self.dir.path().join(from)).unwrap(), mode);
         }
     }
 
-    fn write(&self, name: &str, text: &str, mode: u32) {
+    fn write(&self, name: &str, text: impl AsRef<[u8]>, mode: u32) {
         let file = self.dir.path().join(name);
         fs::write(&file, text).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();

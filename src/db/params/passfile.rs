@@ -28,7 +28,13 @@ pub(super) fn read(file: &Path) -> PassFile {
             "password file {shown} has mode {mode:04o}, so others can read it, and is passed over\nhint: chmod 600 {shown}"
         ));
     }
-    std::fs::read_to_string(file).map_or(PassFile::Missing, PassFile::Read)
+    match std::fs::read(file) {
+        // Whatever encoding another line is in.
+        Ok(bytes) => PassFile::Read(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) => {
+            PassFile::PassedOver(format!("password file {shown} cannot be read and is passed over: {error}"))
+        }
+    }
 }
 
 /// The password of the first line that matches, if any does.
