@@ -135,7 +135,9 @@ pub(super) async fn befall(lane: &Lane, mishap: Mishap, at: usize) -> bool {
         (met, lane.complete(&url).await)
     };
     lane.judge().await;
-    // Whatever has happened to the first, the next one has nothing to complain of.
+    // Whatever has happened to the first, the next one has nothing to complain of, but that a frozen one holds a row.
+    let others: Vec<_> =
+        others.into_iter().filter(|other| mishap != Mishap::Freeze || !other.was_held_up()).collect();
     Expected::Alone.assert(&others, lane.blocked().await);
     met
 }

@@ -29,7 +29,7 @@ const SHARE_OF_OTHERS: usize = 3;
 const SHARE_OF_PANICS: usize = 24;
 
 /// Of the many and long cases of the rich run one in so many comes before all others are tried again.
-const PART_OF_RICH: usize = 4;
+const PART_OF_RICH: usize = 10;
 
 /// Of `make torture`.
 const PERCENT: u32 = 80;

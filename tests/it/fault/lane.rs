@@ -128,7 +128,7 @@ impl Lane {
                     Some(Ended::Complete) => return all,
                     Some(Ended::Blocked(reason)) => self.resume(reason).await,
                     // What a frozen process has locked is free when its transaction is over.
-                    Some(Ended::Left(why)) if why.contains(HELD) => time::sleep(HELD_MAX).await,
+                    Some(ended) if ended.was_held_up() => time::sleep(HELD_MAX).await,
                     Some(Ended::Left(_)) | None => {}
                 }
             }
@@ -158,6 +158,13 @@ pub(super) enum Ended {
     Blocked(String),
     /// With an error: the fault kept it from entering, or drove it away.
     Left(String),
+}
+
+impl Ended {
+    /// Whether it is to come back when somebody else is done.
+    pub(super) fn was_held_up(&self) -> bool {
+        matches!(self, Self::Left(why) if why.contains(HELD))
+    }
 }
 
 /// One process, to its end.
