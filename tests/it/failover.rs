@@ -74,6 +74,17 @@ impl Pair {
         set.env("DATABASE_URL", server.connection_string(&self.db.name)).run().await
     }
 
+    /// Promotes the standby under a process that is led there from its next connection on.
+    async fn followed(&self) -> Running {
+        let primary = self.db.client().await;
+        until(&primary, "(SELECT bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication)")
+            .await;
+        let process = self.process(&[&self.standby, &self.primary]);
+        self.db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
+        self.promote().await;
+        process
+    }
+
     async fn end_sessions(&self, server: &Server) {
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE datname = current_database() AND application_name LIKE 'pgbackfill%'";
@@ -151,11 +162,7 @@ async fn a_process_that_has_seen_the_new_primary_does_not_go_back_to_the_old_one
 #[tokio::test(flavor = "multi_thread")]
 async fn when_one_connection_finds_the_new_primary_no_other_stays_with_the_old_one() {
     let pair = Pair::new().await;
-    let primary = pair.db.client().await;
-    until(&primary, "(SELECT bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication)").await;
-    let process = pair.process(&[&pair.standby, &pair.primary]);
-    pair.db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
-    pair.promote().await;
+    let process = pair.followed().await;
     // One of its four; the primary is well.
     let one = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE datname = current_database() AND application_name LIKE 'pgbackfill%' ORDER BY pid LIMIT 1";
@@ -172,15 +179,12 @@ async fn when_one_connection_finds_the_new_primary_no_other_stays_with_the_old_o
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_completes_a_run_where_the_address_leads_no_more() {
     let pair = Pair::new().await;
-    let primary = pair.db.client().await;
-    until(&primary, "(SELECT bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication)").await;
-    let process = pair.process(&[&pair.standby, &pair.primary]);
-    pair.db.until("(SELECT sum(rows_changed) > 0 FROM pgbackfill.range)").await;
-    pair.promote().await;
+    let process = pair.followed().await;
     pair.lift_the_ceiling(&pair.standby).await;
     pair.lift_the_ceiling(&pair.primary).await;
     process.finish().await.expect_code(0);
     pair.assert_exact(&pair.standby).await;
+    let primary = pair.db.client().await;
     assert_once(&primary, "t", ROWS).await;
     let state: String = primary.query_one("SELECT state FROM pgbackfill.run", &[]).await.unwrap().get(0);
     assert_eq!(state, "running", "the old primary has a complete run");
