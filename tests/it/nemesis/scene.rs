@@ -360,9 +360,16 @@ impl Scene {
         self.restart_with(CONNECTIONS[0]).await;
         self.client().await;
         for knob in ["max-rows-per-second=none", "max-rows-per-batch=1000"] {
-            let set = Pgbackfill::new(["set", "job", knob]).on(&self.db).run().await;
-            // It may be complete already.
-            assert!(matches!(set.code, Some(0 | 1)), "{}", set.stderr);
+            let began = Instant::now();
+            // It may be complete already; and a PgBouncer remembers for a while that there was no server.
+            loop {
+                let set = Pgbackfill::new(["set", "job", knob]).on(&self.db).run().await;
+                if matches!(set.code, Some(0 | 1)) {
+                    break;
+                }
+                assert!(set.code == Some(75) && began.elapsed() < PATIENCE, "{:?}: {}", set.code, set.stderr);
+                time::sleep(Duration::from_millis(200)).await;
+            }
         }
         let began = Instant::now();
         while !self.is_complete().await {
