@@ -263,7 +263,10 @@ async fn go_on_in_txn(
         ));
     }
     let before = run.knobs.clone();
-    turn(&mut run.knobs, options)?;
+    // Who follows the run has turned them before; what a person has turned since is in force.
+    if is_new_here {
+        turn(&mut run.knobs, options)?;
+    }
     if run.knobs != before {
         let detail = knob_changes(&before, &run.knobs).join(", ");
         store::turn_knobs_in_txn(session, run.id, &run.knobs, &detail, &options.by).await?;

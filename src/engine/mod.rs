@@ -197,13 +197,8 @@ async fn take_part(
         let _ = events.send(Event::Notice { message: format!("{what}; everything is read again") });
         pool.renew();
         let rows = |max: NonZeroU64| max.get().saturating_sub(summary.rows_changed_here).max(1);
-        now = Options {
-            max_rows: options.max_rows.and_then(|max| NonZeroU64::new(rows(max))),
-            workers,
-            // They were turned when the run was entered; what a person has turned since is in force.
-            turns: Vec::new(),
-            ..now
-        };
+        now =
+            Options { max_rows: options.max_rows.and_then(|max| NonZeroU64::new(rows(max))), workers, ..now };
         left = Some(Left { home: from, run: summary.run });
         before = Some(summary);
     }

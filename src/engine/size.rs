@@ -130,7 +130,7 @@ impl Size {
         self.halve(1);
     }
 
-    /// Half of what failed; true if that is still more than one row.
+    /// Half of what failed, and at least one row.
     pub(super) fn halve(&mut self, failed_rows: u32) {
         self.rows = (f64::from(failed_rows) / 2.0).max(1.0);
         self.shrunk = true;

@@ -294,8 +294,8 @@ impl Worker {
             found = finish::finish(&self.shared, session, true).await?;
         }
         match found {
-            Finish::Complete | Finish::AllDone => Err(Trouble::End(End::Complete)),
-            Finish::MoreWork => Ok(()),
+            Finish::Complete => Err(Trouble::End(End::Complete)),
+            Finish::MoreWork | Finish::AllDone => Ok(()),
             Finish::NotYet => {
                 let others = || Wait::idle("the last ranges are with other workers");
                 let resting = self.shared.resting().map(|why| Wait::new(Hold::Blocked, "retry", why));

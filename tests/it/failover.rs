@@ -224,12 +224,16 @@ async fn a_new_run_that_is_lost_with_its_server_is_begun_again() {
     let primary = pair.db.client().await;
     until(&primary, "(SELECT bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication)").await;
     cut_off(&pair.primary, &primary).await;
-    let second = pair.process_with(&[&pair.standby, &pair.primary], ["--new-run"]);
+    let second =
+        pair.process_with(&[&pair.standby, &pair.primary], ["--new-run", "--max-rows-per-second", "900"]);
     pair.db.until("(SELECT sum(rows_changed) > 100 FROM pgbackfill.range WHERE run <> (SELECT min(id) FROM pgbackfill.run))").await;
     let standby = connect(&pair.standby, &pair.db.name).await;
     standby.batch_execute("SELECT pg_promote()").await.unwrap();
     pair.end_sessions(&pair.primary).await;
     until(&standby, "(SELECT count(*) = 2 FROM pgbackfill.run)").await;
+    // With the ceiling that was asked for.
+    let knobs = "SELECT (knobs->>'max_rows_per_s')::int FROM pgbackfill.run ORDER BY id DESC LIMIT 1";
+    assert_eq!(standby.query_one(knobs, &[]).await.unwrap().get::<_, i32>(0), 900);
     pair.lift_the_ceiling(&pair.standby).await;
     let ended = second.finish().await.expect_code(0);
     assert_eq!(ended.summary()["outcome"], "complete");

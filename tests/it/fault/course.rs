@@ -91,7 +91,7 @@ impl Course {
         let mut tallies = self.tallies.lock().unwrap();
         note(tallies.entry(kind).or_default());
         let all: u32 = tallies.values().map(Tally::all).sum();
-        if all.is_multiple_of(TOLD_EVERY) {
+        if all > 0 && all.is_multiple_of(TOLD_EVERY) {
             println!("{all} faults");
         }
     }
