@@ -11,9 +11,10 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use futures_util::future::{join, join3};
 use tokio::time::timeout;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
@@ -91,7 +92,7 @@ impl InHand {
     /// The server's process that runs it, and since when; none while no transaction is open.
     #[must_use]
     pub fn transaction(&self) -> Option<(i32, Instant)> {
-        lock(&self.0).as_ref().map(|mark| (mark.backend, mark.since))
+        self.0.lock().as_ref().map(|mark| (mark.backend, mark.since))
     }
 }
 
@@ -100,12 +101,7 @@ impl InHand {
 pub(super) type Lost = Arc<Mutex<Vec<Mark>>>;
 
 pub(super) fn has_lost(lost: &Lost) -> bool {
-    !lock(lost).is_empty()
-}
-
-/// What these locks guard is valid at every moment.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    !lost.lock().is_empty()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,13 +196,13 @@ impl Session {
     fn ended(&mut self) {
         self.phase = Phase::Idle;
         self.answer_max = None;
-        *lock(&self.mark) = None;
+        *self.mark.lock() = None;
     }
 
     /// Ends what lost answers have left open.
     pub(super) async fn end_lost(&self) -> Result<(), Error> {
         loop {
-            let Some(mark) = lock(&self.lost).last().cloned() else { return Ok(()) };
+            let Some(mark) = self.lost.lock().last().cloned() else { return Ok(()) };
             let params: [Param<'_>; 2] = [(&mark.backend, Type::INT4), (&mark.began, Type::TEXT)];
             match self.query(fixed::TRANSACTION_END, &params).await {
                 Ok(ended) => tracing::info!(
@@ -220,7 +216,7 @@ impl Session {
                 }
                 Err(error) => return Err(error),
             }
-            lock(&self.lost).retain(|other| (other.backend, &other.began) != (mark.backend, &mark.began));
+            self.lost.lock().retain(|other| (other.backend, &other.began) != (mark.backend, &mark.began));
         }
     }
 
@@ -266,7 +262,7 @@ impl Session {
         let begin =
             format!("{BEGIN}; {settings}; {}; {}", fixed::TRANSACTION_TIMEOUT_OFF, fixed::TRANSACTION_MARK);
         let told = self.answered(self.client().simple_query(&begin)).await?;
-        *lock(&self.mark) = Mark::read(&told);
+        *self.mark.lock() = Mark::read(&told);
         Ok(())
     }
 
@@ -357,7 +353,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         let Some(link) = self.link.take() else { return };
         if self.is_deaf() {
-            lock(&self.lost).extend(lock(&self.mark).take());
+            self.lost.lock().extend(self.mark.lock().take());
             // The driver would wait for its answers before it hangs up.
             Pooled::take(link).hang_up();
         } else if self.phase == Phase::InTransaction {
@@ -365,6 +361,6 @@ impl Drop for Session {
             drop(Pooled::take(link));
         }
         // Whoever looks at it from elsewhere must not see a transaction of a session that is gone.
-        *lock(&self.mark) = None;
+        *self.mark.lock() = None;
     }
 }

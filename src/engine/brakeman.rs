@@ -2,14 +2,15 @@
 //!
 //! Must not know: how signals are read, what a worker does.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
 use super::ledger::Wait;
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use crate::event::Event;
 use crate::human;
 use crate::pace::{Brake, Cause, FLOOR, Level, Seen, Verdict};
@@ -48,7 +49,7 @@ pub(super) async fn watch(shared: Arc<Shared>, brakeman: Arc<Mutex<Brakeman>>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        lock(&brakeman).work(&shared, Instant::now());
+        brakeman.lock().work(&shared, Instant::now());
     }
 }
 

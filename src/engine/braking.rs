@@ -2,11 +2,11 @@
 //!
 //! Must not know: how any of that was found out.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use super::ledger::Wait;
-use super::shared::lock;
 use crate::pace::Level;
 use crate::run::Hold;
 
@@ -37,26 +37,26 @@ impl Braking {
         slow: Option<Wait>,
         quiet: Option<(Instant, Instant)>,
     ) {
-        *lock(&self.0) = State { stop, level, slow, quiet };
+        *self.0.lock() = State { stop, level, slow, quiet };
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        lock(&self.0).stop.is_some()
+        self.0.lock().stop.is_some()
     }
 
     pub(super) fn level(&self) -> Level {
-        lock(&self.0).level
+        self.0.lock().level
     }
 
     /// What holds the whole process back: what stops it, else what slows it down.
     pub(super) fn cause(&self) -> Option<Wait> {
-        let state = lock(&self.0);
+        let state = self.0.lock();
         state.stop.clone().or_else(|| state.slow.clone())
     }
 
     /// What the worker has to wait for before it begins a batch, and for how long before it looks again, at most.
     pub(super) fn holds(&self, worker: u32, now: Instant) -> Option<(Wait, Option<Duration>)> {
-        let state = lock(&self.0);
+        let state = self.0.lock();
         if let Some(stop) = &state.stop {
             return Some((stop.clone(), None));
         }
@@ -71,7 +71,7 @@ impl Braking {
 
     /// How long the worker rests after a batch that took so long, and why.
     pub(super) fn rest(&self, worker: u32, took: Duration) -> Option<(Wait, Duration)> {
-        let state = lock(&self.0);
+        let state = self.0.lock();
         let time = state.level.rest(worker, took);
         (!time.is_zero()).then(|| (state.slow.clone().unwrap_or_else(|| rest(state.level)), time))
     }

@@ -3,9 +3,10 @@
 //! Must not know: what the workers are doing.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -13,7 +14,7 @@ use super::brakeman::Brakeman;
 use super::finish::{self, Leaves};
 use super::holding::Holding;
 use super::ledger::Wait;
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use super::tally::Tally;
 use super::way::{self, Way};
 use crate::db::Session;
@@ -188,7 +189,7 @@ impl Control {
             .send_if_modified(|may| std::mem::replace(may, leads || told.guard.lead_is_free) != *may);
         let now = Instant::now();
         self.shared.heard(&told.guard, now);
-        let mut brakeman = lock(&self.brakeman);
+        let mut brakeman = self.brakeman.lock();
         brakeman.hear(told.clone(), now);
         brakeman.work(&self.shared, now);
     }

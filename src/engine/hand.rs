@@ -3,10 +3,10 @@
 //! Must not know: what a batch does.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::shared::lock;
+use parking_lot::Mutex;
+
 use crate::db::{Canceller, InHand};
 
 #[derive(Clone)]
@@ -33,23 +33,23 @@ pub(super) struct Old {
 impl Hands {
     /// The worker runs its batches on this session from now on.
     pub(super) fn take(&self, worker: u32, canceller: Canceller, batch: InHand) {
-        lock(&self.0).insert(worker, Hand { canceller, batch, rows: 0, why: None });
+        self.0.lock().insert(worker, Hand { canceller, batch, rows: 0, why: None });
     }
 
     /// Its next batch has so many rows.
     pub(super) fn batch(&self, worker: u32, rows: u32) {
-        if let Some(hand) = lock(&self.0).get_mut(&worker) {
+        if let Some(hand) = self.0.lock().get_mut(&worker) {
             (hand.rows, hand.why) = (rows, None);
         }
     }
 
     pub(super) fn drop(&self, worker: u32) {
-        lock(&self.0).remove(&worker);
+        self.0.lock().remove(&worker);
     }
 
     /// Handles to cancel every batch in hand.
     pub(super) fn cancellers(&self) -> Vec<Canceller> {
-        lock(&self.0).values().map(|hand| hand.canceller.clone()).collect()
+        self.0.lock().values().map(|hand| hand.canceller.clone()).collect()
     }
 
     /// The batches that have been running for so long and could be smaller.
@@ -59,18 +59,18 @@ impl Hands {
             let is_old = hand.rows > 1 && now.saturating_duration_since(began) >= time;
             is_old.then(|| Old { worker: *worker, backend, canceller: hand.canceller.clone() })
         };
-        lock(&self.0).iter().filter_map(old).collect()
+        self.0.lock().iter().filter_map(old).collect()
     }
 
     /// The worker's batch is about to be cancelled.
     pub(super) fn blame(&self, worker: u32, why: &str) {
-        if let Some(hand) = lock(&self.0).get_mut(&worker) {
+        if let Some(hand) = self.0.lock().get_mut(&worker) {
             hand.why = Some(why.to_owned());
         }
     }
 
     /// Why we cancelled the worker's batch, if we did; told once.
     pub(super) fn why_cancelled(&self, worker: u32) -> Option<String> {
-        lock(&self.0).get_mut(&worker)?.why.take()
+        self.0.lock().get_mut(&worker)?.why.take()
     }
 }

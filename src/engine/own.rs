@@ -5,12 +5,13 @@
 //!
 //! Must not know: what follows from a value.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use crate::db::{Error, Session};
 use crate::human;
 use crate::job::OwnSignal;
@@ -39,12 +40,12 @@ impl Own {
             let old = format!("it was read last {} ago", human::duration(age));
             OwnReading { value: Err(old), ..reading.clone() }
         };
-        lock(&self.0).iter().map(believed).collect()
+        self.0.lock().iter().map(believed).collect()
     }
 
     fn note(&self, signal: &OwnSignal, value: Result<f64, String>) {
         let reading = OwnReading { name: signal.name.clone(), value, limit: signal.limit };
-        let mut all = lock(&self.0);
+        let mut all = self.0.lock();
         all.retain(|(_, other)| other.name != reading.name);
         all.push((Instant::now(), reading));
     }

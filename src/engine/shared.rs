@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::braking::Braking;
@@ -82,11 +82,6 @@ pub(super) struct Shared {
 
 /// The share of a leader is believed for so long, in seconds.
 const SHARE_VALID_S: f64 = 5.0;
-
-/// A panicking task must not take the others along: what these locks guard is valid at every moment.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Shared {
     #[allow(clippy::too_many_arguments)] // Called once, from the place where each of these comes to be.
@@ -204,32 +199,32 @@ impl Shared {
     }
 
     pub(super) fn waits(&self, worker: u32, wait: Wait) {
-        lock(&self.ledger).turn(worker, Some(wait), Instant::now());
+        self.ledger.lock().turn(worker, Some(wait), Instant::now());
     }
 
     pub(super) fn works(&self, worker: u32) {
-        lock(&self.ledger).turn(worker, None, Instant::now());
+        self.ledger.lock().turn(worker, None, Instant::now());
     }
 
     /// What the whole process waits for: something only if every worker waits.
     pub(super) fn waiting(&self) -> Option<Wait> {
-        lock(&self.ledger).waiting().cloned()
+        self.ledger.lock().waiting().cloned()
     }
 
     /// What the workers have spent their time on until now.
     pub(super) fn times(&self) -> Times {
-        lock(&self.ledger).times(Instant::now())
+        self.ledger.lock().times(Instant::now())
     }
 
     /// What the guard has told everybody last.
     pub(super) fn heard(&self, published: &Published, now: Instant) {
         let fresh = published.share.filter(|_| published.read_s_ago.is_some_and(|age| age < SHARE_VALID_S));
-        *lock(&self.heard_share) = fresh.map(|share| (now, share));
+        *self.heard_share.lock() = fresh.map(|share| (now, share));
     }
 
     /// The share of a leader that spoke a moment ago.
     pub(super) fn fresh_share(&self) -> Option<f64> {
-        let heard = *lock(&self.heard_share);
+        let heard = *self.heard_share.lock();
         heard.filter(|(at, _)| at.elapsed().as_secs_f64() < SHARE_VALID_S).map(|(_, share)| share)
     }
 
@@ -240,11 +235,11 @@ impl Shared {
 
     /// Why this process cannot guard, while it cannot.
     pub(super) fn guard_failed(&self, why: Option<String>) {
-        *lock(&self.guard_trouble) = why;
+        *self.guard_trouble.lock() = why;
     }
 
     pub(super) fn guard_trouble(&self) -> Option<String> {
-        lock(&self.guard_trouble).clone()
+        self.guard_trouble.lock().clone()
     }
 
     /// How much longer a short transaction of the application may take because of us.
@@ -276,7 +271,7 @@ impl Shared {
 
     /// How the next range is to be striped.
     pub(super) fn choice(&self) -> Choice {
-        lock(&self.order).choice()
+        self.order.lock().choice()
     }
 
     /// The log of the server, all that is written there included, grew at this speed since the last beat.
@@ -293,16 +288,16 @@ impl Shared {
     pub(super) fn learn(&self, striping: Striping, counters: Counters) {
         let stripes = striping.stripes().get();
         let told = Told { stripes, rows_changed: counters.rows_changed, rows_hot: counters.rows_hot };
-        lock(&self.order).learn(told);
+        self.order.lock().learn(told);
     }
 
     /// Whether somebody is to be looked for who makes stripes useless.
     pub(super) fn seeks_holder(&self) -> bool {
-        lock(&self.order).is_futile()
+        self.order.lock().is_futile()
     }
 
     pub(super) fn blame(&self, holder: &Holder) {
-        let mut order = lock(&self.order);
+        let mut order = self.order.lock();
         order.blame(holder);
         self.emit(Event::Notice { message: order.choice().why });
     }
@@ -313,26 +308,26 @@ impl Shared {
     }
 
     pub(super) fn failed(&self, message: &str) {
-        *lock(&self.last_error) = Some(message.to_owned());
+        *self.last_error.lock() = Some(message.to_owned());
     }
 
     /// The last error, once.
     pub(super) fn take_error(&self) -> Option<String> {
-        lock(&self.last_error).take()
+        self.last_error.lock().take()
     }
 
     pub(super) fn report(&self, progress: Progress) {
-        lock(&self.progress).clone_from(&progress);
+        self.progress.lock().clone_from(&progress);
         self.emit(Event::Progress(progress));
     }
 
     pub(super) fn last_progress(&self) -> Progress {
-        lock(&self.progress).clone()
+        self.progress.lock().clone()
     }
 
     pub(super) fn gone(&self, worker: u32) {
         self.hands.drop(worker);
-        lock(&self.ledger).gone(worker, Instant::now());
+        self.ledger.lock().gone(worker, Instant::now());
     }
 
     /// Waits for `time`, less if the orders change or somebody wants us to stop.
@@ -365,12 +360,12 @@ impl Shared {
     /// A range is let alone for so long.
     pub(super) fn rests(&self, why: String, time: Duration) {
         // Whoever takes it then is at it for a while.
-        *lock(&self.resting) = Some((why, Instant::now() + time * 2));
+        *self.resting.lock() = Some((why, Instant::now() + time * 2));
     }
 
     /// Why a range was let alone lately.
     pub(super) fn resting(&self) -> Option<String> {
-        lock(&self.resting).as_ref().filter(|(_, until)| Instant::now() < *until).map(|(why, _)| why.clone())
+        self.resting.lock().as_ref().filter(|(_, until)| Instant::now() < *until).map(|(why, _)| why.clone())
     }
 
     /// All workers leave, for the first of such reasons.
@@ -388,12 +383,12 @@ impl Shared {
 
     /// The run's server has answered.
     pub(super) fn reached(&self) {
-        *lock(&self.reached) = Instant::now();
+        *self.reached.lock() = Instant::now();
     }
 
     /// For so long nobody of this process has reached it.
     pub(super) fn unreached_for(&self) -> Duration {
-        lock(&self.reached).elapsed()
+        self.reached.lock().elapsed()
     }
 
     /// How many workers this process should have.
