@@ -18,7 +18,8 @@
 //! The whole path in code:
 //!
 //! ```no_run
-//! use pgbackfill::db::{ConnectParams, Pool};
+//! use pgbackfill::connect::ConnectParams;
+//! use pgbackfill::db::Pool;
 //! use pgbackfill::engine::{self, Options, Stop, Which};
 //! use pgbackfill::event::Event;
 //! use pgbackfill::job::{Job, JobName};
@@ -63,6 +64,8 @@
 //!
 //! The library never prints, never exits and reads no environment; the command line in the same package does.
 
+pub mod catalog;
+pub mod connect;
 pub mod db;
 pub mod engine;
 pub mod event;

@@ -4,7 +4,8 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use pgbackfill::db::{ConnectParams, Pool};
+use pgbackfill::connect::ConnectParams;
+use pgbackfill::db::Pool;
 use pgbackfill::engine::{self, Events, Options, Stop, Which};
 use pgbackfill::job::{Job, JobName};
 use pgbackfill::sandbox::{Binaries, Fsync, Search, Server, SystemDirs};

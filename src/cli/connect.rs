@@ -4,7 +4,8 @@
 
 use std::env;
 
-use pgbackfill::db::{ConnectParams, Pool, Session};
+use pgbackfill::connect::ConnectParams;
+use pgbackfill::db::{Pool, Session};
 use pgbackfill::store;
 
 use super::exit::Failure;

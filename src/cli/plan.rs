@@ -2,7 +2,8 @@
 //!
 //! Must not know: how anything is found out.
 
-use pgbackfill::db::{NextAct, Session, catalog};
+use pgbackfill::catalog;
+use pgbackfill::db::{NextAct, Session};
 use pgbackfill::engine::EngineError;
 use pgbackfill::job::{Job, JobErrors, turn_knobs};
 use pgbackfill::plan::review::{

@@ -4,7 +4,8 @@
 
 use std::io::{self, IsTerminal};
 
-use pgbackfill::db::{Error, Pool, catalog};
+use pgbackfill::catalog;
+use pgbackfill::db::{Error, Pool};
 use pgbackfill::engine::EngineError;
 use pgbackfill::job::Job;
 use pgbackfill::plan;

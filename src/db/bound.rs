@@ -4,14 +4,14 @@
 
 use tokio_postgres::types::Type;
 
-use super::session::{KeyText, Param};
+use super::session::{TextParam, Param};
 use crate::key::{KeyColumn, KeyRange};
 use crate::sql::Bounds;
 
 /// The bounds of a range in the order that every built statement expects: `through`, then `after`.
 #[derive(Debug)]
 pub struct Bound<'a> {
-    texts: Vec<KeyText<'a>>,
+    texts: Vec<TextParam<'a>>,
     bounds: Bounds,
 }
 
@@ -20,7 +20,7 @@ impl<'a> Bound<'a> {
     #[must_use]
     pub fn of(range: &'a KeyRange) -> Self {
         let keys = std::iter::once(&range.through).chain(&range.after);
-        let texts = keys.flat_map(|key| key.0.iter()).map(|text| KeyText(text)).collect();
+        let texts = keys.flat_map(|key| key.0.iter()).map(|text| TextParam(text)).collect();
         let bounds = if range.after.is_some() { Bounds::AfterAndThrough } else { Bounds::Through };
         Self { texts, bounds }
     }

@@ -1,24 +1,16 @@
-//! The database as a service: connection parameters, TLS, the pool, transactions, what an error asks us to do, and what the
-//! catalog says of a table.
+//! Sessions on one database: the pool that hands them out, their transactions, and the server on which a run was entered.
 //!
-//! Must not know: jobs, runs, ranges.
+//! Must not know: how a connection is made, jobs, runs, ranges.
 
-mod backend;
 mod bound;
-mod cancel;
-pub mod catalog;
-mod dial;
-mod error;
-mod params;
+mod identity;
 mod pool;
+mod primary;
 mod session;
-mod sqlstate;
-mod tls;
 
 pub use bound::{Bound, column_type};
-pub use cancel::Canceller;
-pub use error::{Error, ServerError};
-pub use params::{ConnectParams, Lookup, ParamsError};
+pub use crate::connect::{Canceller, Error, NextAct, ServerError, next_act, sqlstate};
+pub use identity::{Identity, identity};
 pub use pool::Pool;
-pub use session::{InHand, KeyText, Param, Session};
-pub use sqlstate::{NextAct, next_act};
+pub use primary::{Elsewhere, Found, Primary};
+pub use session::{OpenTransaction, Param, Session, TextParam};

@@ -1,56 +1,102 @@
-//! The pool: at most as many connections as workers, and one to steer by.
+//! The pool: as many connections as workers, and those that are needed beside them.
+//!
+//! It is deadpool-postgres' with a way to connect of our own. What that crate's types have no room for travels beside them: why a
+//! connection could not be made, and how a connection's statements are cancelled and the connection itself is closed at once.
 //!
 //! Must not know: what the connections are for.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use deadpool::Runtime;
-use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult, TimeoutType};
+use deadpool_postgres::{
+    Connect, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, StatementCache, TimeoutType,
+};
+use parking_lot::Mutex;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio_postgres::{Client, Config};
 
-use super::dial::{Dialer, Link};
+use super::Error;
 use super::session::{Lost, Session, has_lost};
-use super::{ConnectParams, Error};
+use crate::connect::{Canceller, ConnectParams, Dialer, Link};
 
-/// Makes connections, and keeps those that still stand.
-pub(super) struct Manager(Dialer);
+/// What [`Connector`] has to say beside what [`Connect`] lets it return, to the task that asked the pool for a connection.
+type Aside = Arc<Mutex<Option<Result<Handles, Error>>>>;
 
-impl managed::Manager for Manager {
-    type Type = Link;
-    type Error = Error;
+tokio::task_local! {
+    static ASIDE: Aside;
+}
 
-    async fn create(&self) -> Result<Link, Error> {
-        // TLS makes it large, and whoever asks for a session would carry it.
-        Box::pin(self.0.dial()).await
-    }
+/// What stops a connection from outside.
+#[derive(Clone)]
+pub(super) struct Handles {
+    pub(super) canceller: Canceller,
+    /// Closes the connection at once, whatever is under way on it.
+    pub(super) driver: AbortHandle,
+}
 
-    async fn recycle(&self, link: &mut Link, _: &Metrics) -> RecycleResult<Error> {
-        if link.client.is_closed() { Err(RecycleError::message("the connection is closed")) } else { Ok(()) }
+/// Dials as libpq does.
+struct Connector(Dialer);
+
+type Connecting<'a> =
+    Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>>;
+
+impl Connect for Connector {
+    fn connect(&self, _: &Config) -> Connecting<'_> {
+        Box::pin(async {
+            let dialled = self.0.dial().await;
+            let (made, aside) = match dialled {
+                Ok(Link { client, canceller, driver }) => {
+                    let handles = Handles { canceller, driver: driver.abort_handle() };
+                    // The pool aborts the task that it is given as soon as it drops the client. The driver itself is left to say
+                    // good-bye to the server, as it does once its client is gone.
+                    let waits = tokio::spawn(async move { drop(driver.await) });
+                    (Ok((client, waits)), Ok(handles))
+                }
+                Err(error) => (Err(placeholder()), Err(error)),
+            };
+            // Connections are only made in `Pool::take`, which has set it.
+            ASIDE.with(|slot| *slot.lock() = Some(aside));
+            made
+        })
     }
 }
 
-/// A connection of the pool.
-pub(super) type Pooled = Object<Manager>;
+/// An error of the type that the pool wants; what has really happened is beside it.
+fn placeholder() -> tokio_postgres::Error {
+    // A word without a value is no connection string.
+    "=".parse::<Config>().expect_err("it is no connection string")
+}
+
+/// The handles of the pool's connections. A connection is known by its statement cache, which is its own as long as it stands; a `Weak` keeps
+/// that address from being given to another one.
+type Known = Arc<Mutex<Vec<(Weak<StatementCache>, Handles)>>>;
 
 /// Hands out sessions.
 #[derive(Clone)]
 pub struct Pool {
-    inner: managed::Pool<Manager>,
+    inner: deadpool_postgres::Pool,
     params: ConnectParams,
     address: String,
+    known: Known,
     lost: Lost,
 }
 
 impl Pool {
     /// A pool of at most `size` connections; none is made before the first is asked for.
     pub fn new(params: &ConnectParams, size: usize) -> Result<Self, Error> {
-        let inner = managed::Pool::builder(Manager(Dialer::new(params)))
+        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_connect(Config::new(), Connector(Dialer::new(params)), config);
+        let inner = deadpool_postgres::Pool::builder(manager)
             .max_size(size)
             .runtime(Runtime::Tokio1)
-            // Making one has limits of its own; somebody who waits may wait for that.
+            // Making one has limits of its own; a task that waits may wait for that.
             .wait_timeout(Some(params.timeout + Duration::from_secs(5)))
             .build()
             .map_err(|error| Error::Connection(error.to_string()))?;
-        Ok(Self { inner, params: params.clone(), address: params.address(), lost: Lost::default() })
+        let address = params.address();
+        Ok(Self { inner, params: params.clone(), address, known: Known::default(), lost: Lost::default() })
     }
 
     /// A connection of one's own until it is dropped.
@@ -68,23 +114,46 @@ impl Pool {
     /// Ends the transactions that lost answers have left open, as far as the server can be reached; every new session does that, too.
     pub async fn end_lost(&self) {
         if has_lost(&self.lost) {
-            // Who cannot be reached cannot be told.
+            // A server that cannot be reached cannot be told.
             let _ = self.session().await;
         }
     }
 
     async fn take(&self) -> Result<Session, Error> {
-        match self.inner.get().await {
-            Ok(link) => Ok(Session::new(link, self.lost.clone())),
-            Err(PoolError::Backend(error)) => Err(error),
-            Err(PoolError::Timeout(TimeoutType::Wait)) => {
+        let aside = Aside::default();
+        // TLS makes the future large, and every task that asks for a session would carry it.
+        let got = ASIDE.scope(aside.clone(), Box::pin(self.inner.get())).await;
+        let told = aside.lock().take();
+        match (got, told) {
+            (Ok(object), Some(Ok(handles))) => {
+                self.remember(&object, handles.clone());
+                Ok(Session::new(object, handles, self.lost.clone()))
+            }
+            (Ok(object), _) => {
+                let handles = self.handles(&object);
+                let handles = handles.ok_or_else(|| Error::Connection("a connection of unknown origin".into()))?;
+                Ok(Session::new(object, handles, self.lost.clone()))
+            }
+            (Err(_), Some(Err(error))) => Err(error),
+            (Err(PoolError::Timeout(TimeoutType::Wait)), _) => {
                 Err(Error::Connection("no connection became free in the pool".into()))
             }
-            Err(other) => Err(Error::Connection(other.to_string())),
+            (Err(other), _) => Err(Error::Connection(other.to_string())),
         }
     }
 
-    /// Closes the connections that nobody uses just now: the server behind them may not be the one to work with.
+    fn remember(&self, object: &Object, handles: Handles) {
+        let mut known = self.known.lock();
+        known.retain(|(cache, _)| cache.strong_count() > 0);
+        known.push((Arc::downgrade(&object.statement_cache), handles));
+    }
+
+    fn handles(&self, object: &Object) -> Option<Handles> {
+        let cache = Arc::as_ptr(&object.statement_cache);
+        self.known.lock().iter().find(|(known, _)| known.as_ptr() == cache).map(|(_, handles)| handles.clone())
+    }
+
+    /// Closes the idle connections: the server behind them may not be the one to work with.
     pub fn renew(&self) {
         self.inner.retain(|_, _| false);
     }

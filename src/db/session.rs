@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use deadpool_postgres::Object;
 use futures_util::future::{join, join3};
 use tokio::time::timeout;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
 use tokio_postgres::{Client, Row, SimpleQueryMessage, SimpleQueryRow};
 
-use super::pool::Pooled;
+use super::pool::Handles;
 use super::{Canceller, Error};
 use crate::sql::fixed;
 
@@ -35,11 +36,11 @@ const STATEMENT_ANSWER_MAX: Duration = Duration::from_secs(12);
 /// A value and the type that the statement gives it.
 pub type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// One column of a key: PostgreSQL's text form of any type, sent in text format, so that the server reads it as its own.
+/// A value of any type in PostgreSQL's text form, sent in text format, so that the server reads it as its own.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyText<'a>(pub &'a str);
+pub struct TextParam<'a>(pub &'a str);
 
-impl ToSql for KeyText<'_> {
+impl ToSql for TextParam<'_> {
     fn to_sql(
         &self,
         _: &Type,
@@ -62,14 +63,14 @@ impl ToSql for KeyText<'_> {
 
 /// One transaction on the server, told from all others.
 #[derive(Clone, Debug)]
-pub(super) struct Mark {
+pub(super) struct TransactionMark {
     backend: i32,
     began: String,
     /// By our clock.
     since: Instant,
 }
 
-impl Mark {
+impl TransactionMark {
     fn read(told: &[SimpleQueryMessage]) -> Option<Self> {
         let row = last_row(told)?;
         let (backend, began) = (row.get(0)?.parse().ok()?, row.get(1)?.to_owned());
@@ -84,21 +85,21 @@ fn last_row(told: &[SimpleQueryMessage]) -> Option<&SimpleQueryRow> {
     })
 }
 
-/// A session's open transaction, seen from elsewhere.
+/// A session's open transaction, seen by other tasks.
 #[derive(Clone, Debug)]
-pub struct InHand(Arc<Mutex<Option<Mark>>>);
+pub struct OpenTransaction(Arc<Mutex<Option<TransactionMark>>>);
 
-impl InHand {
+impl OpenTransaction {
     /// The server's process that runs it, and since when; none while no transaction is open.
     #[must_use]
-    pub fn transaction(&self) -> Option<(i32, Instant)> {
+    pub fn backend(&self) -> Option<(i32, Instant)> {
         self.0.lock().as_ref().map(|mark| (mark.backend, mark.since))
     }
 }
 
 /// Transactions that a lost answer has left open, perhaps. A server that got half of a statement waits for the rest as long as
 /// the connection stands on its side, whatever its timeouts, and keeps the range locked.
-pub(super) type Lost = Arc<Mutex<Vec<Mark>>>;
+pub(super) type Lost = Arc<Mutex<Vec<TransactionMark>>>;
 
 pub(super) fn has_lost(lost: &Lost) -> bool {
     !lost.lock().is_empty()
@@ -112,58 +113,56 @@ enum Phase {
 
 /// A connection, and whether a transaction is open on it.
 pub struct Session {
-    link: Option<Pooled>,
+    object: Option<Object>,
+    handles: Handles,
     phase: Phase,
     /// What the next transaction, or this one, asks for.
     answer_max: Option<Duration>,
     /// An answer did not come in time.
-    deaf: AtomicBool,
+    unanswered: AtomicBool,
     /// The open transaction.
-    mark: Arc<Mutex<Option<Mark>>>,
+    mark: Arc<Mutex<Option<TransactionMark>>>,
     lost: Lost,
 }
 
 impl Session {
-    pub(super) fn new(link: Pooled, lost: Lost) -> Self {
+    pub(super) fn new(object: Object, handles: Handles, lost: Lost) -> Self {
         Self {
-            link: Some(link),
+            object: Some(object),
+            handles,
             phase: Phase::Idle,
             answer_max: None,
-            deaf: AtomicBool::new(false),
+            unanswered: AtomicBool::new(false),
             mark: Arc::default(),
             lost,
         }
     }
 
-    fn link(&self) -> &Pooled {
-        // Only `drop` takes the link out.
-        self.link.as_ref().expect("a session has its link until it is dropped")
-    }
-
     fn client(&self) -> &Client {
-        &self.link().client
+        // Only `drop` takes the connection out.
+        self.object.as_ref().expect("a session has its connection until it is dropped")
     }
 
     /// A handle that can cancel this session's statement from elsewhere.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        self.link().canceller.clone()
+        self.handles.canceller.clone()
     }
 
-    /// A view of this session's transactions for somebody else.
+    /// A view of this session's transactions for other tasks.
     #[must_use]
-    pub fn in_hand(&self) -> InHand {
-        InHand(self.mark.clone())
+    pub fn open_transaction(&self) -> OpenTransaction {
+        OpenTransaction(self.mark.clone())
     }
 
     /// True while the connection stands and no transaction is open on it.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.phase == Phase::Idle && !self.client().is_closed() && !self.is_deaf()
+        self.phase == Phase::Idle && !self.client().is_closed() && !self.has_unanswered()
     }
 
-    fn is_deaf(&self) -> bool {
-        self.deaf.load(Ordering::Relaxed)
+    fn has_unanswered(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed)
     }
 
     /// How long the transaction that begins now will wait for each answer: its `statement_timeout` and the way there and back. An
@@ -184,11 +183,11 @@ impl Session {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
-        let limit = if self.is_deaf() { Duration::ZERO } else { self.answer_max() };
+        let limit = if self.has_unanswered() { Duration::ZERO } else { self.answer_max() };
         if let Ok(answer) = timeout(limit, answer).await {
             return Ok(answer?);
         }
-        self.deaf.store(true, Ordering::Relaxed);
+        self.unanswered.store(true, Ordering::Relaxed);
         Err(Error::Connection(format!("no answer within {:?}", self.answer_max())))
     }
 
@@ -241,12 +240,12 @@ impl Session {
     }
 
     /// Several statements without parameters, in one round trip.
-    pub async fn batch(&self, sql: &str) -> Result<(), Error> {
+    pub async fn batch_execute(&self, sql: &str) -> Result<(), Error> {
         self.answered(self.client().batch_execute(sql)).await
     }
 
-    /// The same, with the first column of the last row.
-    pub async fn told(&self, sql: &str) -> Result<Option<String>, Error> {
+    /// Several statements without parameters, in one round trip; the first column of the last row.
+    pub async fn query_text(&self, sql: &str) -> Result<Option<String>, Error> {
         let told = self.answered(self.client().simple_query(sql)).await?;
         Ok(last_row(&told).and_then(|row| row.get(0)).map(str::to_owned))
     }
@@ -262,7 +261,7 @@ impl Session {
         let begin =
             format!("{BEGIN}; {settings}; {}; {}", fixed::TRANSACTION_TIMEOUT_OFF, fixed::TRANSACTION_MARK);
         let told = self.answered(self.client().simple_query(&begin)).await?;
-        *self.mark.lock() = Mark::read(&told);
+        *self.mark.lock() = TransactionMark::read(&told);
         Ok(())
     }
 
@@ -292,7 +291,7 @@ impl Session {
         self.answers_within(STATEMENT_ANSWER_MAX);
         // Sent in this order, too.
         let (opened, rows, committed) =
-            join3(self.open(settings), self.query(sql, params), self.batch("COMMIT")).await;
+            join3(self.open(settings), self.query(sql, params), self.batch_execute("COMMIT")).await;
         if committed.is_ok() {
             // After a failed statement COMMIT has rolled back.
             self.ended();
@@ -319,7 +318,7 @@ impl Session {
 
     /// COMMIT, awaited to its end.
     pub async fn commit(&mut self) -> Result<(), Error> {
-        self.batch("COMMIT").await?;
+        self.batch_execute("COMMIT").await?;
         self.ended();
         Ok(())
     }
@@ -329,7 +328,7 @@ impl Session {
     /// tokio-postgres hides the command tag, so a COMMIT that answers ROLLBACK cannot be seen in itself. It can only answer
     /// so after a statement of the transaction failed, and every statement's answer is looked at, the last one's here.
     pub async fn query_and_commit(&mut self, sql: &str, params: &[Param<'_>]) -> Result<Row, Error> {
-        let (rows, committed) = join(self.query(sql, params), self.batch("COMMIT")).await;
+        let (rows, committed) = join(self.query(sql, params), self.batch_execute("COMMIT")).await;
         let mut rows = rows?;
         committed?;
         self.ended();
@@ -341,9 +340,19 @@ impl Session {
         }
     }
 
+    /// Ends the transaction by what became of its work: COMMIT, or ROLLBACK after an error. The first error is the one to tell; a session
+    /// whose rollback fails, too, is closed when it is dropped.
+    pub async fn commit_or_rollback<T, E: From<Error>>(&mut self, work: Result<T, E>) -> Result<T, E> {
+        match &work {
+            Ok(_) => self.commit().await?,
+            Err(_) => self.rollback().await.unwrap_or_default(),
+        }
+        work
+    }
+
     /// ROLLBACK.
     pub async fn rollback(&mut self) -> Result<(), Error> {
-        self.batch("ROLLBACK").await?;
+        self.batch_execute("ROLLBACK").await?;
         self.ended();
         Ok(())
     }
@@ -351,16 +360,17 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Some(link) = self.link.take() else { return };
-        if self.is_deaf() {
+        let Some(object) = self.object.take() else { return };
+        if self.has_unanswered() {
             self.lost.lock().extend(self.mark.lock().take());
-            // The driver would wait for its answers before it hangs up.
-            Pooled::take(link).hang_up();
+            // The driver would wait for its answers before it closes the connection.
+            self.handles.driver.abort();
+            drop(Object::take(object));
         } else if self.phase == Phase::InTransaction {
-            // Out of the pool and closed: nobody inherits a half-done transaction.
-            drop(Pooled::take(link));
+            // Out of the pool and closed: no other session inherits a half-done transaction.
+            drop(Object::take(object));
         }
-        // Whoever looks at it from elsewhere must not see a transaction of a session that is gone.
+        // Other tasks must not see a transaction of a session that is gone.
         *self.mark.lock() = None;
     }
 }

@@ -5,7 +5,8 @@
 use similar::TextDiff;
 
 use super::{EngineError, Options, Which};
-use crate::db::{NextAct, Session, catalog::Server};
+use crate::catalog::Server;
+use crate::db::{NextAct, Session};
 use crate::event::Entry;
 use crate::job::{Job, knob_changes, turn_knobs};
 use crate::plan::{self, PLANNING, Plan};
@@ -87,7 +88,7 @@ async fn enter_in_txn(
     left: Option<RunId>,
 ) -> Result<Entrance, EngineError> {
     // That a run exists must not be forgotten by a crash.
-    session.batch("SET LOCAL synchronous_commit = on").await?;
+    session.batch_execute("SET LOCAL synchronous_commit = on").await?;
     store::lock_table_in_txn(session).await?;
     let latest = store::latest(session, job.name.as_str()).await?;
     let live = match &latest {

@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::shared::Shared;
-use crate::db::{Session, catalog};
+use crate::catalog;
+use crate::db::Session;
 use crate::plan::{self, PLANNING};
 use crate::run::{Move, RunState};
 use crate::store::{self, StoreError};
@@ -32,21 +33,12 @@ pub(super) async fn finish(
     complete: bool,
 ) -> Result<Finish, StoreError> {
     session.begin(PLANNING).await?;
-    match finish_in_txn(shared, session, complete).await {
-        Ok(finish) => {
-            session.commit().await?;
-            Ok(finish)
-        }
-        Err(error) => {
-            // As for a batch: the first error is the one to tell.
-            let _ = session.rollback().await;
-            Err(error)
-        }
-    }
+    let finish = finish_in_txn(shared, session, complete).await;
+    session.commit_or_rollback(finish).await
 }
 
 async fn finish_in_txn(shared: &Shared, session: &Session, complete: bool) -> Result<Finish, StoreError> {
-    session.batch("SET LOCAL synchronous_commit = on").await?;
+    session.batch_execute("SET LOCAL synchronous_commit = on").await?;
     match store::lock_in_txn(session, shared.run.id).await? {
         RunState::Running => {}
         RunState::Complete => return Ok(Finish::Complete),
@@ -109,17 +101,8 @@ pub(super) async fn reconcile(shared: &Shared, session: &mut Session) -> Result<
             _ => Ok(Leaves::Same),
         }
     };
-    match done.await {
-        Ok(leaves) => {
-            session.commit().await?;
-            Ok(leaves)
-        }
-        Err(error) => {
-            // As for a batch: the first error is the one to tell.
-            let _ = session.rollback().await;
-            Err(error)
-        }
-    }
+    let leaves = done.await;
+    session.commit_or_rollback(leaves).await
 }
 
 /// Whether the run has every leaf of the catalog, and the catalog every leaf that has work left.

@@ -143,7 +143,7 @@ impl Leading {
         let session = open(&mut self.session, shared).await?;
         session.answers_within(CANARY_ANSWER_MAX);
         let began = Instant::now();
-        let sung = session.told(&self.canary).await;
+        let sung = session.query_text(&self.canary).await;
         let now = Instant::now();
         // Somebody has locked the table: that is another signal's business.
         let is_locked = sung.as_ref().is_err_and(|error| error.sqlstate() == Some(LOCKED));

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::db::{Canceller, InHand};
+use crate::db::{Canceller, OpenTransaction};
 
 #[derive(Clone)]
 struct Hand {
     canceller: Canceller,
-    batch: InHand,
+    batch: OpenTransaction,
     rows: u32,
     /// Why its batch was cancelled by us.
     why: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Old {
 
 impl Hands {
     /// The worker runs its batches on this session from now on.
-    pub(super) fn take(&self, worker: u32, canceller: Canceller, batch: InHand) {
+    pub(super) fn take(&self, worker: u32, canceller: Canceller, batch: OpenTransaction) {
         self.0.lock().insert(worker, Hand { canceller, batch, rows: 0, why: None });
     }
 
@@ -55,7 +55,7 @@ impl Hands {
     /// The batches that have been running for so long and could be smaller.
     pub(super) fn older_than(&self, time: Duration, now: Instant) -> Vec<Old> {
         let old = |(worker, hand): (&u32, &Hand)| {
-            let (backend, began) = hand.batch.transaction()?;
+            let (backend, began) = hand.batch.backend()?;
             let is_old = hand.rows > 1 && now.saturating_duration_since(began) >= time;
             is_old.then(|| Old { worker: *worker, backend, canceller: hand.canceller.clone() })
         };

@@ -8,7 +8,8 @@
 
 use super::shared::Shared;
 use super::worker::End;
-use crate::db::catalog::{self, Identity, Server};
+use crate::catalog::Server;
+use crate::db::{Identity, identity};
 use crate::db::{Error, Session};
 
 /// `too_many_connections`: of the server, the database or the role.
@@ -69,7 +70,7 @@ impl Shared {
     /// A connection to the run's server, and to no other.
     pub(super) async fn session(&self) -> Result<Session, Error> {
         let session = self.pool.session().await?;
-        let found = catalog::identity(&session).await?;
+        let found = identity(&session).await?;
         if let Err(error) = self.at_home(&found) {
             drop(session);
             self.pool.renew();
@@ -91,7 +92,7 @@ impl Shared {
     /// Where nobody can be asked, or only a predecessor, there is nothing to hear.
     pub(super) async fn ask_the_address(&self) -> Result<(), Error> {
         let Ok(session) = self.pool.fresh().await else { return Ok(()) };
-        let Ok(found) = catalog::identity(&session).await else { return Ok(()) };
+        let Ok(found) = identity(&session).await else { return Ok(()) };
         match self.home.place(&found) {
             Place::Home | Place::Behind(_) => Ok(()),
             Place::Later(_) | Place::Foreign(_) => self.at_home(&found),

@@ -12,8 +12,8 @@ use tokio_postgres::types::Type;
 use super::batch::Halt;
 use super::home::{Home, Place};
 use super::{EngineError, enter, retry, shared, writable};
-use crate::db::catalog::{self, Server};
-use crate::db::{Error, KeyText, NextAct, Param, Pool, Session, column_type};
+use crate::catalog::Server;
+use crate::db::{Error, TextParam, NextAct, Param, Pool, Session, column_type};
 use crate::job::{Job, Limits};
 use crate::key::Key;
 use crate::plan::{self, Plan};
@@ -235,7 +235,7 @@ impl<'a> Mender<'a> {
     }
 
     async fn go_on_with(&mut self, session: Session) -> Result<(), EngineError> {
-        match self.home.place(&catalog::identity(&session).await?) {
+        match self.home.place(&crate::db::identity(&session).await?) {
             Place::Home => {
                 self.session = session;
                 // With the lost one goes its transaction, which may hold the row until somebody ends it.
@@ -273,7 +273,7 @@ impl<'a> Mender<'a> {
         if !self.lock_in_txn(bad, &target).await? {
             return Ok(Attempt::Elsewhere);
         }
-        let texts: Vec<_> = bad.key.0.iter().map(|text| KeyText(text)).collect();
+        let texts: Vec<_> = bad.key.0.iter().map(|text| TextParam(text)).collect();
         let types = target.key.iter().map(column_type);
         let mut params: Vec<Param<'_>> = texts.iter().zip(types).map(|(text, ty)| (text as _, ty)).collect();
         let update = sql::update_one(&target, &self.plan.change);
@@ -325,14 +325,7 @@ impl<'a> Mender<'a> {
         self.session.answers_within(self.answer_max);
         self.session.begin(&self.settings).await?;
         let noted = store::bad_row_again_in_txn(&self.session, self.run.id, bad, &sqlstate, &message).await;
-        match noted {
-            Ok(()) => self.session.commit().await?,
-            Err(error) => {
-                // As for an attempt.
-                let _ = self.session.rollback().await;
-                return Err(failed(bad, error));
-            }
-        }
+        self.session.commit_or_rollback(noted).await.map_err(|error| failed(bad, error))?;
         Ok(Fate::StillBad { sqlstate, message })
     }
 

@@ -33,7 +33,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::db::{self, NextAct, Pool, Session, catalog};
+use crate::catalog;
+use crate::db::{self, NextAct, Pool, Session};
 use crate::event::{Event, Outcome, Summary};
 use crate::job::{Job, OwnSignal};
 use crate::plan::{self, Refusal};

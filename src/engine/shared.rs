@@ -20,7 +20,7 @@ use super::tally::Tally;
 use super::worker::End;
 use super::{Events, Options, Stop, connections_beside};
 use crate::db::Pool;
-use crate::db::catalog::{self, Checkpoints, Holder};
+use crate::catalog::{self, Checkpoints, Holder};
 use crate::event::{Event, Progress};
 use crate::job::{Job, Limits, OwnSignal};
 use crate::pace::{Ceilings, Share};

@@ -17,7 +17,8 @@ use super::ledger::Wait;
 use super::retry::{self, Failures};
 use super::shared::Shared;
 use super::size::Size;
-use crate::db::{Error, Session, catalog};
+use crate::catalog;
+use crate::db::{Error, Session};
 use crate::event::Event;
 use crate::pace::Debt;
 use crate::plan;
@@ -238,7 +239,7 @@ impl Worker {
 
     async fn connect(&self) -> Result<Session, Error> {
         let session = self.shared.session().await?;
-        self.shared.hands.take(self.index, session.canceller(), session.in_hand());
+        self.shared.hands.take(self.index, session.canceller(), session.open_transaction());
         Ok(session)
     }
 

@@ -4,7 +4,7 @@
 
 use super::review::Code;
 use super::{Plan, Refusal};
-use crate::db::{Error, KeyText, NextAct, Param, ServerError, Session, column_type};
+use crate::db::{Error, TextParam, NextAct, Param, ServerError, Session, column_type};
 use crate::job::{Diagnostic, Job, Part};
 use crate::sql::{self, Check, Clause};
 
@@ -81,7 +81,7 @@ fn is_parameter(error: &ServerError) -> bool {
 }
 
 async fn planned(session: &mut Session, plan: &Plan, check: &Check<'_>) -> Result<(), Error> {
-    let nothing: Option<KeyText<'_>> = None;
+    let nothing: Option<TextParam<'_>> = None;
     let params: Vec<Param<'_>> = match check.clause {
         // Its bounds have parameters; planning needs their types, not their values.
         Clause::Whole => plan.key.iter().map(|column| (&nothing as _, column_type(column))).collect(),

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::db::catalog::Checkpoints;
+use crate::catalog::Checkpoints;
 
 /// The part of the time between two checkpoints: then at most an eighth of the pages are written twice.
 const PART: f64 = 0.125;

@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::{Measured, Plan};
-use crate::db::catalog::Checkpoints;
+use crate::catalog::Checkpoints;
 use crate::plan::review::Sample;
 use crate::run::Knobs;
 

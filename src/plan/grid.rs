@@ -60,12 +60,7 @@ pub async fn read_cells(
 ) -> Result<Vec<Cell>, Error> {
     session.begin(PLANNING).await?;
     let read = cells(session, target, range, step, cells_max).await;
-    match &read {
-        Ok(_) => session.commit().await?,
-        // The first error is the one to tell; a session whose rollback fails too is closed when it is dropped.
-        Err(_) => session.rollback().await.unwrap_or_default(),
-    }
-    read
+    session.commit_or_rollback(read).await
 }
 
 /// What lies between the last whole cell and the end of the range: fewer keys than a step, so counting them is cheap.

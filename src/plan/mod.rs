@@ -23,7 +23,7 @@ pub use order::{Choice, Order, SLICES, Told};
 pub use preflight::{Refusal, preflight};
 pub use trial::{Measured, Trial, measure, trial};
 
-use crate::db::catalog;
+use crate::catalog;
 use crate::job::Job;
 use crate::key::KeyColumn;
 use crate::sql::{Change, Ident, Qualified, Target};

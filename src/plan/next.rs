@@ -57,17 +57,8 @@ pub async fn next_range(
     hint: &Hint,
 ) -> Result<Option<Planned>, Error> {
     session.begin(PLANNING).await?;
-    match next_range_in_txn(session, run, plan, slice, hint).await {
-        Ok(planned) => {
-            session.commit().await?;
-            Ok(planned)
-        }
-        Err(error) => {
-            // The first error is the one to tell; a session whose rollback fails too is closed when it is dropped.
-            let _ = session.rollback().await;
-            Err(error)
-        }
-    }
+    let planned = next_range_in_txn(session, run, plan, slice, hint).await;
+    session.commit_or_rollback(planned).await
 }
 
 async fn next_range_in_txn(

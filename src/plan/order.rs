@@ -7,7 +7,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::db::catalog::{Holder, OrderFacts};
+use crate::catalog::{Holder, OrderFacts};
 use crate::stripe::Wanted;
 
 /// Stripes of a table with the key's index and at most one other. Measured with none: 2, 4 and 8 stripes made 0.96, 0.95 and

@@ -5,7 +5,8 @@
 use super::check::PATIENCE;
 use super::review::Code;
 use super::{Plan, change, check, table};
-use crate::db::{Error, Session, catalog};
+use crate::catalog;
+use crate::db::{Error, Session};
 use crate::job::{Diagnostic, Job, JobErrors, Part, did_you_mean};
 use crate::sql::{self, Ident};
 

@@ -3,7 +3,7 @@
 //! Must not know: how the facts were read.
 
 use super::review::Code;
-use crate::db::catalog::{Column, KeyIndex, Leaf, Table};
+use crate::catalog::{Column, KeyIndex, Leaf, Table};
 use crate::job::{Diagnostic, Job, Part, did_you_mean};
 use crate::key::{KEY_COLUMNS_MAX, KeyColumn, KeyType};
 use crate::sql::Ident;

@@ -18,7 +18,7 @@ use super::grid::cells;
 use super::layout::{Laid, lay};
 use super::review::Sample;
 use super::{Order, PLANNING, Plan, last_key};
-use crate::db::catalog::Server;
+use crate::catalog::Server;
 use crate::db::{Bound, Error, NextAct, Session};
 use crate::human;
 use crate::job::Job;
@@ -280,7 +280,7 @@ impl Attempt<'_> {
         let Some((watch, waits_max)) = self.watch.filter(|(_, waits_max)| age >= *waits_max) else {
             return Ok(None);
         };
-        let Some((ours, _)) = session.in_hand().transaction() else { return Ok(None) };
+        let Some((ours, _)) = session.open_transaction().backend() else { return Ok(None) };
         // A server before version 14 does not say for how long: at most since the try began.
         let waited = |blocked: &Blocked| {
             blocked.waited_ms.map_or(age, |ms| Duration::from_secs_f64(ms.max(0.0) / 1000.0))
@@ -330,7 +330,7 @@ async fn stripes_in_txn(
     let mut measured = Measured { rows_passed: rows.into(), ..Measured::default() };
     for number in 0..trial.stripes() {
         let left = attempt.time_max.saturating_sub(began.elapsed());
-        session.batch(&timeout(left)).await?;
+        session.batch_execute(&timeout(left)).await?;
         stripe_in_txn(session, plan, trial, keys, (number, rows), &mut measured).await?;
     }
     measured.growth_bytes = bytes(session, trial.relation).await?.saturating_sub(before);
@@ -353,7 +353,7 @@ async fn stripe_in_txn(
     let bound = Bound::of(keys);
     let runs = if plan.joins_runs() { runs(trial.striping, number, keys, rows) } else { None };
     let finding = if runs.is_some() { sql::LOOKING_UP } else { "SET LOCAL enable_seqscan = on" };
-    session.batch(finding).await?;
+    session.batch_execute(finding).await?;
     let stripe = Stripe { striping: trial.striping, number, runs };
     let update = sql::update(&trial.target, &plan.change, bound.bounds(), stripe);
     let mut params = bound.params(&trial.target.key);

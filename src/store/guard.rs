@@ -130,15 +130,8 @@ pub async fn read_guard(session: &mut Session, lead: &Lead<'_>) -> Result<Option
         (&lead.past.1 as _, Type::FLOAT8_ARRAY),
         (&SILENCE_S_MAX as _, Type::FLOAT8),
     ];
-    let rows = match session.begin_and_query(READING, fixed::GUARD_READ, &params).await {
-        Ok(rows) => rows,
-        Err(error) => {
-            // The first error is the one to tell; a session whose rollback fails too is closed when it is dropped.
-            let _ = session.rollback().await;
-            return Err(error);
-        }
-    };
-    session.commit().await?;
+    let rows = session.begin_and_query(READING, fixed::GUARD_READ, &params).await;
+    let rows = session.commit_or_rollback(rows).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(Led {
         readings: readings(row.get("readings")).map_err(Error::Protocol)?,

@@ -49,7 +49,7 @@ pub struct StoredLeaf {
 pub async fn add_leaf_in_txn(
     session: &Session,
     run: RunId,
-    leaf: &crate::db::catalog::Leaf,
+    leaf: &crate::catalog::Leaf,
     bound: Option<&Key>,
 ) -> Result<(), Error> {
     let shape = leaf.shape.clone().unwrap_or_default();

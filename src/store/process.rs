@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 use super::guard::{self, Published};
 use super::run::{StoreError, Totals, totals};
 use super::{ANSWER_MAX, PASSING, SILENCE_S_MAX};
-use crate::db::catalog::Identity;
+use crate::db::Identity;
 use crate::db::{Error, Session};
 use crate::run::{Hold, Knobs, RunId, RunState, Times};
 use crate::sql::fixed;
@@ -112,17 +112,8 @@ pub struct Process {
 /// flush twice a second would hold up the batches' WAL (measured: 9 % of their speed), and a lost beat is soon followed by another.
 pub async fn beat(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<Told, StoreError> {
     session.answers_within(ANSWER_MAX);
-    match beat_in_txn(session, run, beat).await {
-        Ok(told) => {
-            session.commit().await?;
-            Ok(told)
-        }
-        Err(error) => {
-            // The first error is the one to tell; a session whose rollback fails too is closed when it is dropped.
-            let _ = session.rollback().await;
-            Err(error)
-        }
-    }
+    let told = beat_in_txn(session, run, beat).await;
+    session.commit_or_rollback(told).await
 }
 
 async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<Told, StoreError> {

@@ -207,7 +207,7 @@ fn read(row: &Row) -> Result<Run, StoreError> {
 
 /// Keeps other processes from making a run until this transaction ends.
 pub async fn lock_table_in_txn(session: &Session) -> Result<(), Error> {
-    session.batch(fixed::RUN_TABLE_LOCK).await
+    session.batch_execute(fixed::RUN_TABLE_LOCK).await
 }
 
 /// Makes a run.
@@ -336,13 +336,7 @@ pub async fn request(
         Turn::State(asked) => move_in_txn(session, run, *asked, reason, by).await.map(drop),
         Turn::Knobs(knobs, detail) => turn_knobs_in_txn(session, run, knobs, detail, by).await,
     };
-    match done {
-        Ok(()) => Ok(session.commit().await?),
-        Err(error) => {
-            session.rollback().await?;
-            Err(error)
-        }
-    }
+    session.commit_or_rollback(done).await
 }
 
 /// The counters, added up.

@@ -5,7 +5,7 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::db::{Error, Session};
+use crate::db::{Error, Session, sqlstate};
 use crate::sql::fixed;
 
 /// The version that this program works with.
@@ -135,13 +135,8 @@ pub async fn ensure(session: &mut Session, user: &str, database: &str) -> Result
         return Ok(());
     }
     session.begin("SET LOCAL lock_timeout = '10s'").await?;
-    match install_in_txn(session, user).await {
-        Ok(()) => Ok(session.commit().await?),
-        Err(error) => {
-            session.rollback().await?;
-            Err(explain(error, user, database))
-        }
-    }
+    let installed = install_in_txn(session, user).await;
+    session.commit_or_rollback(installed).await.map_err(|error| explain(error, user, database))
 }
 
 /// True if there is nothing to do.
@@ -160,10 +155,10 @@ async fn install_in_txn(session: &Session, user: &str) -> Result<(), SchemaError
         return Ok(());
     }
     if found == 0 {
-        session.batch(fixed::SCHEMA_CREATE).await?;
+        session.batch_execute(fixed::SCHEMA_CREATE).await?;
     }
     for (step, number) in fixed::SCHEMA_STEPS.iter().zip(1..).skip(found as usize) {
-        session.batch(step).await?;
+        session.batch_execute(step).await?;
         session.execute(fixed::VERSION_ADD, &[(&number, Type::INT4), (&user, Type::TEXT)]).await?;
     }
     Ok(())
@@ -173,7 +168,7 @@ fn explain(error: SchemaError, user: &str, database: &str) -> SchemaError {
     let SchemaError::Database(Error::Server(server)) = &error else {
         return error;
     };
-    if server.sqlstate != "42501" {
+    if server.sqlstate != sqlstate::INSUFFICIENT_PRIVILEGE {
         return error;
     }
     SchemaError::NotAllowed {

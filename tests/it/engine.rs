@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use pgbackfill::db::{ConnectParams, Pool};
+use pgbackfill::connect::ConnectParams;
+use pgbackfill::db::Pool;
 use pgbackfill::engine::{self, EngineError, Options, Stop, Which};
 use pgbackfill::event::{Event, Outcome, Summary};
 use pgbackfill::job::{Job, JobName, JobParts};

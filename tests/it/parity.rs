@@ -14,7 +14,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use pgbackfill::db::{ConnectParams, Pool};
+use pgbackfill::connect::ConnectParams;
+use pgbackfill::db::Pool;
 use pgbackfill::sandbox::{Fsync, Server};
 
 use crate::support::{Database, database_on, own_server, psql, skipped};

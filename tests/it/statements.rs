@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use pgbackfill::db::{Bound, ConnectParams, Param, Pool, Session};
+use pgbackfill::connect::ConnectParams;
+use pgbackfill::db::{Bound, Param, Pool, Session};
 use pgbackfill::key::{Key, KeyColumn, KeyRange, KeyType};
 use pgbackfill::plan::PLANNING;
 use pgbackfill::sandbox::Fsync;

@@ -1,6 +1,7 @@
 //! The striped order: exactly once through every number of stripes, HOT where it can be, and out of the way where it cannot.
 
-use pgbackfill::db::{ConnectParams, Pool};
+use pgbackfill::connect::ConnectParams;
+use pgbackfill::db::Pool;
 use pgbackfill::engine;
 use pgbackfill::event::{Event, Outcome};
 use pgbackfill::sandbox::Fsync;
@@ -204,7 +205,8 @@ async fn rows_that_lie_scattered_are_walked_in_the_order_of_their_keys() {
 
 /// The columns that a run assigns their own value, read from what the plan says.
 async fn quiet(db: &Database, job: &str) -> Vec<String> {
-    use pgbackfill::db::{ConnectParams, Pool};
+    use pgbackfill::connect::ConnectParams;
+use pgbackfill::db::Pool;
     let params = ConnectParams::resolve(db.url(), &|_| None).unwrap();
     let mut session = Pool::new(&params, 1).unwrap().session().await.unwrap();
     let plan = pgbackfill::plan::preflight(&mut session, &crate::engine::job(job), "tester").await.unwrap();

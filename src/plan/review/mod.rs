@@ -19,7 +19,7 @@ pub use sample::Sample;
 use serde::Serialize;
 
 use super::{Estimate, Measured, Plan};
-use crate::db::catalog::Server;
+use crate::catalog::Server;
 use crate::db::{Error, NextAct};
 use crate::job::{Diagnostic, Job};
 

@@ -5,7 +5,8 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use pgbackfill::db::{ConnectParams, Pool};
+use pgbackfill::connect::ConnectParams;
+use pgbackfill::db::Pool;
 use pgbackfill::engine::{self, EngineError, Options, Stop};
 use pgbackfill::event::{Outcome, Summary};
 use pgbackfill::run::{Move, RunState};

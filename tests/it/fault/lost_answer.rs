@@ -6,7 +6,8 @@ use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use pgbackfill::db::{ConnectParams, NextAct, Pool, Session};
+use pgbackfill::connect::ConnectParams;
+use pgbackfill::db::{NextAct, Pool, Session};
 use pgbackfill::engine::Options;
 use pgbackfill::run::RunId;
 use pgbackfill::store::{self, Hint};

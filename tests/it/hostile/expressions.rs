@@ -4,7 +4,9 @@
 //!
 //! Must not know: how a text is checked.
 
-use pgbackfill::db::{ConnectParams, Pool, catalog};
+use pgbackfill::catalog;
+use pgbackfill::connect::ConnectParams;
+use pgbackfill::db::Pool;
 use pgbackfill::engine::EngineError;
 use pgbackfill::event::Outcome;
 use pgbackfill::job::Job;

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio_postgres::Config;
 
-pub(super) use config::{Host, Place, Sequence, Wanted};
+pub(super) use config::{Host, Endpoint, Sequence, Wanted};
 pub(super) use tls::{Roots, SslMode, TlsParams, Verify, Versions};
 
 /// Looks up one environment variable.
@@ -90,13 +90,13 @@ pub enum ParamsError {
 #[derive(Clone)]
 pub struct ConnectParams {
     /// In the order in which they were written; at least one.
-    pub(super) places: Vec<Place>,
+    pub(super) endpoints: Vec<Endpoint>,
     pub(super) common: Config,
     pub(super) tls: TlsParams,
     pub(super) wanted: Wanted,
     pub(super) sequence: Sequence,
     /// For each server.
-    pub(super) timeout: Duration,
+    pub(crate) timeout: Duration,
     warning: Option<String>,
 }
 
@@ -111,14 +111,14 @@ impl ConnectParams {
     /// From a connection string (a URI, `key=value` words, a database's name, or nothing), a service and the environment.
     pub fn resolve(text: &str, environment: Lookup<'_>) -> Result<Self, ParamsError> {
         let words = words::complete(text::parse(text)?, environment)?;
-        let (places, warning) = config::places(&words, environment)?;
+        let (endpoints, warning) = config::endpoints(&words, environment)?;
         Ok(Self {
             common: config::common(&words)?,
             tls: TlsParams::read(&words, environment)?,
-            wanted: config::wanted(&words, places.len())?,
+            wanted: config::wanted(&words, endpoints.len())?,
             sequence: config::sequence(&words)?,
             timeout: config::connect_timeout(&words)?,
-            places,
+            endpoints,
             warning,
         })
     }
@@ -139,13 +139,13 @@ impl ConnectParams {
     /// Hosts, ports and database, without user or password.
     #[must_use]
     pub fn address(&self) -> String {
-        let places: Vec<_> = self.places.iter().map(ToString::to_string).collect();
-        format!("{}, database \"{}\"", places.join(","), self.common.get_dbname().unwrap_or_default())
+        let endpoints: Vec<_> = self.endpoints.iter().map(ToString::to_string).collect();
+        format!("{}, database \"{}\"", endpoints.join(","), self.common.get_dbname().unwrap_or_default())
     }
 }
 
 /// The person's directory, in which libpq has its files.
-fn home(environment: Lookup<'_>) -> Option<PathBuf> {
+fn home_directory(environment: Lookup<'_>) -> Option<PathBuf> {
     environment("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
@@ -158,7 +158,7 @@ mod tests {
         let text = "postgres://ada:s%40cret@db1:6000,[::1]:6001/app?sslmode=disable";
         let params = ConnectParams::resolve(text, &|_| None).unwrap();
         assert_eq!(params.address(), "db1:6000,::1:6001, database \"app\"");
-        assert_eq!(params.places[1].password.as_deref(), Some("s@cret"));
+        assert_eq!(params.endpoints[1].password.as_deref(), Some("s@cret"));
         assert_eq!(params.common.get_user(), Some("ada"));
     }
 

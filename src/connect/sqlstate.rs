@@ -13,6 +13,23 @@
 //!
 //! Must not know: batches, how often something was tried.
 
+/// A statement was cancelled: by a timeout, by somebody else, or by ourselves.
+pub const QUERY_CANCELED: &str = "57014";
+/// A lock could not be had within `lock_timeout`.
+pub const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// The server, the database or the role has no connection left.
+pub const TOO_MANY_CONNECTIONS: &str = "53300";
+/// A table is not there.
+pub const UNDEFINED_TABLE: &str = "42P01";
+/// The role lacks a privilege.
+pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
+/// A unique index has the key already.
+pub const UNIQUE_VIOLATION: &str = "23505";
+/// The password is wrong.
+pub const INVALID_PASSWORD: &str = "28P01";
+/// The server starts, stops or recovers.
+pub const CANNOT_CONNECT_NOW: &str = "57P03";
+
 /// What the caller should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextAct {

@@ -8,34 +8,30 @@
 use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::lookup_host;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::{SslMode as Offer, SslNegotiation};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::cancel::{Canceller, Way};
-use super::params::{Host, Place, Sequence, SslMode, Wanted};
-use super::{ConnectParams, Error, tls};
+use super::cancel::{Canceller, Route};
+use super::params::{Host, Endpoint, Sequence, SslMode, Wanted};
+use super::{ConnectParams, Error, sqlstate, tls};
 use crate::sql::fixed;
 
 /// A connection, and how to stop what it runs.
-pub(super) struct Link {
-    pub(super) client: Client,
-    pub(super) canceller: Canceller,
-    driver: AbortHandle,
-}
-
-impl Link {
-    /// Closes the connection at once, whatever is under way on it.
-    pub(super) fn hang_up(self) {
-        self.driver.abort();
-    }
+pub struct Link {
+    /// The driver's client.
+    pub client: Client,
+    /// What stops its statements.
+    pub canceller: Canceller,
+    /// The task that reads and writes the socket.
+    pub driver: JoinHandle<()>,
 }
 
 /// Knows the way to the database.
-pub(super) struct Dialer {
+pub struct Dialer {
     params: ConnectParams,
     /// Why there is no TLS matters only to a connection that needs it.
     tls: Result<MakeRustlsConnect, String>,
@@ -58,12 +54,14 @@ enum Wire {
 }
 
 impl Dialer {
-    pub(super) fn new(params: &ConnectParams) -> Self {
+    /// To the database of these parameters.
+    #[must_use]
+    pub fn new(params: &ConnectParams) -> Self {
         Self { params: params.clone(), tls: tls::connector(&params.tls) }
     }
 
     /// A connection to the first server that will do.
-    pub(super) async fn dial(&self) -> Result<Link, Error> {
+    pub async fn dial(&self) -> Result<Link, Error> {
         match self.params.wanted {
             Wanted::PreferStandby => match self.round(Wanted::Standby).await {
                 Err(Miss::Next(_)) => self.round(Wanted::Any).await,
@@ -79,10 +77,10 @@ impl Dialer {
 
     async fn round(&self, wanted: Wanted) -> Result<Link, Miss> {
         let mut causes: Vec<String> = Vec::new();
-        for place in self.in_sequence(&self.params.places) {
-            match self.dial_place(place, wanted).await {
-                Err(Miss::Next(cause)) if self.params.places.len() > 1 => {
-                    causes.push(format!("{place}: {cause}"));
+        for endpoint in self.in_sequence(&self.params.endpoints) {
+            match self.dial_endpoint(endpoint, wanted).await {
+                Err(Miss::Next(cause)) if self.params.endpoints.len() > 1 => {
+                    causes.push(format!("{endpoint}: {cause}"));
                 }
                 Err(Miss::Next(cause)) => causes.push(cause),
                 other => return other,
@@ -99,15 +97,15 @@ impl Dialer {
         all
     }
 
-    async fn dial_place(&self, place: &Place, wanted: Wanted) -> Result<Link, Miss> {
-        let addresses = match &place.host {
+    async fn dial_endpoint(&self, endpoint: &Endpoint, wanted: Wanted) -> Result<Link, Miss> {
+        let addresses = match &endpoint.host {
             Host::Socket(_) => vec![None],
             Host::Address(address, _) => vec![Some(*address)],
-            Host::Name(name) => self.resolve(name, place.port).await?,
+            Host::Name(name) => self.resolve(name, endpoint.port).await?,
         };
         let mut last = Miss::Next("the name of the host has no address".into());
         for address in self.in_sequence(&addresses) {
-            let attempt = self.dial_address(place, *address, wanted);
+            let attempt = self.dial_address(endpoint, *address, wanted);
             match timeout(self.params.timeout, attempt).await {
                 Ok(Err(Miss::Next(cause))) => last = Miss::Next(cause),
                 Ok(other) => return other,
@@ -127,48 +125,48 @@ impl Dialer {
     /// The ways that `sslmode` allows, one after the other; the second is for a server that refuses the first.
     async fn dial_address(
         &self,
-        place: &Place,
+        endpoint: &Endpoint,
         address: Option<IpAddr>,
         wanted: Wanted,
     ) -> Result<Link, Miss> {
-        let (first, second) = match (&place.host, self.params.tls.mode) {
+        let (first, second) = match (&endpoint.host, self.params.tls.mode) {
             (Host::Socket(_), _) | (_, SslMode::Disable) => (Wire::Plain, None),
             (_, SslMode::Allow) => (Wire::Plain, Some(Wire::Tls)),
             (_, SslMode::Prefer) => (Wire::TlsIfOffered, Some(Wire::Plain)),
             _ => (Wire::Tls, None),
         };
-        let refused = match self.open(place, address, first).await {
+        let refused = match self.open(endpoint, address, first).await {
             Ok(link) => return self.accept(link, wanted).await,
             Err(error) => error,
         };
         let Some(second) = second.filter(|_| may_do_otherwise(&refused)) else {
             return Err(self.miss(refused));
         };
-        match self.open(place, address, second).await {
+        match self.open(endpoint, address, second).await {
             Ok(link) => self.accept(link, wanted).await,
             // Of two refusals the first is the one that was meant.
             Err(_) => Err(self.miss(refused)),
         }
     }
 
-    async fn open(&self, place: &Place, address: Option<IpAddr>, wire: Wire) -> Result<Link, Error> {
-        let config = self.config(place, address, wire)?;
+    async fn open(&self, endpoint: &Endpoint, address: Option<IpAddr>, wire: Wire) -> Result<Link, Error> {
+        let config = self.config(endpoint, address, wire)?;
         let (client, driver) = match (&self.tls, wire) {
             (Ok(tls), _) => connect(&config, tls.clone()).await?,
             (Err(_), Wire::Plain) => connect(&config, NoTls).await?,
             (Err(why), _) => return Err(Error::Connection(format!("error performing TLS handshake: {why}"))),
         };
-        let way = match (&self.tls, wire, address) {
-            (Ok(tls), Wire::Tls, ..) => Way::Tls(tls.clone()),
-            (.., Some(address)) => Way::Plain((address, place.port).into()),
-            (.., None) => Way::Socket(place.to_string().into()),
+        let route = match (&self.tls, wire, address) {
+            (Ok(tls), Wire::Tls, ..) => Route::Tls(tls.clone()),
+            (.., Some(address)) => Route::Plain((address, endpoint.port).into()),
+            (.., None) => Route::Socket(endpoint.to_string().into()),
         };
-        Ok(Link { canceller: Canceller { token: client.cancel_token(), way }, client, driver })
+        Ok(Link { canceller: Canceller { token: client.cancel_token(), route }, client, driver })
     }
 
-    fn config(&self, place: &Place, address: Option<IpAddr>, wire: Wire) -> Result<Config, Error> {
+    fn config(&self, endpoint: &Endpoint, address: Option<IpAddr>, wire: Wire) -> Result<Config, Error> {
         let mut config = self.params.common.clone();
-        config.port(place.port).ssl_mode(match wire {
+        config.port(endpoint.port).ssl_mode(match wire {
             Wire::Plain => Offer::Disable,
             Wire::TlsIfOffered => Offer::Prefer,
             Wire::Tls => Offer::Require,
@@ -176,9 +174,9 @@ impl Dialer {
         if self.params.tls.direct {
             config.ssl_negotiation(SslNegotiation::Direct);
         }
-        place.password.as_ref().map(|password| config.password(password));
+        endpoint.password.as_ref().map(|password| config.password(password));
         address.map(|address| config.hostaddr(address));
-        match &place.host {
+        match &endpoint.host {
             Host::Socket(dir) => config.host_path(dir),
             Host::Name(name) | Host::Address(_, Some(name)) => config.host(name),
             Host::Address(_, None) if self.params.tls.mode == SslMode::VerifyFull => {
@@ -213,7 +211,7 @@ impl Dialer {
         let address = self.params.address();
         match error {
             // It starts, or recovers.
-            Error::Server(refused) if refused.sqlstate == "57P03" && self.params.places.len() > 1 => {
+            Error::Server(refused) if refused.sqlstate == sqlstate::CANNOT_CONNECT_NOW && self.params.endpoints.len() > 1 => {
                 Miss::Next(refused.message)
             }
             Error::Server(refused) => Miss::End(Error::Refused { address, refused }),
@@ -258,7 +256,7 @@ fn unwanted(wanted: Wanted, standby: bool, read_only: bool) -> Option<&'static s
     }
 }
 
-async fn connect<T>(config: &Config, tls: T) -> Result<(Client, AbortHandle), Error>
+async fn connect<T>(config: &Config, tls: T) -> Result<(Client, JoinHandle<()>), Error>
 where
     T: MakeTlsConnect<Socket>,
     T::Stream: Send + 'static,
@@ -269,7 +267,7 @@ where
             tracing::debug!(%error, "a connection ended");
         }
     });
-    Ok((client, driver.abort_handle()))
+    Ok((client, driver))
 }
 
 #[cfg(test)]

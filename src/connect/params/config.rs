@@ -11,7 +11,7 @@ use tokio_postgres::config::ChannelBinding;
 
 use super::passfile::{self, PassFile};
 use super::text::Words;
-use super::{Lookup, ParamsError, home};
+use super::{Lookup, ParamsError, home_directory};
 
 /// Where packagers have put the server's socket; a path is `localhost` to a password file if it is one of these.
 const SOCKET_DIRS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
@@ -21,7 +21,7 @@ pub(super) const NAME: &str = "pgbackfill";
 
 /// How a server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::db) enum Host {
+pub(in crate::connect) enum Host {
     Socket(PathBuf),
     Name(String),
     /// The name, where there is one, is only compared with the certificate's.
@@ -30,13 +30,13 @@ pub(in crate::db) enum Host {
 
 /// One of the servers to try.
 #[derive(Clone)]
-pub(in crate::db) struct Place {
-    pub(in crate::db) host: Host,
-    pub(in crate::db) port: u16,
-    pub(in crate::db) password: Option<String>,
+pub(in crate::connect) struct Endpoint {
+    pub(in crate::connect) host: Host,
+    pub(in crate::connect) port: u16,
+    pub(in crate::connect) password: Option<String>,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let port = self.port;
         match &self.host {
@@ -49,7 +49,7 @@ impl std::fmt::Display for Place {
 
 /// `target_session_attrs`: which of the servers will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::db) enum Wanted {
+pub(in crate::connect) enum Wanted {
     Any,
     ReadWrite,
     ReadOnly,
@@ -60,7 +60,7 @@ pub(in crate::db) enum Wanted {
 
 /// `load_balance_hosts`: in which order they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::db) enum Sequence {
+pub(in crate::connect) enum Sequence {
     AsWritten,
     Shuffled,
 }
@@ -77,10 +77,10 @@ fn names(words: &Words) -> (String, String) {
 }
 
 /// The servers, and what a person should know about the password file.
-pub(super) fn places(
+pub(super) fn endpoints(
     words: &Words,
     environment: Lookup<'_>,
-) -> Result<(Vec<Place>, Option<String>), ParamsError> {
+) -> Result<(Vec<Endpoint>, Option<String>), ParamsError> {
     let list = |name| words.get(name).filter(|value: &&String| !value.is_empty()).map(|list| list.split(','));
     let hosts: Vec<_> = list("host").map(Iterator::collect).unwrap_or_default();
     let addresses: Vec<_> = list("hostaddr").map(Iterator::collect).unwrap_or_default();
@@ -92,15 +92,15 @@ pub(super) fn places(
         }
     }
     let password = words.get("password").filter(|password| !password.is_empty());
-    let mut places = Vec::new();
+    let mut endpoints = Vec::new();
     for at in 0..count {
         let port = port(if ports.len() == 1 { ports[0] } else { ports[at] })?;
         let name = hosts.get(at).copied().unwrap_or_default();
         let host = host(name, addresses.get(at).copied().unwrap_or_default())?;
-        places.push(Place { host, port, password: password.cloned() });
+        endpoints.push(Endpoint { host, port, password: password.cloned() });
     }
-    let warning = if password.is_none() { passwords(words, environment, &mut places) } else { None };
-    Ok((places, warning))
+    let warning = if password.is_none() { passwords(words, environment, &mut endpoints) } else { None };
+    Ok((endpoints, warning))
 }
 
 fn port(text: &str) -> Result<u16, ParamsError> {
@@ -126,17 +126,17 @@ fn host(name: &str, address: &str) -> Result<Host, ParamsError> {
 }
 
 /// Each server has a password of its own in the file.
-fn passwords(words: &Words, environment: Lookup<'_>, places: &mut [Place]) -> Option<String> {
+fn passwords(words: &Words, environment: Lookup<'_>, endpoints: &mut [Endpoint]) -> Option<String> {
     let named = words.get("passfile").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let file = named.or_else(|| home(environment).map(|home| home.join(".pgpass")))?;
+    let file = named.or_else(|| home_directory(environment).map(|home| home.join(".pgpass")))?;
     let text = match passfile::read(&file) {
         PassFile::Read(text) => text,
         PassFile::PassedOver(why) => return Some(why),
         PassFile::Missing => return None,
     };
     let (database, user) = names(words);
-    for place in places {
-        let host = match &place.host {
+    for endpoint in endpoints {
+        let host = match &endpoint.host {
             Host::Socket(dir) if SOCKET_DIRS.iter().any(|usual| dir == Path::new(usual)) => {
                 "localhost".into()
             }
@@ -144,8 +144,8 @@ fn passwords(words: &Words, environment: Lookup<'_>, places: &mut [Place]) -> Op
             Host::Name(name) | Host::Address(_, Some(name)) => name.clone(),
             Host::Address(address, None) => address.to_string(),
         };
-        let port = place.port.to_string();
-        place.password = passfile::password(&text, [&host, &port, &database, &user]);
+        let port = endpoint.port.to_string();
+        endpoint.password = passfile::password(&text, [&host, &port, &database, &user]);
     }
     None
 }
@@ -239,8 +239,8 @@ mod tests {
     use super::*;
 
     fn addresses(text: &str) -> Result<Vec<String>, ParamsError> {
-        let (places, _) = places(&parse(text).unwrap(), &|_| None)?;
-        Ok(places.iter().map(ToString::to_string).collect())
+        let (endpoints, _) = endpoints(&parse(text).unwrap(), &|_| None)?;
+        Ok(endpoints.iter().map(ToString::to_string).collect())
     }
 
     #[test]

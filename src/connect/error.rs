@@ -2,7 +2,7 @@
 //!
 //! Must not know: what was being done.
 
-use super::sqlstate::{NextAct, next_act};
+use super::sqlstate::{self, NextAct, next_act};
 
 /// What the server said, field by field (protocol chapter 55.8).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ const PASSWORD: &str = "give the password in PGPASSWORD or in ~/.pgpass (which i
 /// What may open the door.
 fn way_in(refused: &ServerError) -> Option<&'static str> {
     match refused.sqlstate.as_str() {
-        "28P01" => Some(PASSWORD),
+        sqlstate::INVALID_PASSWORD => Some(PASSWORD),
         "28000" if refused.message.contains("pg_hba.conf") => Some(
             "the server's pg_hba.conf decides who may come from where: try another user or sslmode, or ask its owner for a line",
         ),
@@ -73,8 +73,8 @@ fn way_in(refused: &ServerError) -> Option<&'static str> {
         "3D000" => Some(
             "psql -l lists the databases of a server; name one in the connection string or in PGDATABASE",
         ),
-        "42501" => Some("ask the owner of the database for GRANT CONNECT"),
-        "53300" => Some(
+        sqlstate::INSUFFICIENT_PRIVILEGE => Some("ask the owner of the database for GRANT CONNECT"),
+        sqlstate::TOO_MANY_CONNECTIONS => Some(
             "its connections are all taken: fewer workers need fewer, and max_connections is the server's limit",
         ),
         _ => None,

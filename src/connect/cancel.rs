@@ -19,9 +19,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Error, backend};
 
-/// Which way the request takes.
+/// Which route the request takes.
 #[derive(Clone)]
-pub(super) enum Way {
+pub(super) enum Route {
     Socket(PathBuf),
     Plain(SocketAddr),
     /// Where TLS is demanded, for the request, too.
@@ -32,17 +32,17 @@ pub(super) enum Way {
 #[derive(Clone)]
 pub struct Canceller {
     pub(super) token: CancelToken,
-    pub(super) way: Way,
+    pub(super) route: Route,
 }
 
 impl Canceller {
     /// Asks the server to cancel the statement; it answers on the session itself, with SQLSTATE 57014.
     pub async fn cancel(&self) -> Result<(), Error> {
         let lost = |error: io::Error| Error::Connection(error.to_string());
-        match &self.way {
-            Way::Socket(path) => self.ask(UnixStream::connect(path).await.map_err(lost)?).await,
-            Way::Plain(address) => self.ask(TcpStream::connect(address).await.map_err(lost)?).await,
-            Way::Tls(tls) => Ok(self.token.cancel_query(tls.clone()).await?),
+        match &self.route {
+            Route::Socket(path) => self.ask(UnixStream::connect(path).await.map_err(lost)?).await,
+            Route::Plain(address) => self.ask(TcpStream::connect(address).await.map_err(lost)?).await,
+            Route::Tls(tls) => Ok(self.token.cancel_query(tls.clone()).await?),
         }
     }
 

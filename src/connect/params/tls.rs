@@ -5,11 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use super::text::Words;
-use super::{Lookup, ParamsError, home};
+use super::{Lookup, ParamsError, home_directory};
 
 /// `sslmode`, from none to all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::db) enum SslMode {
+pub(in crate::connect) enum SslMode {
     Disable,
     Allow,
     Prefer,
@@ -20,7 +20,7 @@ pub(in crate::db) enum SslMode {
 
 /// How much of the server's certificate is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::db) enum Verify {
+pub(in crate::connect) enum Verify {
     Nothing,
     Authority,
     AuthorityAndName,
@@ -28,7 +28,7 @@ pub(in crate::db) enum Verify {
 
 /// Whom to trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::db) enum Roots {
+pub(in crate::connect) enum Roots {
     Nobody,
     System,
     File(PathBuf),
@@ -36,7 +36,7 @@ pub(in crate::db) enum Roots {
 
 /// The versions of the protocol that may be spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::db) enum Versions {
+pub(in crate::connect) enum Versions {
     All,
     Only12,
     Only13,
@@ -44,22 +44,22 @@ pub(in crate::db) enum Versions {
 
 /// What a TLS connection has to be like.
 #[derive(Clone, Debug)]
-pub(in crate::db) struct TlsParams {
-    pub(in crate::db) mode: SslMode,
-    pub(in crate::db) roots: Roots,
-    pub(in crate::db) revoked: Option<PathBuf>,
+pub(in crate::connect) struct TlsParams {
+    pub(in crate::connect) mode: SslMode,
+    pub(in crate::connect) roots: Roots,
+    pub(in crate::connect) revoked: Option<PathBuf>,
     /// A client certificate and its key.
-    pub(in crate::db) own: Option<(PathBuf, PathBuf)>,
+    pub(in crate::connect) own: Option<(PathBuf, PathBuf)>,
     /// Whether the server is told its name.
-    pub(in crate::db) sni: bool,
-    pub(in crate::db) versions: Versions,
+    pub(in crate::connect) sni: bool,
+    pub(in crate::connect) versions: Versions,
     /// TLS from the first byte on.
-    pub(in crate::db) direct: bool,
+    pub(in crate::connect) direct: bool,
 }
 
 impl TlsParams {
     /// libpq checks the chain in *every* mode as soon as there is a root certificate, and the name only if asked to.
-    pub(in crate::db) fn verify(&self) -> Verify {
+    pub(in crate::connect) fn verify(&self) -> Verify {
         match (self.mode, &self.roots) {
             (SslMode::VerifyFull, _) => Verify::AuthorityAndName,
             (_, Roots::Nobody) => Verify::Nothing,
@@ -70,7 +70,7 @@ impl TlsParams {
     pub(super) fn read(words: &Words, environment: Lookup<'_>) -> Result<Self, ParamsError> {
         let file = |name, usual: &str| -> Option<PathBuf> {
             let named = words.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
-            named.or_else(|| home(environment).map(|home| home.join(".postgresql").join(usual)))
+            named.or_else(|| home_directory(environment).map(|home| home.join(".postgresql").join(usual)))
         };
         let there = |path: &PathBuf| path.exists();
         let system = words.get("sslrootcert").is_some_and(|path| path == "system");

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::text::Words;
-use super::{Lookup, ParamsError, home};
+use super::{Lookup, ParamsError, home_directory};
 
 /// Where packagers have put the system's file; PGSYSCONFDIR says it better.
 const SYSTEM_DIRS: [&str; 3] = ["/etc/postgresql-common", "/etc/sysconfig/pgsql", "/usr/local/pgsql/etc"];
@@ -13,8 +13,8 @@ const SYSTEM_DIRS: [&str; 3] = ["/etc/postgresql-common", "/etc/sysconfig/pgsql"
 /// The parameters of a service: from the person's file, else from the system's.
 pub(super) fn read(name: &str, environment: Lookup<'_>) -> Result<Words, ParamsError> {
     let named = environment("PGSERVICEFILE").map(PathBuf::from);
-    // A file that somebody named has to be there; those in their usual places need not.
-    let own = named.clone().or_else(|| home(environment).map(|home| home.join(".pg_service.conf")));
+    // A file that somebody named has to be there; those in their usual endpoints need not.
+    let own = named.clone().or_else(|| home_directory(environment).map(|home| home.join(".pg_service.conf")));
     let system_dir = environment("PGSYSCONFDIR").map(PathBuf::from);
     let system_dirs = system_dir.map_or_else(|| SYSTEM_DIRS.map(PathBuf::from).to_vec(), |dir| vec![dir]);
     let system = system_dirs.into_iter().map(|dir| dir.join("pg_service.conf"));
