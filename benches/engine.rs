@@ -12,10 +12,9 @@ use std::num::NonZeroU64;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pgbackfill::event::Event;
+use pgbackfill::event::{self, Event};
 use pgbackfill::sandbox::Server;
 use support::{Anything, Part, backfill, connect, job, median, peak_mb, server, size, unheard};
-use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
 /// About what the default `batch_time` of 100 ms comes to on this table.
@@ -122,12 +121,12 @@ async fn first_batch(server: &Server, rows: i64) -> Anything<()> {
 
 /// From the call to the first batch, and no more than that one.
 async fn first_of(server: &Server) -> Anything<Duration> {
-    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = event::channel("postgres");
     let (job, a_batch) = (job(SET)?, Part { max_rows: NonZeroU64::new(1), ..Part::default() });
     let began = Instant::now();
     let first = tokio::spawn(async move {
-        while let Some(event) = receiver.recv().await {
-            if matches!(event, Event::BatchCommitted { .. }) {
+        while let Some(told) = receiver.recv().await {
+            if matches!(told.event, Event::BatchCommitted { .. }) {
                 return Some(began.elapsed());
             }
         }

@@ -1,11 +1,13 @@
-//! What the client itself computes, without a server: a batch's statement and runs, a range's striping, a job file.
+//! What the client itself computes, without a server: a batch's statement and bands, a range's striping, a job file.
 //!
 //! `cargo bench --bench pure`. A batch takes a tenth of a second; what is measured here should not be seen beside it.
 
 use divan::{Bencher, black_box};
+use pgbackfill::change::{Change, Update};
 use pgbackfill::job::{Job, JobName};
 use pgbackfill::key::{KeyColumn, KeyType};
-use pgbackfill::sql::{self, Bounds, Change, Ident, Qualified, Stripe, Target};
+use pgbackfill::scan::{Mark, Span, Stripe, Walk};
+use pgbackfill::sql::{Ident, Qualified};
 use pgbackfill::stripe::{Neighbour, StripeBy, Striping, Wanted, fit};
 
 fn main() {
@@ -25,27 +27,29 @@ fn fit_a_striping_to_512_rows(bencher: Bencher<'_, '_>, gap: i64) {
 
 /// Once a batch.
 #[divan::bench]
-fn find_the_runs_of_a_batch() -> Option<pgbackfill::stripe::Runs> {
-    striping().runs(black_box(5), black_box(1_000_000), black_box(1_080_000))
+fn find_the_bands_of_a_batch() -> Option<pgbackfill::stripe::Bands> {
+    striping().bands(black_box(5), black_box(1_000_000), black_box(1_080_000))
 }
 
 /// Once a batch.
 #[divan::bench]
 fn build_the_update_of_a_batch(bencher: Bencher<'_, '_>) {
-    let target = Target {
-        table: Qualified::new("public", "orders"),
-        alias: Ident("orders".into()),
-        key: vec![KeyColumn { name: "id".into(), ty: KeyType::BigInt, collate: None }],
-    };
-    let change = Change {
+    let key = vec![KeyColumn { name: "id".into(), ty: KeyType::BigInt, collate: None }];
+    let walk = Walk { alias: Ident("orders".into()), key, joins_bands: true };
+    let scan = walk.leaf(Qualified::new("public", "orders"));
+    let change = Change::Update(Update {
         set: vec![(Ident("status_v2".into()), "upper(status)".into())],
         quiet: vec![Ident("customer_id".into())],
         filter: Some("status_v2 IS NULL".into()),
         lookup: None,
-    };
-    let runs = striping().runs(5, 1_000_000, 1_080_000);
-    let stripe = Stripe { striping: striping(), number: 5, runs };
-    bencher.bench(|| sql::update(black_box(&target), &change, Bounds::AfterAndThrough, stripe));
+    });
+    let mark = |key: u32| Mark(vec![key.to_string()]);
+    let span = Span { after: Some(mark(1_000_000)), through: mark(1_080_000) };
+    let stripe = Stripe { striping: striping(), number: 5 };
+    bencher.bench(|| {
+        let rows = scan.rows(black_box(&span), stripe, 10_000);
+        change.statement(&rows).text().len()
+    });
 }
 
 /// Once a process.

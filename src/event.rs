@@ -2,9 +2,11 @@
 //!
 //! Must not know: who listens, how it is shown.
 
+use jiff::Timestamp;
 use serde::Serialize;
+use tokio::sync::mpsc;
 
-use crate::run::{Hold, Knobs, RangeNo, RunId, RunState, Times};
+use crate::run::{Hold, Knobs, RangeNo, RunId, RunState, Totals};
 
 /// Version of the JSON form of [`Event`]. It grows when a field changes its meaning or goes; a new field or a new
 /// event does not change it, so a reader must pass over what it does not know.
@@ -123,25 +125,83 @@ pub enum Event {
         /// One sentence.
         message: String,
     },
-    /// This process leaves the run. Always the last event.
+    /// This process leaves the run. The last event.
     Left(Summary),
+    /// This process could not take part in the run, or not to its end. The last event, in the place of [`Event::Left`].
+    Failed {
+        /// Why, and what to do about it.
+        message: String,
+    },
+}
+
+impl Event {
+    /// True of the last event of a process.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Left(_) | Self::Failed { .. })
+    }
+}
+
+/// An event with its time and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// When it happened, by this host's clock.
+    pub at: Timestamp,
+    /// The database of the run.
+    pub database: String,
+    /// The run; none: it is not known yet.
+    pub run: Option<RunId>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Where events go. Sending never waits, and that nobody listens is no error.
+#[derive(Clone, Debug)]
+pub struct Emitter {
+    sender: mpsc::UnboundedSender<Told>,
+    database: String,
+    run: Option<RunId>,
+}
+
+/// An emitter for runs of this database, and what receives its events.
+#[must_use]
+pub fn channel(database: &str) -> (Emitter, mpsc::UnboundedReceiver<Told>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (Emitter { sender, database: database.to_owned(), run: None }, receiver)
+}
+
+impl Emitter {
+    /// The same for events of this run.
+    #[must_use]
+    pub fn of_run(&self, run: RunId) -> Self {
+        Self { run: Some(run), ..self.clone() }
+    }
+
+    /// Tells what happened now.
+    pub fn emit(&self, event: Event) {
+        match &event {
+            Event::Progress(_) => tracing::trace!(?event, "progress"),
+            Event::BatchCommitted { worker, range, rows_changed, micros, .. } => {
+                tracing::debug!(worker, %range, rows_changed, micros, "batch committed");
+            }
+            other => tracing::info!(event = ?other, run = self.run.map(|run| run.0), "event"),
+        }
+        let told = Told { at: Timestamp::now(), database: self.database.clone(), run: self.run, event };
+        let _ = self.sender.send(told);
+    }
+
+    /// Tells a person something that stops nothing.
+    pub fn notice(&self, message: impl Into<String>) {
+        self.emit(Event::Notice { message: message.into() });
+    }
 }
 
 /// The whole run at one moment, over all processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Progress {
-    /// Rows that the run's UPDATEs changed.
-    pub rows_changed: u64,
-    /// Rows of the key that are behind the cursors, changed or not.
-    pub rows_passed: u64,
-    /// Rows of the key in all: from the server's statistics, so an estimate.
-    pub rows_total: u64,
-    /// Ranges done.
-    pub ranges_done: u64,
-    /// Ranges planned and not yet done.
-    pub ranges_open: u64,
-    /// Rows in the quarantine.
-    pub bad_rows: u64,
+    /// Its counters.
+    #[serde(flatten)]
+    pub totals: Totals,
     /// Workers seen alive in the last seconds, over all processes.
     pub workers: u32,
     /// Processes seen alive in the last seconds.
@@ -153,9 +213,11 @@ pub struct Progress {
     pub hold: Option<Hold>,
     /// For how long it has been, in milliseconds.
     pub held_ms: Option<u64>,
-    /// What the workers of all processes, those that have left among them, spent their time on.
-    pub times: Times,
-    /// True while nothing may be done at all (paused, blocked, no connection): such time does not count for the ETA.
+    /// Changed rows per second, over all processes, in the last seconds.
+    pub rows_per_s: f64,
+    /// Seconds until every row is passed at the present speed; none where that says nothing.
+    pub eta_s: Option<u64>,
+    /// True while nothing may be done at all (paused, blocked, no connection).
     pub halted: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Key values and `(after, through]` ranges of them.
+//! Key values, and the columns that they are of.
 //!
 //! A key value is kept as PostgreSQL's own text form of each column (`ISO` dates), one text a column. The server alone
 //! compares keys: its collations and numerics are not ours to imitate, so nothing here is ordered.
@@ -125,15 +125,6 @@ impl fmt::Display for Key {
             many => write!(f, "({})", many.join(", ")),
         }
     }
-}
-
-/// The keys above `after` and up to `through`: half open, so ranges that follow each other share no key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyRange {
-    /// Not part of the range; none means from the first key on.
-    pub after: Option<Key>,
-    /// The last key that can be part of the range.
-    pub through: Key,
 }
 
 #[cfg(test)]

@@ -20,10 +20,10 @@
 //! ```no_run
 //! use pgbackfill::connect::ConnectParams;
 //! use pgbackfill::db::Pool;
-//! use pgbackfill::engine::{self, Options, Stop, Which};
-//! use pgbackfill::event::Event;
+//! use pgbackfill::engine::{self, Options, Which};
+//! use pgbackfill::event::{self, Event};
 //! use pgbackfill::job::{Job, JobName};
-//! use tokio::sync::{mpsc, watch};
+//! use tokio_util::sync::CancellationToken;
 //!
 //! # async fn backfill() -> Result<(), Box<dyn std::error::Error>> {
 //! let job = Job::from_toml(
@@ -40,21 +40,21 @@
 //!     which: Which::Current,
 //!     workers: None,
 //!     max_rows: None,
-//!     turns: vec![],
+//!     set: vec![],
 //!     host: "app1".into(),
 //!     by: "deploy@app1".into(),
 //! };
-//! let (events, mut received) = mpsc::unbounded_channel();
-//! // Sending Stop::Drain finishes the batch in hand and leaves.
-//! let (_stopper, stop) = watch::channel(Stop::NotYet);
+//! let (events, mut received) = event::channel(pool.database());
+//! // Cancelling it finishes the batches in flight and leaves.
+//! let stop = CancellationToken::new();
 //! let watching = tokio::spawn(async move {
-//!     while let Some(event) = received.recv().await {
-//!         if let Event::BatchCommitted { rows_changed, .. } = event {
+//!     while let Some(told) = received.recv().await {
+//!         if let Event::BatchCommitted { rows_changed, .. } = told.event {
 //!             println!("{rows_changed} rows");
 //!         }
 //!     }
 //! });
-//! let summary = engine::run(&pool, &job, &options, &events, stop).await?;
+//! let summary = engine::run(&pool, &job, &options, &events, &stop).await?;
 //! drop(events);
 //! watching.await?;
 //! println!("{:?}", summary.outcome);
@@ -64,21 +64,37 @@
 //!
 //! The library never prints, never exits and reads no environment; the command line in the same package does.
 
+#[doc(hidden)]
 pub mod catalog;
+#[doc(hidden)]
+pub mod change;
 pub mod connect;
 pub mod db;
 pub mod engine;
 pub mod event;
+#[doc(hidden)]
 pub mod human;
 pub mod job;
+#[doc(hidden)]
 pub mod key;
+#[doc(hidden)]
+pub mod monitor;
 pub mod observe;
-pub mod pace;
+pub mod operate;
 pub mod plan;
 pub mod run;
+#[doc(hidden)]
 pub mod sandbox;
+#[doc(hidden)]
+pub mod scan;
 pub mod signal;
+#[doc(hidden)]
 pub mod sql;
+pub mod status;
+#[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
 pub mod stripe;
+#[doc(hidden)]
+pub mod throttle;
 pub mod window;

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use pgbackfill::connect::ConnectParams;
 use pgbackfill::db::Pool;
-use pgbackfill::engine::{self, Events, Options, Stop, Which};
+use pgbackfill::engine::{self, Options, Which};
+use pgbackfill::event::{self, Emitter};
 use pgbackfill::job::{Job, JobName};
 use pgbackfill::sandbox::{Binaries, Fsync, Search, Server, SystemDirs};
-use tokio::sync::{mpsc, watch};
 use tokio_postgres::{Client, NoTls};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) type Anything<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -62,7 +63,7 @@ pub(crate) async fn backfill(
     database: &str,
     job: &Job,
     part: Part,
-    events: &Events,
+    events: &Emitter,
 ) -> Anything<Duration> {
     let params = ConnectParams::resolve(&server.connection_string(database), &|_| None)?;
     let pool = Pool::new(&params, 2 + engine::connections_beside(&[]))?;
@@ -70,20 +71,19 @@ pub(crate) async fn backfill(
         which: Which::Current,
         workers: part.workers,
         max_rows: part.max_rows,
-        turns: vec![],
+        set: vec![],
         host: "bench".into(),
         by: "bench".into(),
     };
-    let (_keep, stop) = watch::channel(Stop::NotYet);
     drop(pool.session().await?);
     let began = Instant::now();
-    engine::run(&pool, job, &options, events, stop).await?;
+    engine::run(&pool, job, &options, events, &CancellationToken::new()).await?;
     Ok(began.elapsed())
 }
 
 /// Events that nobody listens to.
-pub(crate) fn unheard() -> Events {
-    mpsc::unbounded_channel().0
+pub(crate) fn unheard() -> Emitter {
+    event::channel("bench").0
 }
 
 /// The most memory that a process has had since its program was started; `getrusage` would count what started it, too.

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use pgbackfill::db::{self, NextAct};
 use pgbackfill::engine::EngineError;
 use pgbackfill::event::Outcome;
+use pgbackfill::operate::OperateError;
+use pgbackfill::status::FindError;
 use pgbackfill::store::{SchemaError, StoreError};
 
 /// For `--help` and the README.
@@ -124,6 +126,27 @@ impl Failure {
 
     pub(crate) fn error(message: impl Into<String>) -> Self {
         Self { exit: Exit::Error, message: message.into() }
+    }
+}
+
+impl From<OperateError> for Failure {
+    fn from(error: OperateError) -> Self {
+        let exit = match &error {
+            OperateError::Refused(_) => Exit::Error,
+            OperateError::Usage(_) => Exit::Usage,
+            OperateError::Store(error) => error.into(),
+        };
+        Self { exit, message: error.to_string() }
+    }
+}
+
+impl From<FindError> for Failure {
+    fn from(error: FindError) -> Self {
+        let exit = match &error {
+            FindError::NeverRun { .. } | FindError::NothingRun => Exit::Error,
+            FindError::Store(error) => error.into(),
+        };
+        Self { exit, message: error.to_string() }
     }
 }
 

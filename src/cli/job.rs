@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pgbackfill::job::units::parse_positive;
 use pgbackfill::job::{
-    Job, JobErrors, JobName, JobParts, Limits, WORKERS, did_you_mean, turn_knobs, turn_limit,
+    Job, JobErrors, JobName, JobParts, Limits, WORKERS, did_you_mean, set_knobs, set_limit,
 };
 
 use super::exit::Failure;
@@ -104,7 +104,7 @@ struct PaceArgs {
 
 impl PaceArgs {
     /// The knobs that were given; checked beside those of the job, turned when the run is entered.
-    fn turns(&self, job: &Job) -> Result<Vec<(String, String)>, Failure> {
+    fn knob_changes(&self, job: &Job) -> Result<Vec<(String, String)>, Failure> {
         let knobs = [
             ("mode", &self.mode),
             ("batch-time", &self.batch_time),
@@ -115,7 +115,7 @@ impl PaceArgs {
             ("window", &self.window),
         ];
         let given = || knobs.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-        turn_knobs(&mut job.pace.knobs.clone(), given()).map_err(Failure::usage)?;
+        set_knobs(&mut job.pace.knobs.clone(), given()).map_err(Failure::usage)?;
         Ok(given().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
@@ -129,7 +129,7 @@ impl PaceArgs {
         ];
         for (name, value) in all {
             if let Some(value) = value {
-                turn_limit(limits, name, value).map_err(Failure::usage)?;
+                set_limit(limits, name, value).map_err(Failure::usage)?;
             }
         }
         Ok(())
@@ -156,8 +156,8 @@ impl JobArgs {
     }
 
     /// The knobs that were given beside those of the job.
-    pub(crate) fn turns(&self, job: &Job) -> Result<Vec<(String, String)>, Failure> {
-        self.pace.turns(job)
+    pub(crate) fn knob_changes(&self, job: &Job) -> Result<Vec<(String, String)>, Failure> {
+        self.pace.knob_changes(job)
     }
 }
 

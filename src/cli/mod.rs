@@ -10,6 +10,7 @@ mod job;
 mod list;
 mod log;
 mod name;
+mod operate;
 mod out;
 mod plan;
 mod retry;
@@ -17,7 +18,6 @@ mod review;
 mod run;
 mod show;
 mod status;
-mod steer;
 mod wait;
 
 use std::process::ExitCode;
@@ -85,13 +85,13 @@ enum Command {
     /// Show the audit trail of a job: every change of state and knobs, who and when
     History(history::HistoryArgs),
     /// Let every process of a run wait until it is resumed
-    Pause(steer::WhyArgs),
+    Pause(operate::WhyArgs),
     /// Let a paused, blocked or cancelled run go on from its checkpoint
-    Resume(steer::JobArg),
+    Resume(operate::JobArg),
     /// End a run; what was changed stays changed, and it can still be resumed
-    Cancel(steer::WhyArgs),
+    Cancel(operate::WhyArgs),
     /// Turn knobs of a live run: workers, mode, max-rows-per-second, window, replica-lag-stop, …
-    Set(steer::SetArgs),
+    Set(operate::SetArgs),
     /// Run the rows of the quarantine again, after they were mended
     Retry(Box<retry::RetryArgs>),
     /// Wait until a run is complete
@@ -140,10 +140,10 @@ async fn ask(command: &Command, globals: &Globals) -> anyhow::Result<Exit> {
         Command::Status(args) => status::run(args, globals).await,
         Command::List(args) => list::run(args, globals).await,
         Command::History(args) => history::run(args, globals).await,
-        Command::Pause(args) => steer::pause(args, globals).await,
-        Command::Resume(args) => steer::resume(args, globals).await,
-        Command::Cancel(args) => steer::cancel(args, globals).await,
-        Command::Set(args) => steer::set(args, globals).await,
+        Command::Pause(args) => operate::pause(args, globals).await,
+        Command::Resume(args) => operate::resume(args, globals).await,
+        Command::Cancel(args) => operate::cancel(args, globals).await,
+        Command::Set(args) => operate::set(args, globals).await,
         Command::Retry(args) => retry::run(args, globals).await,
         Command::Wait(args) => wait::run(args, globals).await,
         // Answered without a database.

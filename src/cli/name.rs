@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use pgbackfill::db::Session;
-use pgbackfill::job::did_you_mean;
-use pgbackfill::store::{self, Run};
+use pgbackfill::status;
+use pgbackfill::store::Run;
 
 use super::exit::Failure;
 
@@ -22,17 +22,7 @@ pub(crate) fn of(text: &str) -> String {
 
 /// The latest run of a job.
 pub(crate) async fn latest(session: &Session, text: &str) -> anyhow::Result<Run> {
-    let name = of(text);
-    if let Some(run) = store::latest(session, &name).await? {
-        return Ok(run);
-    }
-    let known = store::list(session, None).await?;
-    let near = did_you_mean(&name, known.iter().map(|run| run.job.as_str()));
-    let hint = match near {
-        Some(near) => format!("did you mean \"{near}\"?"),
-        None => "pgbackfill list shows the jobs that were run".to_owned(),
-    };
-    Err(Failure::error(format!("job \"{name}\" has never been run in this database\nhint: {hint}")).into())
+    Ok(status::latest(session, &of(text)).await.map_err(Failure::from)?)
 }
 
 #[cfg(test)]

@@ -3,17 +3,17 @@
 //! Must not know: how anything is found out.
 
 use pgbackfill::catalog;
+use pgbackfill::change::{Grants, grants};
 use pgbackfill::db::{NextAct, Session};
 use pgbackfill::engine::EngineError;
-use pgbackfill::job::{Job, JobErrors, turn_knobs};
-use pgbackfill::plan::review::{
-    Facts, Finding, Sample, Scene, Severity, failed_trial, judge, look, missing_create,
-};
+use pgbackfill::job::{Job, JobErrors, set_knobs};
+use pgbackfill::plan::review::{Facts, Subject, failed_trial, judge, look, missing_create};
 use pgbackfill::plan::{
-    self, Estimate, Measured, Plan, Refusal, Trial, estimate, rows_estimated, rows_to_change,
+    self, Estimate, Finding, Measured, Plan, Refusal, Sample, Severity, Trial, estimate, rows_estimated,
+    rows_to_change,
 };
 use pgbackfill::run::{Knobs, RunId, RunState};
-use pgbackfill::sql::{Rights, grants};
+use pgbackfill::scan::Strategy;
 use pgbackfill::store;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -95,9 +95,9 @@ struct Refused<'a> {
 
 pub(crate) async fn run(args: &PlanArgs, globals: &Globals) -> anyhow::Result<Exit> {
     let mut job = args.job.job("plan")?;
-    let turns = args.job.turns(&job)?;
-    let turns = turns.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    turn_knobs(&mut job.pace.knobs, turns).map_err(Failure::usage)?;
+    let changes = args.job.knob_changes(&job)?;
+    let changes = changes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    set_knobs(&mut job.pace.knobs, changes).map_err(Failure::usage)?;
     job.pace.knobs.workers = args.job.workers.unwrap_or(job.pace.knobs.workers);
     let pool = connect::pool(&connect::params(globals, &format!("pgbackfill plan {}", job.name))?, 2)?;
     let mut session = pool.session().await.map_err(EngineError::from).map_err(Failure::from)?;
@@ -225,12 +225,13 @@ fn view(job: &Job, plan: &Plan, server: &catalog::Server, facts: &Facts, tried: 
     let estimate = measured.as_ref().and_then(|measured| {
         estimate(to_change, measured, &job.pace.knobs, facts.sizes(), &server.checkpoints)
     });
-    let scene = Scene { job, plan, server, facts, measured: measured.as_ref(), estimate: estimate.as_ref() };
-    let mut findings = judge(&scene);
+    let subject =
+        Subject { job, plan, server, facts, measured: measured.as_ref(), estimate: estimate.as_ref() };
+    let mut findings = judge(&subject);
     findings.extend(tried.failed);
     findings.extend(missing_create(server, facts));
     findings.sort_by_key(|finding| finding.severity);
-    let order = plan::Order::new(&plan.order, job.order.stripes).choice();
+    let order = Strategy::new(&plan.order, job.order.stripes).choice();
     View {
         schema: 1,
         job: job.name.to_string(),
@@ -239,11 +240,11 @@ fn view(job: &Job, plan: &Plan, server: &catalog::Server, facts: &Facts, tried: 
         database: server.database.clone(),
         role: server.user.clone(),
         server_version: format!("{}.{}", server.version / 10_000, server.version % 10_000),
-        key: plan.key_names(),
+        key: plan.walk.key_names(),
         stripes: tried.trial.as_ref().map_or(order.wanted.most(), Trial::stripes),
         why: tried.trial.as_ref().map_or(order.why, |trial| trial.why.clone()),
-        statement: tried.trial.as_ref().map(|trial| trial.update(plan)),
-        quiet: plan.change.quiet.iter().map(|column| column.0.clone()).collect(),
+        statement: tried.trial.as_ref().map(|trial| trial.statement(plan)),
+        quiet: plan.change.quiet().iter().map(|column| column.0.clone()).collect(),
         knobs: job.pace.knobs.clone(),
         rows: Rows { estimated: rows_estimated(plan), sample, to_change },
         trial: measured,
@@ -258,7 +259,7 @@ fn view(job: &Job, plan: &Plan, server: &catalog::Server, facts: &Facts, tried: 
 /// For a role that is named after the job.
 fn script(job: &Job, plan: &Plan, server: &catalog::Server, facts: &Facts) -> String {
     let leaves = plan.leaves.iter().map(|leaf| &leaf.name).filter(|leaf| **leaf != plan.table.name);
-    grants(&Rights {
+    grants(&Grants {
         role: &format!("backfill_{}", job.name),
         database: &server.database,
         tables: std::iter::once(&plan.table.name).chain(leaves).collect(),

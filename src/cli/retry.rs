@@ -3,13 +3,13 @@
 //! Must not know: how a row is run again.
 
 use pgbackfill::db::Pool;
-use pgbackfill::engine::{self, Fate, Mended, Retried};
+use pgbackfill::engine::{self, Fate, Retried, RetrySummary};
 use pgbackfill::human::counted;
 use pgbackfill::job::Job;
 
 use super::exit::{Exit, Failure};
 use super::job::JobArgs;
-use super::{Globals, Output, connect, name, out, plan, steer};
+use super::{Globals, Output, connect, name, operate, out, plan};
 
 const EXAMPLES: &str = "\
 Example:
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &RetryArgs, globals: &Globals) -> anyhow::Result<E
     }
 }
 
-async fn retry(pool: &Pool, job: &Job, output: Output) -> anyhow::Result<Mended> {
+async fn retry(pool: &Pool, job: &Job, output: Output) -> anyhow::Result<RetrySummary> {
     let mut written = Ok(());
     let mut tell = |retried: Retried| {
         let told = match output {
@@ -59,7 +59,7 @@ async fn retry(pool: &Pool, job: &Job, output: Output) -> anyhow::Result<Mended>
             written = told;
         }
     };
-    let mended = engine::retry_bad_rows(pool, job, &steer::by(), &mut tell).await.map_err(Failure::from)?;
+    let mended = engine::retry_bad_rows(pool, job, &operate::by(), &mut tell).await.map_err(Failure::from)?;
     match written {
         Err(error) if !error.chain().any(out::is_broken_pipe) => Err(error),
         _ => Ok(mended),
@@ -76,7 +76,7 @@ fn line(retried: &Retried) -> String {
     }
 }
 
-fn verdict(mended: &Mended, output: Output) -> anyhow::Result<Exit> {
+fn verdict(mended: &RetrySummary, output: Output) -> anyhow::Result<Exit> {
     match output {
         Output::Text => out::verdict(&summary(mended))?,
         Output::Json => out::json(mended)?,
@@ -84,8 +84,8 @@ fn verdict(mended: &Mended, output: Output) -> anyhow::Result<Exit> {
     Ok(if mended.left == 0 { Exit::Complete } else { Exit::BadRows })
 }
 
-fn summary(mended: &Mended) -> String {
-    let Mended { run, job, changed, dropped, left, .. } = mended;
+fn summary(mended: &RetrySummary) -> String {
+    let RetrySummary { run, job, changed, dropped, left, .. } = mended;
     let rows = |n: &u64| counted(*n, "row", "rows");
     format!(
         "{job}, run {run}: {} changed, {} taken out, {} left in quarantine",
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn what_became_of_all_rows_is_told_in_a_line() {
         let run = pgbackfill::run::RunId(3);
-        let mended = Mended { run, job: "job".into(), changed: 1, dropped: 0, still_bad: 2, left: 2 };
+        let mended = RetrySummary { run, job: "job".into(), changed: 1, dropped: 0, still_bad: 2, left: 2 };
         insta::assert_snapshot!(summary(&mended), @"job, run 3: 1 row changed, 0 rows taken out, 2 rows left in quarantine");
     }
 }

@@ -9,7 +9,8 @@ use pgbackfill::db::{Error, Pool};
 use pgbackfill::engine::EngineError;
 use pgbackfill::job::Job;
 use pgbackfill::plan;
-use pgbackfill::plan::review::{Facts, Finding, Scene, Severity, judge, look};
+use pgbackfill::plan::review::{Facts, Subject, judge, look};
+use pgbackfill::plan::{Finding, Severity};
 use pgbackfill::store;
 
 use super::exit::Failure;
@@ -80,7 +81,7 @@ async fn findings(pool: &Pool, job: &Job, new_run: bool) -> Result<Vec<Finding>,
     let plan = plan::preflight(&mut session, job, &server.user).await;
     let plan = plan.map_err(|refusal| refused(refusal.into()))?;
     let facts: Facts = look(&mut session, job, &plan).await;
-    Ok(judge(&Scene { job, plan: &plan, server: &server, facts: &facts, measured: None, estimate: None }))
+    Ok(judge(&Subject { job, plan: &plan, server: &server, facts: &facts, measured: None, estimate: None }))
 }
 
 /// Somebody sits there who can read and answer.

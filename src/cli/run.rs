@@ -4,14 +4,14 @@
 
 use std::num::NonZeroU64;
 
-use pgbackfill::engine::{self, Events, Options, Stop, Which};
-use pgbackfill::event::Event;
+use pgbackfill::engine::{self, Options, Which};
+use pgbackfill::event::{self, Emitter};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
 use super::job::JobArgs;
-use super::{Globals, Output, connect, out, review, show, steer};
+use super::{Globals, Output, connect, operate, out, review, show};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,20 +51,20 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
         which: if args.new_run { Which::New } else { Which::Current },
         workers: args.job.workers,
         max_rows: args.max_rows,
-        turns: args.job.turns(&job)?,
-        host: steer::host(),
-        by: steer::by(),
+        set: args.job.knob_changes(&job)?,
+        host: operate::host(),
+        by: operate::by(),
     };
     if !review::passes(&pool, &job, args.new_run, args.yes, globals).await? {
         out::aside("nothing was begun");
         return Ok(Exit::Stopped);
     }
-    let (events, received) = mpsc::unbounded_channel();
+    let (events, received) = event::channel(pool.database());
     let observer = show::observer(globals, args.output);
     let watching = tokio::task::spawn_blocking(move || show::events(observer, received));
-    let (stopper, stop) = watch::channel(Stop::NotYet);
-    let signals = tokio::spawn(obey_signals(stopper, events.clone()));
-    let left = engine::run(&pool, &job, &options, &events, stop).await;
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(obey_signals(stop.clone(), events.clone()));
+    let left = engine::run(&pool, &job, &options, &events, &stop).await;
     signals.abort();
     // The last sender: with it the observer ends, after it has shown everything.
     drop(events);
@@ -75,7 +75,7 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
 }
 
 /// The first signal asks to finish the batch in hand, the second one ends the process; the server then rolls back.
-async fn obey_signals(stopper: watch::Sender<Stop>, events: Events) -> std::io::Result<()> {
+async fn obey_signals(stop: CancellationToken, events: Emitter) -> std::io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut asked = async || {
         tokio::select! {
@@ -84,10 +84,9 @@ async fn obey_signals(stopper: watch::Sender<Stop>, events: Events) -> std::io::
         }
     };
     asked().await;
-    // As an event it stands above the bar, and in the JSON of whoever reads that. Both receivers live as long as the run.
-    let message = "finishing the batch in hand; once more to stop at once".to_owned();
-    let _ = events.send(Event::Notice { message });
-    let _ = stopper.send(Stop::Drain);
+    // As an event it stands above the bar, and in the JSON.
+    events.notice("finishing the batch in hand; once more to stop at once");
+    stop.cancel();
     asked().await;
     out::aside("\nstopped at once; the server rolls the batch in hand back");
     std::process::exit(Exit::Stopped as i32)

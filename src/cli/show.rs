@@ -3,10 +3,11 @@
 //! Must not know: where events come from.
 
 use std::io::{self, IsTerminal};
+use std::time::Instant;
 
 use indicatif::ProgressDrawTarget;
-use pgbackfill::event::{Event, Summary};
-use pgbackfill::observe::{Bar, Json, Lines, Now, Observer, Quiet, summary};
+use pgbackfill::event::{Summary, Told};
+use pgbackfill::observe::{Bar, Json, Lines, Observer, Quiet, summary};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Globals, Output, out};
@@ -28,13 +29,13 @@ pub(crate) fn observer(globals: &Globals, output: Output) -> Box<dyn Observer + 
 
 /// Shows events until the engine has left. Blocks: a terminal that was stopped with Ctrl-S makes its writer wait, and
 /// no worker may wait with it, so this belongs on a thread of its own.
-pub(crate) fn events(mut observer: Box<dyn Observer + Send>, mut events: UnboundedReceiver<Event>) {
-    while let Some(event) = events.blocking_recv() {
-        if let Err(error) = observer.on(&event, Now::read()) {
-            tracing::warn!(%error, "nobody reads the progress any more");
+pub(crate) fn events(mut observer: Box<dyn Observer + Send>, mut events: UnboundedReceiver<Told>) {
+    while let Some(told) = events.blocking_recv() {
+        if let Err(error) = observer.on(&told, Instant::now()) {
+            tracing::warn!(%error, "the progress cannot be written any more");
             break;
         }
-        if matches!(event, Event::Left(_)) {
+        if told.event.is_last() {
             break;
         }
     }

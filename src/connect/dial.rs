@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::cancel::{Canceller, Route};
-use super::params::{Host, Endpoint, Sequence, SslMode, Wanted};
+use super::params::{Endpoint, Host, Sequence, SslMode, Wanted};
 use super::{ConnectParams, Error, sqlstate, tls};
 use crate::sql::fixed;
 
@@ -211,7 +211,9 @@ impl Dialer {
         let address = self.params.address();
         match error {
             // It starts, or recovers.
-            Error::Server(refused) if refused.sqlstate == sqlstate::CANNOT_CONNECT_NOW && self.params.endpoints.len() > 1 => {
+            Error::Server(refused)
+                if refused.sqlstate == sqlstate::CANNOT_CONNECT_NOW && self.params.endpoints.len() > 1 =>
+            {
                 Miss::Next(refused.message)
             }
             Error::Server(refused) => Miss::End(Error::Refused { address, refused }),

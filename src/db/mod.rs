@@ -2,13 +2,11 @@
 //!
 //! Must not know: how a connection is made, jobs, runs, ranges.
 
-mod bound;
 mod identity;
 mod pool;
 mod primary;
 mod session;
 
-pub use bound::{Bound, column_type};
 pub use crate::connect::{Canceller, Error, NextAct, ServerError, next_act, sqlstate};
 pub use identity::{Identity, identity};
 pub use pool::Pool;

@@ -131,7 +131,8 @@ impl Pool {
             }
             (Ok(object), _) => {
                 let handles = self.handles(&object);
-                let handles = handles.ok_or_else(|| Error::Connection("a connection of unknown origin".into()))?;
+                let handles =
+                    handles.ok_or_else(|| Error::Connection("a connection of unknown origin".into()))?;
                 Ok(Session::new(object, handles, self.lost.clone()))
             }
             (Err(_), Some(Err(error))) => Err(error),
@@ -150,7 +151,11 @@ impl Pool {
 
     fn handles(&self, object: &Object) -> Option<Handles> {
         let cache = Arc::as_ptr(&object.statement_cache);
-        self.known.lock().iter().find(|(known, _)| known.as_ptr() == cache).map(|(_, handles)| handles.clone())
+        self.known
+            .lock()
+            .iter()
+            .find(|(known, _)| known.as_ptr() == cache)
+            .map(|(_, handles)| handles.clone())
     }
 
     /// Closes the idle connections: the server behind them may not be the one to work with.
@@ -161,6 +166,12 @@ impl Pool {
     /// Makes room for another number of workers.
     pub fn resize(&self, size: usize) {
         self.inner.resize(size);
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        self.params.database()
     }
 
     /// Hosts, ports and database, without user or password.

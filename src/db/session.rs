@@ -9,14 +9,15 @@
 //!
 //! Must not know: what the statements mean.
 
+use std::fmt::Debug;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use deadpool_postgres::Object;
 use futures_util::future::{join, join3};
+use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
 use tokio_postgres::{Client, Row, SimpleQueryMessage, SimpleQueryRow};
@@ -38,15 +39,15 @@ pub type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// A value of any type in PostgreSQL's text form, sent in text format, so that the server reads it as its own.
 #[derive(Clone, Copy, Debug)]
-pub struct TextParam<'a>(pub &'a str);
+pub struct TextParam<T>(pub T);
 
-impl ToSql for TextParam<'_> {
+impl<T: AsRef<str> + Debug> ToSql for TextParam<T> {
     fn to_sql(
         &self,
         _: &Type,
         out: &mut BytesMut,
     ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        out.extend_from_slice(self.0.as_bytes());
+        out.extend_from_slice(self.0.as_ref().as_bytes());
         Ok(IsNull::No)
     }
 

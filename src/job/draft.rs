@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::diagnostic::Faults;
-use super::guard::{OwnSignal, check_guard};
+use super::guard::{CustomSignal, check_guard};
 use super::name::JobName;
 use super::order::Order;
 use super::pace::{Limits, Pace, check_knobs};
@@ -52,7 +52,7 @@ pub(super) struct Draft {
     pub(super) order: Order,
     pub(super) guard: Guard,
     /// Each with the place of its query.
-    pub(super) signals: Vec<(OwnSignal, Spot)>,
+    pub(super) signals: Vec<(CustomSignal, Spot)>,
     /// Where each setting of the pace and the limits was written.
     pub(super) settings_at: BTreeMap<&'static str, Spot>,
 }

@@ -10,7 +10,7 @@ use toml::de::{DeInteger, DeTable, DeValue, Error};
 
 use super::diagnostic::Faults;
 use super::draft::{Draft, Home, Written};
-use super::guard::OwnSignal;
+use super::guard::CustomSignal;
 use super::order::Order;
 use super::pace::{Kind, Limits, Pace, Settings};
 use super::source::{Source, Spot};
@@ -190,7 +190,7 @@ impl Reader<'_> {
         }
     }
 
-    fn signal(&mut self, number: usize, value: &Spanned<DeValue<'_>>) -> Option<(OwnSignal, Spot)> {
+    fn signal(&mut self, number: usize, value: &Spanned<DeValue<'_>>) -> Option<(CustomSignal, Spot)> {
         let DeValue::Table(table) = value.get_ref() else {
             self.wrong_type("an entry of `sql`", "a table with `query` and `limit`", value);
             return None;
@@ -214,7 +214,7 @@ impl Reader<'_> {
             }
         }
         let Written { text: query, at } = query?;
-        Some((OwnSignal { name, query, limit: limit?? }, at))
+        Some((CustomSignal { name, query, limit: limit?? }, at))
     }
 
     fn number(&mut self, what: &str, value: &Spanned<DeValue<'_>>) -> Option<f64> {

@@ -19,7 +19,7 @@ const DEADLINE_MS: RangeInclusive<u32> = 6_000..=600_000;
 
 /// A signal of the job's own: a query that gives one number, and the number that stops the run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct OwnSignal {
+pub struct CustomSignal {
     /// How it is called in reasons.
     pub name: String,
     /// A query of one row and one column that is a number.

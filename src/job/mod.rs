@@ -19,10 +19,10 @@ pub mod units;
 
 pub use crate::run::Mode;
 pub use diagnostic::{Diagnostic, JobErrors, NoErrors};
-pub use guard::OwnSignal;
+pub use guard::CustomSignal;
 pub use name::{JobName, JobNameError};
 pub use order::Order;
-pub use pace::{Limits, Pace, WORKERS, knob_changes, turn_knobs, turn_limit, written_knobs};
+pub use pace::{Limits, Pace, WORKERS, knob_changes, set_knobs, set_limit, written_knobs};
 pub use parts::JobParts;
 pub use source::Place;
 pub use suggest::did_you_mean;
@@ -75,7 +75,7 @@ pub struct Job {
     /// In which order.
     pub order: Order,
     /// Signals of its own that can stop it.
-    pub signals: Vec<OwnSignal>,
+    pub signals: Vec<CustomSignal>,
     marks: Marks,
 }
 

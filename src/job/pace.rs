@@ -114,7 +114,7 @@ impl Settings for Pace {
     ];
 
     fn set(&mut self, setting: &str, value: &str) -> Result<(), String> {
-        turn_one(&mut self.knobs, setting, value)
+        set_one(&mut self.knobs, setting, value)
     }
 
     fn written(&self) -> Vec<(&'static str, String)> {
@@ -156,14 +156,14 @@ impl Settings for Limits {
 }
 
 /// Sets one of the limits by its name in a job file, `-` for `_` allowed. On an error the limits stay as they were.
-pub fn turn_limit(limits: &mut Limits, limit: &str, value: &str) -> Result<(), String> {
+pub fn set_limit(limits: &mut Limits, limit: &str, value: &str) -> Result<(), String> {
     let limit = limit.replace('-', "_");
     limits.set(&limit, value).map_err(|why| format!("`{limit}`: {why}"))
 }
 
 /// Turns knobs of a live run, each a name and a value: `batch-time` or `batch_time` to `200ms`, a ceiling to a number or
 /// `none`. On an error the knobs stay as they were; the error names the knob, the value and an example.
-pub fn turn_knobs<'a>(
+pub fn set_knobs<'a>(
     knobs: &mut Knobs,
     turns: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<(), String> {
@@ -173,7 +173,7 @@ pub fn turn_knobs<'a>(
         let turn = if Guard::kind(&knob).is_some() {
             turned.guard.set(&knob, value)
         } else {
-            turn_one(&mut turned, &knob, value)
+            set_one(&mut turned, &knob, value)
         };
         turn.map_err(|why| match Pace::kind(&knob).or(Guard::kind(&knob)) {
             Some(_) => format!("`{knob}`: {why}"),
@@ -225,7 +225,7 @@ pub(super) fn check_knobs(knobs: &Knobs) -> Result<(), String> {
     check_guard(&knobs.guard)
 }
 
-fn turn_one(knobs: &mut Knobs, knob: &str, value: &str) -> Result<(), String> {
+fn set_one(knobs: &mut Knobs, knob: &str, value: &str) -> Result<(), String> {
     match knob {
         "mode" => {
             knobs.mode = Mode::parse(value)
@@ -288,16 +288,16 @@ mod tests {
     #[test]
     fn a_knob_is_turned_by_either_spelling() {
         let mut knobs = Knobs::default();
-        turn_knobs(&mut knobs, [("batch-time", "200ms"), ("max_rows_per_second", "1000")]).unwrap();
+        set_knobs(&mut knobs, [("batch-time", "200ms"), ("max_rows_per_second", "1000")]).unwrap();
         assert_eq!(knobs.batch_time_ms.get(), 200);
-        turn_knobs(&mut knobs, [("max-rows-per-second", "none")]).unwrap();
+        set_knobs(&mut knobs, [("max-rows-per-second", "none")]).unwrap();
         assert_eq!(knobs.max_rows_per_s, None);
     }
 
     #[test]
     fn a_refused_turn_leaves_the_knobs_as_they_were() {
         let mut knobs = Knobs::default();
-        let why = turn_knobs(&mut knobs, [("workers", "9"), ("min-rows-per-batch", "60000")]).unwrap_err();
+        let why = set_knobs(&mut knobs, [("workers", "9"), ("min-rows-per-batch", "60000")]).unwrap_err();
         insta::assert_snapshot!(why, @"min_rows_per_batch is 60000, more than max_rows_per_batch, which is 50000");
         assert_eq!(knobs, Knobs::default());
     }
@@ -305,13 +305,13 @@ mod tests {
     #[test]
     fn bounds_that_pass_each_other_on_the_way_are_no_contradiction() {
         let mut knobs = Knobs::default();
-        turn_knobs(&mut knobs, [("min-rows-per-batch", "60000"), ("max-rows-per-batch", "100000")]).unwrap();
+        set_knobs(&mut knobs, [("min-rows-per-batch", "60000"), ("max-rows-per-batch", "100000")]).unwrap();
         assert_eq!((knobs.min_rows_per_batch.get(), knobs.max_rows_per_batch.get()), (60_000, 100_000));
     }
 
     #[test]
     fn a_value_that_is_none_names_its_knob() {
-        let why = turn_knobs(&mut Knobs::default(), [("batch-time", "100")]).unwrap_err();
+        let why = set_knobs(&mut Knobs::default(), [("batch-time", "100")]).unwrap_err();
         insta::assert_snapshot!(why, @"`batch_time`: `100` is not a duration such as `200ms` or `5s`");
     }
 
@@ -320,7 +320,7 @@ mod tests {
         let before = Knobs::default();
         let mut after = before.clone();
         let turns = [("batch-time", "1s"), ("max-wal-per-second", "16MiB"), ("workers", "4")];
-        turn_knobs(&mut after, turns).unwrap();
+        set_knobs(&mut after, turns).unwrap();
         let told = knob_changes(&before, &after).join(", ");
         insta::assert_snapshot!(told, @"workers 2 → 4, batch_time 100ms → 1s, max_wal_per_second none → 16MiB");
         assert!(knob_changes(&before, &before).is_empty());
@@ -329,20 +329,20 @@ mod tests {
     #[test]
     fn a_window_is_turned_like_any_knob_and_taken_away_again() {
         let mut knobs = Knobs::default();
-        turn_knobs(&mut knobs, [("window", "22:00-06:00 Europe/Berlin")]).unwrap();
+        set_knobs(&mut knobs, [("window", "22:00-06:00 Europe/Berlin")]).unwrap();
         assert_eq!(
             knobs.window.as_ref().map(Window::to_string).as_deref(),
             Some("22:00-06:00 Europe/Berlin")
         );
-        let why = turn_knobs(&mut knobs, [("window", "22:00-06:00 Europe/Berlim")]).unwrap_err();
+        let why = set_knobs(&mut knobs, [("window", "22:00-06:00 Europe/Berlim")]).unwrap_err();
         insta::assert_snapshot!(why, @"`window`: `Europe/Berlim` is not a time zone such as `Europe/Berlin`, did you mean `Europe/Berlin`?");
-        turn_knobs(&mut knobs, [("window", "none")]).unwrap();
+        set_knobs(&mut knobs, [("window", "none")]).unwrap();
         assert_eq!(knobs.window, None);
     }
 
     #[test]
     fn an_unknown_knob_names_the_nearest() {
-        let why = turn_knobs(&mut Knobs::default(), [("wokers", "2")]).unwrap_err();
+        let why = set_knobs(&mut Knobs::default(), [("wokers", "2")]).unwrap_err();
         insta::assert_snapshot!(why, @"unknown setting `wokers`, did you mean `workers`?");
     }
 

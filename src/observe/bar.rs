@@ -3,13 +3,13 @@
 //! Must not know: how the numbers come about.
 
 use std::io;
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::meter::Meter;
 use super::repeats::Repeats;
-use super::{Now, Observer, sentence};
-use crate::event::Event;
+use super::{Observer, meter, sentence};
+use crate::event::{Event, Told};
 use crate::human::percent;
 
 /// A short gauge, then the line of the meter, cut where the terminal ends: so it is always one line.
@@ -19,7 +19,6 @@ const TEMPLATE: &str = "{bar:12} {wide_msg}";
 #[derive(Debug)]
 pub struct Bar {
     gauge: ProgressBar,
-    meter: Meter,
     repeats: Repeats,
 }
 
@@ -32,20 +31,21 @@ impl Bar {
         gauge.set_style(
             ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
-        Self { gauge, meter: Meter::default(), repeats: Repeats::default() }
+        Self { gauge, repeats: Repeats::default() }
     }
 }
 
 impl Observer for Bar {
-    fn on(&mut self, event: &Event, now: Now) -> io::Result<()> {
-        match event {
+    fn on(&mut self, told: &Told, now: Instant) -> io::Result<()> {
+        match &told.event {
             Event::Progress(progress) => {
-                self.gauge.set_message(self.meter.read(progress, now.instant));
-                self.gauge.set_position(percent(progress.rows_passed, progress.rows_total).unwrap_or(0));
+                self.gauge.set_message(meter::line(progress));
+                let totals = &progress.totals;
+                self.gauge.set_position(percent(totals.rows_passed, totals.rows_total).unwrap_or(0));
             }
-            // The summary is a result and is printed by the caller, on a clean line.
-            Event::Left(_) => self.gauge.finish_and_clear(),
-            event if !self.repeats.is_news(event, now.instant) => {}
+            // The summary is a result, and an error is one, too: the caller prints them, on a clean line.
+            Event::Left(_) | Event::Failed { .. } => self.gauge.finish_and_clear(),
+            event if !self.repeats.is_news(event, now) => {}
             event => {
                 if let Some(line) = sentence::of(event) {
                     self.gauge.println(line);
@@ -64,7 +64,8 @@ mod tests {
 
     use super::*;
     use crate::event::{Outcome, Progress};
-    use crate::observe::summary;
+    use crate::observe::summary::{self, tests::told};
+    use crate::run::Totals;
 
     /// A terminal that keeps what is written to it, without what only moves the cursor.
     #[derive(Clone, Debug)]
@@ -109,16 +110,14 @@ mod tests {
         let screen = Screen { columns, written: Arc::clone(&written) };
         let mut bar = Bar::new(ProgressDrawTarget::term_like(Box::new(screen)));
         for event in events {
-            bar.on(event, Now::read()).unwrap();
+            bar.on(&told(event.clone()), Instant::now()).unwrap();
         }
         written.lock().unwrap().clone()
     }
 
     fn progress(rows: u64) -> Event {
         Event::Progress(Progress {
-            rows_changed: rows,
-            rows_passed: rows,
-            rows_total: 1000,
+            totals: Totals { rows_changed: rows, rows_passed: rows, rows_total: 1000, ..Totals::default() },
             workers: 2,
             ..Progress::default()
         })

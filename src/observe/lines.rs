@@ -5,10 +5,9 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use super::meter::Meter;
 use super::repeats::Repeats;
-use super::{Now, Observer, sentence};
-use crate::event::Event;
+use super::{Observer, meter, sentence};
+use crate::event::{Event, Told};
 
 /// Pause between two lines of progress, so that a run of hours does not fill a log.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -17,7 +16,6 @@ const PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Lines<W> {
     out: W,
-    meter: Meter,
     last: Option<Instant>,
     repeats: Repeats,
 }
@@ -25,7 +23,7 @@ pub struct Lines<W> {
 impl<W: Write> Lines<W> {
     /// Lines go to `out`, each flushed.
     pub fn new(out: W) -> Self {
-        Self { out, meter: Meter::default(), last: None, repeats: Repeats::default() }
+        Self { out, last: None, repeats: Repeats::default() }
     }
 
     fn write(&mut self, line: &str) -> io::Result<()> {
@@ -40,17 +38,16 @@ impl<W: Write> Lines<W> {
 }
 
 impl<W: Write> Observer for Lines<W> {
-    fn on(&mut self, event: &Event, now: Now) -> io::Result<()> {
+    fn on(&mut self, told: &Told, now: Instant) -> io::Result<()> {
+        let event = &told.event;
         if let Event::Progress(progress) = event {
-            // The meter takes every sample, also of those that are not shown.
-            let line = self.meter.read(progress, now.instant);
-            if !self.is_due(now.instant) {
+            if !self.is_due(now) {
                 return Ok(());
             }
-            self.last = Some(now.instant);
-            return self.write(&line);
+            self.last = Some(now);
+            return self.write(&meter::line(progress));
         }
-        if !self.repeats.is_news(event, now.instant) {
+        if !self.repeats.is_news(event, now) {
             return Ok(());
         }
         sentence::of(event).map_or(Ok(()), |line| self.write(&line))
@@ -61,32 +58,38 @@ impl<W: Write> Observer for Lines<W> {
 mod tests {
     use super::*;
     use crate::event::Progress;
-    use crate::run::RunState;
+    use crate::observe::summary::tests::told;
+    use crate::run::{RunState, Totals};
 
-    fn at(start: Now, ms: u64) -> Now {
-        Now { instant: start.instant + Duration::from_millis(ms), ..start }
+    fn at(start: Instant, ms: u64) -> Instant {
+        start + Duration::from_millis(ms)
     }
 
     #[test]
     fn progress_is_written_every_five_seconds_and_a_state_at_once() {
-        let start = Now::read();
+        let start = Instant::now();
         let mut lines = Lines::new(Vec::new());
         for half in 0..=20 {
             let progress = Progress {
-                rows_changed: half * 500,
-                rows_passed: half * 500,
-                rows_total: 100_000,
+                totals: Totals {
+                    rows_changed: half * 500,
+                    rows_passed: half * 500,
+                    rows_total: 100_000,
+                    ..Totals::default()
+                },
+                rows_per_s: if half > 0 { 1000.0 } else { 0.0 },
+                eta_s: Some(100).filter(|_| half > 0),
                 workers: 2,
                 ..Progress::default()
             };
-            lines.on(&Event::Progress(progress), at(start, half * 500)).unwrap();
+            lines.on(&told(Event::Progress(progress)), at(start, half * 500)).unwrap();
         }
         let paused = Event::StateChanged { state: RunState::Paused, reason: Some("by ada".into()) };
-        lines.on(&paused, at(start, 10_100)).unwrap();
+        lines.on(&told(paused), at(start, 10_100)).unwrap();
         insta::assert_snapshot!(String::from_utf8(lines.out).unwrap(), @"
         0 % · 0 rows changed · 2 workers
-        5 % · 5,000 rows changed · 1.0 k rows/s · 1 min 35 s left · 2 workers
-        10 % · 10,000 rows changed · 1.0 k rows/s · 1 min 30 s left · 2 workers
+        5 % · 5,000 rows changed · 1.0 k rows/s · 1 min 40 s left · 2 workers
+        10 % · 10,000 rows changed · 1.0 k rows/s · 1 min 40 s left · 2 workers
         paused: by ada
         ");
     }

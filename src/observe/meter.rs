@@ -2,52 +2,36 @@
 //!
 //! Must not know: where the line is shown, and how often.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::eta::{Activity, Eta};
 use crate::event::Progress;
 use crate::human::{counted, duration, one_line, percent, rate};
 
 /// Between the parts of the line.
 const GAP: &str = " · ";
 
-/// Follows the progress of a run.
-#[derive(Debug, Default)]
-pub(super) struct Meter {
-    start: Option<Instant>,
-    eta: Eta,
-}
-
-impl Meter {
-    /// Takes the progress and gives its line. A narrow terminal cuts it at the right, so the parts come in the order of
-    /// their worth.
-    pub(super) fn read(&mut self, progress: &Progress, now: Instant) -> String {
-        let start = *self.start.get_or_insert(now);
-        let activity = if progress.halted { Activity::Halted } else { Activity::Working };
-        self.eta.feed(now.saturating_duration_since(start), progress.rows_passed, activity);
-        line(progress, activity, self.eta.rows_per_s(), self.eta.remaining(progress.rows_total))
-    }
-}
-
-fn line(p: &Progress, activity: Activity, rows_per_s: Option<f64>, remaining: Option<Duration>) -> String {
+/// The line. A narrow terminal cuts it at the right, so the parts come in the order of their worth.
+pub(super) fn line(p: &Progress) -> String {
     let time = Duration::from_millis(p.held_ms.unwrap_or(0));
     let waiting = p.waiting.as_ref().map(|why| match p.hold {
         Some(hold) => hold.sentence(time, &one_line(why)),
         None => format!("waiting: {}", one_line(why)),
     });
-    let (first, last) = match activity {
-        Activity::Halted => (Some(waiting.unwrap_or_else(|| "waiting".to_owned())), None),
-        Activity::Working => (None, waiting),
+    let (first, last) = if p.halted {
+        (Some(waiting.unwrap_or_else(|| "waiting".to_owned())), None)
+    } else {
+        (None, waiting)
     };
-    let moving = activity == Activity::Working;
+    let totals = &p.totals;
+    let speed = (!p.halted && p.rows_per_s > 0.0).then(|| rate(p.rows_per_s));
     let parts = [
-        percent(p.rows_passed, p.rows_total).map(|percent| format!("{percent} %")),
+        percent(totals.rows_passed, totals.rows_total).map(|percent| format!("{percent} %")),
         first,
-        Some(counted(p.rows_changed, "row changed", "rows changed")),
-        rows_per_s.filter(|_| moving).map(rate),
-        remaining.map(|time| format!("{} left", duration(time))),
+        Some(counted(totals.rows_changed, "row changed", "rows changed")),
+        speed,
+        p.eta_s.map(|s| format!("{} left", duration(Duration::from_secs(s)))),
         Some(workers(p)),
-        (p.bad_rows > 0).then(|| counted(p.bad_rows, "bad row", "bad rows")),
+        (totals.bad_rows > 0).then(|| counted(totals.bad_rows, "bad row", "bad rows")),
         last,
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(GAP)
@@ -64,13 +48,16 @@ fn workers(p: &Progress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Hold;
+    use crate::run::{Hold, Totals};
 
     fn progress() -> Progress {
         Progress {
-            rows_changed: 1_234_567,
-            rows_passed: 1_300_000,
-            rows_total: 3_000_000,
+            totals: Totals {
+                rows_changed: 1_234_567,
+                rows_passed: 1_300_000,
+                rows_total: 3_000_000,
+                ..Totals::default()
+            },
             workers: 2,
             processes: 1,
             ..Progress::default()
@@ -79,23 +66,23 @@ mod tests {
 
     #[test]
     fn the_line_says_how_far_how_fast_and_how_long() {
-        let line = line(&progress(), Activity::Working, Some(65_300.0), Some(Duration::from_secs(26)));
-        insta::assert_snapshot!(line, @"43 % · 1,234,567 rows changed · 65.3 k rows/s · 26 s left · 2 workers");
+        let progress = Progress { rows_per_s: 65_300.0, eta_s: Some(26), ..progress() };
+        insta::assert_snapshot!(line(&progress), @"43 % · 1,234,567 rows changed · 65.3 k rows/s · 26 s left · 2 workers");
     }
 
     #[test]
     fn a_halted_run_says_first_what_it_waits_for_and_claims_no_speed() {
-        let progress = Progress {
+        let mut progress = Progress {
             waiting: Some("replica r1 is 4.2 s behind, limit 1.0 s".into()),
             hold: Some(Hold::Paused),
             held_ms: Some(182_000),
             halted: true,
-            bad_rows: 1,
+            rows_per_s: 65_300.0,
             processes: 3,
             ..progress()
         };
-        let line = line(&progress, Activity::Halted, Some(65_300.0), None);
-        insta::assert_snapshot!(line, @"43 % · paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s · 1,234,567 rows changed · 2 workers in 3 processes · 1 bad row");
+        progress.totals.bad_rows = 1;
+        insta::assert_snapshot!(line(&progress), @"43 % · paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s · 1,234,567 rows changed · 2 workers in 3 processes · 1 bad row");
     }
 
     #[test]
@@ -103,14 +90,16 @@ mod tests {
         let progress = Progress {
             waiting: Some("held at max_rows_per_second = 1000".into()),
             hold: Some(Hold::Throttled),
+            rows_per_s: 998.0,
             ..progress()
         };
-        insta::assert_snapshot!(line(&progress, Activity::Working, Some(998.0), None), @"43 % · 1,234,567 rows changed · 998 rows/s · 2 workers · throttled: held at max_rows_per_second = 1000");
+        insta::assert_snapshot!(line(&progress), @"43 % · 1,234,567 rows changed · 998 rows/s · 2 workers · throttled: held at max_rows_per_second = 1000");
     }
 
     #[test]
     fn an_unknown_total_gives_no_percentage() {
-        let progress = Progress { rows_total: 0, ..progress() };
-        insta::assert_snapshot!(Meter::default().read(&progress, Instant::now()), @"1,234,567 rows changed · 2 workers");
+        let mut progress = progress();
+        progress.totals.rows_total = 0;
+        insta::assert_snapshot!(line(&progress), @"1,234,567 rows changed · 2 workers");
     }
 }

@@ -4,7 +4,6 @@
 //! its own: the caller says when.
 
 pub mod bar;
-pub mod eta;
 pub mod json;
 pub mod lines;
 mod meter;
@@ -16,35 +15,16 @@ pub mod summary;
 use std::io;
 use std::time::Instant;
 
-use jiff::Timestamp;
-
-use crate::event::Event;
+use crate::event::Told;
 
 pub use bar::Bar;
 pub use json::Json;
 pub use lines::Lines;
 pub use quiet::Quiet;
 
-/// The moment at which an event arrived: on the clock that never jumps, for rates, and on the one that people read.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// For rates and pauses.
-    pub instant: Instant,
-    /// For people.
-    pub utc: Timestamp,
-}
-
-impl Now {
-    /// Reads both clocks.
-    #[must_use]
-    pub fn read() -> Self {
-        Self { instant: Instant::now(), utc: Timestamp::now() }
-    }
-}
-
-/// Someone who watches a run. None of them prints the summary of [`Event::Left`] for a person: that is a result, and
+/// Someone who watches a run. None of them prints the summary of [`Event::Left`](crate::event::Event::Left) for a person: that is a result, and
 /// [`summary::text`] gives it to the caller.
 pub trait Observer {
-    /// Takes one event. An error is one of the writer: the run itself is not concerned.
-    fn on(&mut self, event: &Event, now: Now) -> io::Result<()>;
+    /// Takes one event, which arrived at this moment. An error is one of the writer: the run itself is not concerned.
+    fn on(&mut self, told: &Told, now: Instant) -> io::Result<()>;
 }

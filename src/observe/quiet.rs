@@ -3,9 +3,10 @@
 //! Must not know: the terminal.
 
 use std::io::{self, Write};
+use std::time::Instant;
 
-use super::{Now, Observer, sentence, summary};
-use crate::event::{Event, Outcome};
+use super::{Observer, sentence, summary};
+use crate::event::{Event, Outcome, Told};
 use crate::human::one_line;
 use crate::run::RunState;
 
@@ -24,8 +25,8 @@ impl<W: Write> Quiet<W> {
 }
 
 impl<W: Write> Observer for Quiet<W> {
-    fn on(&mut self, event: &Event, _: Now) -> io::Result<()> {
-        let Some(line) = problem(event) else {
+    fn on(&mut self, told: &Told, _: Instant) -> io::Result<()> {
+        let Some(line) = problem(&told.event) else {
             return Ok(());
         };
         writeln!(self.out, "{line}")?;
@@ -53,7 +54,7 @@ mod tests {
 
     fn written(event: &Event) -> String {
         let mut quiet = Quiet::new(Vec::new());
-        quiet.on(event, Now::read()).unwrap();
+        quiet.on(&summary::tests::told(event.clone()), Instant::now()).unwrap();
         String::from_utf8(quiet.out).unwrap()
     }
 

@@ -8,7 +8,7 @@ use crate::event::{Entry, Event};
 use crate::human::{count, duration, one_line};
 use crate::run::{Knobs, RunState};
 
-/// The sentence for an event; none for those that only move the progress, and none for the summary.
+/// The sentence for an event; none for those that only move the progress, and none for the last one.
 pub(super) fn of(event: &Event) -> Option<String> {
     Some(match event {
         Event::Entered { run, job, table, entry, knobs } => {
@@ -31,7 +31,8 @@ pub(super) fn of(event: &Event) -> Option<String> {
         | Event::BatchCommitted { .. }
         | Event::RangeDone { .. }
         | Event::Progress(_)
-        | Event::Left(_) => return None,
+        | Event::Left(_)
+        | Event::Failed { .. } => return None,
     })
 }
 

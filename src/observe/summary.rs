@@ -30,7 +30,7 @@ pub fn headline(summary: &Summary) -> String {
     match summary.outcome {
         Outcome::Complete => format!("complete: {job}, run {run}"),
         Outcome::CompleteWithBadRows => {
-            let bad = counted(summary.progress.bad_rows, "row", "rows");
+            let bad = counted(summary.progress.totals.bad_rows, "row", "rows");
             format!("complete but for {bad} in quarantine: {job}, run {run}")
         }
         Outcome::AlreadyComplete => format!("complete before this process came: {job}, run {run}"),
@@ -47,7 +47,7 @@ fn unrepeated(reason: &str) -> &str {
 }
 
 fn far(summary: &Summary) -> String {
-    let progress = &summary.progress;
+    let progress = &summary.progress.totals;
     percent(progress.rows_passed, progress.rows_total)
         .map(|percent| format!(" at {percent} %"))
         .unwrap_or_default()
@@ -65,7 +65,7 @@ fn work(summary: &Summary) -> String {
         0 => "no retries".to_owned(),
         retries => counted(retries, "retry", "retries"),
     });
-    let all = summary.progress.rows_changed;
+    let all = summary.progress.totals.rows_changed;
     parts.extend((all > here).then(|| format!("{} by the whole run", count(all))));
     parts.join(", ")
 }
@@ -77,7 +77,7 @@ fn halted(summary: &Summary) -> Option<String> {
 }
 
 fn times(summary: &Summary) -> Option<String> {
-    let times = summary.progress.times;
+    let times = summary.progress.totals.times;
     times.was_held().then(|| format!("the workers of the whole run spent {}", times.sentence()))
 }
 
@@ -86,8 +86,7 @@ fn hint(summary: &Summary) -> Option<String> {
     match summary.outcome {
         Outcome::Complete | Outcome::AlreadyComplete => None,
         Outcome::CompleteWithBadRows => Some(format!(
-            "pgbackfill.bad_row has their keys and errors (run = {}): change them by hand, or by a job whose `where` selects them",
-            summary.run
+            "`pgbackfill status {job}` shows the rows in quarantine; once they are mended, `pgbackfill retry` with the same job changes them"
         )),
         Outcome::Stopped | Outcome::MaxRows => {
             Some("the same `pgbackfill run` again goes on from the checkpoint".to_owned())
@@ -102,8 +101,8 @@ fn hint(summary: &Summary) -> Option<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::event::Progress;
-    use crate::run::RunId;
+    use crate::event::{Event, Progress, Told};
+    use crate::run::{RunId, Totals};
 
     pub(in super::super) fn summary(outcome: Outcome) -> Summary {
         Summary {
@@ -117,12 +116,20 @@ pub(super) mod tests {
             elapsed_ms: 8_520,
             halted_ms: 0,
             progress: Progress {
-                rows_changed: 3_000_000,
-                rows_passed: 3_000_000,
-                rows_total: 3_000_000,
+                totals: Totals {
+                    rows_changed: 3_000_000,
+                    rows_passed: 3_000_000,
+                    rows_total: 3_000_000,
+                    ..Totals::default()
+                },
                 ..Progress::default()
             },
         }
+    }
+
+    pub(in super::super) fn told(event: Event) -> Told {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        Told { at, database: "shop".into(), run: Some(RunId(3)), event }
     }
 
     #[test]
@@ -140,8 +147,8 @@ pub(super) mod tests {
         summary.rows_changed_here = 400_000;
         summary.retries_here = 1;
         summary.halted_ms = 4_520;
-        summary.progress.rows_changed = 1_200_000;
-        summary.progress.rows_passed = 1_260_000;
+        summary.progress.totals.rows_changed = 1_200_000;
+        summary.progress.totals.rows_passed = 1_260_000;
         insta::assert_snapshot!(text(&summary), @"
         stopped at 42 %: orders_status_v2, run 3: SIGTERM
         400,000 rows changed by this process in 8.5 s, 100.0 k rows/s, 412 batches, 1 retry, 1,200,000 by the whole run
@@ -161,16 +168,16 @@ pub(super) mod tests {
     #[test]
     fn bad_rows_are_not_called_complete_without_a_but() {
         let mut summary = summary(Outcome::CompleteWithBadRows);
-        summary.progress.bad_rows = 7;
+        summary.progress.totals.bad_rows = 7;
         insta::assert_snapshot!(text(&summary), @"
         complete but for 7 rows in quarantine: orders_status_v2, run 3
         3,000,000 rows changed by this process in 8.5 s, 352.1 k rows/s, 412 batches, no retries
-        hint: pgbackfill.bad_row has their keys and errors (run = 3): change them by hand, or by a job whose `where` selects them
+        hint: `pgbackfill status orders_status_v2` shows the rows in quarantine; once they are mended, `pgbackfill retry` with the same job changes them
         ");
     }
 
     #[test]
-    fn whoever_came_late_claims_nothing() {
+    fn a_process_that_came_late_claims_nothing() {
         let mut summary = summary(Outcome::AlreadyComplete);
         (summary.rows_changed_here, summary.batches_here, summary.elapsed_ms) = (0, 0, 12);
         insta::assert_snapshot!(text(&summary), @"

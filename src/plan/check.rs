@@ -2,11 +2,11 @@
 //!
 //! Must not know: what makes an expression right; the server decides.
 
-use super::review::Code;
-use super::{Plan, Refusal};
-use crate::db::{Error, TextParam, NextAct, Param, ServerError, Session, column_type};
+use super::{Code, Plan, Refusal};
+use crate::change::{Check, Clause, signal_checks};
+use crate::db::{Error, NextAct, ServerError, Session, sqlstate};
 use crate::job::{Diagnostic, Job, Part};
-use crate::sql::{self, Check, Clause};
+use crate::sql::settings;
 
 /// What the server says about one of the user's texts.
 struct Fault<'a> {
@@ -26,16 +26,13 @@ enum Aim {
     At(usize),
 }
 
-/// Planning waits for whoever locks the table, for so long.
-pub(super) const PATIENCE: &str = "SET LOCAL lock_timeout = '3s'";
-
 /// Every fault that the server finds in the job's expressions, one for each of them.
 pub async fn check(session: &mut Session, job: &Job, plan: &Plan) -> Result<(), Refusal> {
-    let target = plan.target(plan.table.name.clone());
+    let scan = plan.scan(plan.table.name.clone());
     let mut found: Vec<Fault<'_>> = Vec::new();
     let signals = job.signals.iter().enumerate();
-    let signals = signals.flat_map(|(number, signal)| sql::signal_checks(number, &signal.query));
-    for check in sql::checks(&target, &plan.change).into_iter().chain(signals) {
+    let signals = signals.flat_map(|(number, signal)| signal_checks(number, &signal.query));
+    for check in plan.change.checks(&scan).into_iter().chain(signals) {
         if is_told(&found, check.clause) {
             continue;
         }
@@ -81,13 +78,13 @@ fn is_parameter(error: &ServerError) -> bool {
 }
 
 async fn planned(session: &mut Session, plan: &Plan, check: &Check<'_>) -> Result<(), Error> {
-    let nothing: Option<TextParam<'_>> = None;
-    let params: Vec<Param<'_>> = match check.clause {
-        // Its bounds have parameters; planning needs their types, not their values.
-        Clause::Whole => plan.key.iter().map(|column| (&nothing as _, column_type(column))).collect(),
+    let rows = plan.scan(plan.table.name.clone()).rows_planned();
+    let params = match check.clause {
+        // The rows of a batch have parameters.
+        Clause::Whole => rows.params(),
         _ => Vec::new(),
     };
-    session.probe(PATIENCE, &check.sql, &params).await.map(drop)
+    session.probe(settings::CHECKING, &check.sql, &params).await.map(drop)
 }
 
 fn diagnose<'a>(job: &Job, check: &Check<'a>, error: &ServerError) -> Fault<'a> {
@@ -113,7 +110,7 @@ fn diagnose<'a>(job: &Job, check: &Check<'a>, error: &ServerError) -> Fault<'a> 
 
 fn code(error: &ServerError) -> Code {
     match error.sqlstate.as_str() {
-        "42501" => Code::MissingRight,
+        sqlstate::INSUFFICIENT_PRIVILEGE => Code::MissingRight,
         "55000" if error.message.contains("replica identity") => Code::NoReplicaIdentity,
         _ => Code::BadExpression,
     }
@@ -163,9 +160,11 @@ fn message(clause: Clause<'_>, aim: Aim, error: &ServerError) -> String {
 
 fn advice(clause: Clause<'_>, error: &ServerError) -> Option<String> {
     let ours = match error.sqlstate.as_str() {
-        "42501" if matches!(clause, Clause::Signal(_)) => None,
+        sqlstate::INSUFFICIENT_PRIVILEGE if matches!(clause, Clause::Signal(_)) => None,
         _ if matches!(clause, Clause::Signal(_)) => Some("a signal is one query of one row with one number"),
-        "42501" => Some("the role needs SELECT and UPDATE on the table: ask its owner for a GRANT"),
+        sqlstate::INSUFFICIENT_PRIVILEGE => {
+            Some("the role needs SELECT and UPDATE on the table: ask its owner for a GRANT")
+        }
         "42803" | "42P20" | "0A000" => Some(
             "an expression sees one row at a time: use from and on to read another table, or a subquery in parentheses",
         ),

@@ -4,9 +4,8 @@
 
 use serde::Serialize;
 
-use super::{Measured, Plan};
+use super::{Measured, Plan, Sample};
 use crate::catalog::Checkpoints;
-use crate::plan::review::Sample;
 use crate::run::Knobs;
 
 const PAGE_BYTES: f64 = 8192.0;
@@ -20,14 +19,14 @@ pub struct Estimate {
     /// How fast, at the most.
     pub rows_per_s: f64,
     /// What keeps it from being faster.
-    pub held_by: Held,
+    pub held_by: Bottleneck,
     /// How long it takes at that speed.
     pub duration_s: f64,
     /// From its beginning to its end, if it begins when its daily window opens; without one the same.
     pub elapsed_s: f64,
-    /// Written to the log, at the most.
+    /// WAL that it writes, at the most.
     pub wal_bytes: f64,
-    /// The same a second.
+    /// WAL that it writes in a second, at that speed.
     pub wal_bytes_per_s: f64,
     /// Disk that table and indexes take more, at the most, until dead rows make room.
     pub growth_bytes: f64,
@@ -45,7 +44,7 @@ pub struct Sizes {
 /// What decides the speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Held {
+pub enum Bottleneck {
     /// The server's work for as many workers.
     Workers,
     /// The ceiling for rows.
@@ -90,9 +89,9 @@ pub fn estimate(
     let wal_ceiling =
         knobs.max_wal_bytes_per_s.map_or(f64::INFINITY, |bytes| bytes.get() as f64 / wal_per_row);
     let speeds = [
-        (Held::Workers, at_work),
-        (Held::MaxRowsPerSecond, rows_ceiling),
-        (Held::MaxWalPerSecond, wal_ceiling),
+        (Bottleneck::Workers, at_work),
+        (Bottleneck::MaxRowsPerSecond, rows_ceiling),
+        (Bottleneck::MaxWalPerSecond, wal_ceiling),
     ];
     let (held_by, rows_per_s) = speeds.into_iter().min_by(|(_, one), (_, other)| one.total_cmp(other))?;
     let duration_s = rows_f / rows_per_s.max(f64::MIN_POSITIVE);
@@ -149,7 +148,7 @@ mod tests {
     #[test]
     fn without_a_ceiling_the_workers_decide() {
         let estimate = of(2_000_000, &Knobs::default(), NO_SIZE);
-        assert_eq!((estimate.held_by, estimate.rows_per_s), (Held::Workers, 200_000.0));
+        assert_eq!((estimate.held_by, estimate.rows_per_s), (Bottleneck::Workers, 200_000.0));
         assert_eq!((estimate.duration_s, estimate.wal_bytes, estimate.growth_bytes), (10.0, 4e8, 2e8));
     }
 
@@ -166,10 +165,10 @@ mod tests {
     fn the_lowest_ceiling_decides() {
         let rows = Knobs { max_rows_per_s: NonZeroU64::new(1_000), ..Knobs::default() };
         let estimated = of(2_000_000, &rows, NO_SIZE);
-        assert_eq!((estimated.held_by, estimated.duration_s), (Held::MaxRowsPerSecond, 2_000.0));
+        assert_eq!((estimated.held_by, estimated.duration_s), (Bottleneck::MaxRowsPerSecond, 2_000.0));
         let wal = Knobs { max_wal_bytes_per_s: NonZeroU64::new(100_000), ..rows };
         let estimated = of(2_000_000, &wal, NO_SIZE);
-        assert_eq!((estimated.held_by, estimated.rows_per_s), (Held::MaxWalPerSecond, 500.0));
+        assert_eq!((estimated.held_by, estimated.rows_per_s), (Bottleneck::MaxWalPerSecond, 500.0));
     }
 
     #[test]

@@ -5,17 +5,16 @@
 //!
 //! Must not know: batches.
 
-use super::grid::{Cell, PLANNING, cells};
-use super::layout::{Laid, lay};
-use super::{Choice, Plan};
+use super::Plan;
 use crate::db::{Error, Session};
-use crate::key::KeyRange;
 use crate::run::RunId;
+use crate::scan::{Cell, Choice, Layout, Span};
+use crate::sql::settings;
 use crate::store::{self, Claim, Hint, NewRange, Position};
 
-/// How a range is cut: `cells` cells of at most `step` keys.
+/// How a range is cut off: `cells` cells of at most `step` keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slice {
+pub struct RangeCut {
     /// Keys in a cell.
     pub step: u32,
     /// No fewer, however little is left.
@@ -28,7 +27,7 @@ pub struct Slice {
     pub choice: Choice,
 }
 
-impl Slice {
+impl RangeCut {
     /// Keys in a cell where the run has this many rows left.
     fn step_of(&self, rows_left: i64) -> u32 {
         let fair =
@@ -53,11 +52,11 @@ pub async fn next_range(
     session: &mut Session,
     run: RunId,
     plan: &Plan,
-    slice: &Slice,
+    cut: &RangeCut,
     hint: &Hint,
 ) -> Result<Option<Planned>, Error> {
-    session.begin(PLANNING).await?;
-    let planned = next_range_in_txn(session, run, plan, slice, hint).await;
+    session.begin(settings::PLANNING).await?;
+    let planned = next_range_in_txn(session, run, plan, cut, hint).await;
     session.commit_or_rollback(planned).await
 }
 
@@ -65,26 +64,26 @@ async fn next_range_in_txn(
     session: &Session,
     run: RunId,
     plan: &Plan,
-    slice: &Slice,
+    cut: &RangeCut,
     hint: &Hint,
 ) -> Result<Option<Planned>, Error> {
     let Some(leaf) = store::next_leaf_in_txn(session, run).await? else {
         return Ok(None);
     };
-    let target = plan.target(leaf.table.clone());
-    let rest = KeyRange { after: leaf.frontier, through: leaf.bound };
-    let cells = cells(session, &target, &rest, slice.step_of(leaf.rows_left), slice.cells).await?;
-    // `cells` gives at least the tail.
+    let scan = plan.scan(leaf.table.clone());
+    let rest = Span { after: leaf.frontier, through: leaf.bound };
+    let cells = scan.cells_in_txn(session, &rest, cut.step_of(leaf.rows_left), cut.cells).await?;
+    // There is at least the tail.
     let through = cells.last().map_or_else(|| rest.through.clone(), |cell| cell.through.clone());
-    let keys = KeyRange { after: rest.after, through };
+    let span = Span { after: rest.after, through };
     let rows_planned = cells.iter().map(|cell| i64::from(cell.rows)).sum();
-    let Laid { striping, why } = lay(session, &target, &keys, &slice.choice).await?;
-    let new = NewRange { leaf: leaf.number, keys: &keys, striping, why: &why, rows_planned };
+    let Layout { striping, why } = scan.layout(session, &span, &cut.choice).await?;
+    let new = NewRange { leaf: leaf.number, span: &span, striping, why: &why, rows_planned };
     let number = store::add_range_in_txn(session, run, &new, hint).await?;
-    store::move_frontier_in_txn(session, run, leaf.number, &keys.through).await?;
+    store::move_frontier_in_txn(session, run, leaf.number, &span.through).await?;
     let position = Position { stripe: 0, cursor: None };
     let (leaf, relation, table) = (leaf.number, leaf.relation, leaf.table);
-    let claim = Claim { number, leaf, relation, table, keys, striping, position, rested: false };
+    let claim = Claim { number, leaf, relation, table, span, striping, position, rested: false };
     Ok(Some(Planned { claim, cells, why }))
 }
 
@@ -95,7 +94,7 @@ mod tests {
 
     fn step_of(rows_left: i64) -> u32 {
         let choice = Choice { wanted: Wanted::AtMost(8), why: String::new() };
-        Slice { step: 8_000, step_min: 500, parts: 4, cells: 128, choice }.step_of(rows_left)
+        RangeCut { step: 8_000, step_min: 500, parts: 4, cells: 128, choice }.step_of(rows_left)
     }
 
     #[test]

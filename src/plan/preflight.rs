@@ -2,31 +2,13 @@
 //!
 //! Must not know: what a run is.
 
-use super::check::PATIENCE;
-use super::review::Code;
-use super::{Plan, change, check, table};
+use super::{Code, Plan, Refusal, check, fit};
 use crate::catalog;
-use crate::db::{Error, Session};
-use crate::job::{Diagnostic, Job, JobErrors, Part, did_you_mean};
-use crate::sql::{self, Ident};
-
-/// Why a job cannot run here.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The job does not fit the table, or the server does not take an expression.
-    #[error("{0}")]
-    Job(JobErrors),
-    /// The server or the connection failed.
-    #[error(transparent)]
-    Database(#[from] Error),
-}
-
-impl From<Vec<Diagnostic>> for Refusal {
-    fn from(found: Vec<Diagnostic>) -> Self {
-        // Called with what was found, so never empty.
-        Self::Job(found.try_into().expect("a refusal has a reason"))
-    }
-}
+use crate::change::{Change, Lookup, Update};
+use crate::db::Session;
+use crate::job::{Diagnostic, Job, Part, did_you_mean};
+use crate::scan::{self, Walk};
+use crate::sql::{Ident, settings};
 
 /// The plan of a job, or everything that keeps it from running.
 pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<Plan, Refusal> {
@@ -34,28 +16,42 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<P
     let Some(found) = catalog::table(session, &quoted).await? else {
         return Err(vec![unknown_table(job, &catalog::table_names(session).await?)].into());
     };
-    let facts = table::Facts {
+    let facts = fit::Facts {
         columns: catalog::columns(session, found.relation).await?,
         keys: catalog::keys(session, found.relation).await?,
         table: found,
         user: user.to_owned(),
     };
-    let key = table::fit(job, &facts)?;
+    let key = fit::fit(job, &facts)?;
     let names: Vec<_> = key.iter().map(|column| column.name.clone()).collect();
-    let leaves = catalog::leaves(session, PATIENCE, facts.table.relation, &names).await?;
-    table::fit_leaves(job, &facts, &leaves)?;
+    let leaves = catalog::leaves(session, settings::CHECKING, facts.table.relation, &names).await?;
+    fit::fit_leaves(job, &facts, &leaves)?;
     let alias = Ident(job.table.name.clone());
-    let (order, quiet) = catalog::order(session, facts.table.relation, &columns(job), &names).await?;
-    let quiet = if job.order.quiet { quiet } else { vec![] };
-    let joins_runs = !sql::is_name_of_runs(&alias.0)
-        && !facts.columns.iter().any(|column| sql::is_name_of_runs(&column.name));
-    let plan = Plan { table: facts.table, key, change: change(job, quiet), order, leaves, alias, joins_runs };
+    let change = change(job);
+    let (order, quiet) = catalog::order(session, facts.table.relation, &change.columns(), &names).await?;
+    let Change::Update(mut update) = change;
+    if job.order.quiet {
+        update.quiet = quiet.into_iter().map(Ident).collect();
+    }
+    let is_ours = |name: &str| scan::is_name_of_bands(name);
+    let joins_bands = update.lookup.is_none()
+        && !is_ours(&alias.0)
+        && !facts.columns.iter().any(|column| is_ours(&column.name));
+    let walk = Walk { alias, key, joins_bands };
+    let plan = Plan { table: facts.table, walk, change: Change::Update(update), order, leaves };
     check(session, job, &plan).await?;
     Ok(plan)
 }
 
-fn columns(job: &Job) -> Vec<String> {
-    job.set.iter().map(|assignment| assignment.column.clone()).collect()
+/// What the job does to its rows.
+fn change(job: &Job) -> Change {
+    let lookup = |lookup: &crate::job::Lookup| Lookup { from: lookup.from.clone(), on: lookup.on.clone() };
+    Change::Update(Update {
+        set: job.set.iter().map(|a| (Ident(a.column.clone()), a.expression.clone())).collect(),
+        quiet: vec![],
+        filter: job.filter.clone(),
+        lookup: job.lookup.as_ref().map(lookup),
+    })
 }
 
 /// The name as the server reads it: quoted, so that nothing is folded twice.

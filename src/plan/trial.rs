@@ -11,22 +11,19 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::Value;
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::types::Type;
 
-use super::grid::cells;
-use super::layout::{Laid, lay};
-use super::review::Sample;
-use super::{Order, PLANNING, Plan, last_key};
+use super::{Plan, Sample, batch_settings};
 use crate::catalog::Server;
-use crate::db::{Bound, Error, NextAct, Session};
+use crate::change::Explained;
+use crate::db::{Error, NextAct, Session};
 use crate::human;
 use crate::job::Job;
-use crate::key::{Key, KeyRange};
 use crate::run::Knobs;
-use crate::sql::{self, Bounds, Stripe, Target, fixed};
-use crate::store::{self, Blocked};
-use crate::stripe::{Runs, Striping};
+use crate::scan::{Layout, Scan, Span, Strategy, Stripe};
+use crate::sql::{fixed, settings};
+use crate::store::Waiters;
+use crate::stripe::Striping;
 
 /// Keys of the first try: whatever a row costs, so few are bearable.
 const FIRST_KEYS: u32 = 8;
@@ -43,9 +40,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How the table is walked, and where.
 #[derive(Clone, Debug)]
 pub struct Trial {
-    target: Target,
+    scan: Scan,
     relation: u32,
-    keys: KeyRange,
+    span: Span,
     striping: Striping,
     /// Why it has so many stripes.
     pub why: String,
@@ -64,9 +61,9 @@ pub struct Measured {
     pub statements: u64,
     /// In the server.
     pub time_us: f64,
-    /// Written to the log, of whole pages as little as could be had.
+    /// WAL that was written, with as few full-page images as could be had.
     pub wal_bytes: u64,
-    /// Whole pages among that.
+    /// Full-page images among that.
     pub full_pages: u64,
     /// Pages that became dirty.
     pub pages_dirtied: u64,
@@ -87,24 +84,17 @@ impl Measured {
     }
 
     /// One stripe more.
-    fn add(&mut self, explain: &Value) -> Option<()> {
-        let (whole, node) = (explain.get(0)?, explain.get(0)?.get("Plan")?);
+    fn add(&mut self, told: Explained) {
         self.statements += 1;
-        // PostgreSQL 18 writes rows with decimals.
-        let rows = node.get("Actual Rows")?.as_f64()? as u64;
-        self.rows_changed += rows;
-        self.rows_dead += rows;
-        self.time_us += whole.get("Execution Time")?.as_f64()? * 1000.0;
-        self.wal_bytes += node.get("WAL Bytes")?.as_u64()?;
-        self.full_pages += node.get("WAL FPI")?.as_u64()?;
-        self.pages_dirtied += node.get("Shared Dirtied Blocks")?.as_u64()?;
-        for trigger in whole.get("Triggers").and_then(Value::as_array).into_iter().flatten() {
-            // Of a foreign key's the person knows only the constraint.
-            let name = trigger.get("Constraint Name").or_else(|| trigger.get("Trigger Name"))?.as_str()?;
-            let ms = trigger.get("Time").and_then(Value::as_f64).unwrap_or_default();
-            *self.triggers_us.entry(name.to_owned()).or_default() += ms * 1000.0;
+        self.rows_changed += told.rows;
+        self.rows_dead += told.rows;
+        self.time_us += told.time_us;
+        self.wal_bytes += told.wal_bytes;
+        self.full_pages += told.full_page_images;
+        self.pages_dirtied += told.pages_dirtied;
+        for (name, time_us) in told.triggers_us {
+            *self.triggers_us.entry(name).or_default() += time_us;
         }
-        Some(())
     }
 }
 
@@ -115,14 +105,10 @@ impl Trial {
         self.striping.stripes().get()
     }
 
-    /// The UPDATE of one batch; which rows it is about is in its parameters.
+    /// The statement of one batch; which rows it is about is in its parameters.
     #[must_use]
-    pub fn update(&self, plan: &Plan) -> String {
-        // The run's own length and distance are all that the text has of it.
-        let runs = self.striping.runs(0, 0, i64::MAX);
-        let runs = runs.filter(|_| self.stripes() > 1 && plan.joins_runs());
-        let stripe = Stripe { striping: self.striping, number: 0, runs };
-        sql::update(&self.target, &plan.change, Bounds::AfterAndThrough, stripe)
+    pub fn statement(&self, plan: &Plan) -> String {
+        plan.change.statement(&self.scan.rows_shown(self.striping)).text().to_owned()
     }
 }
 
@@ -133,7 +119,7 @@ pub async fn trial(
     plan: &Plan,
     sample: Option<&Sample>,
 ) -> Result<Option<Trial>, Error> {
-    session.begin(PLANNING).await?;
+    session.begin(settings::PLANNING).await?;
     let found = trial_in_txn(session, job, plan, sample).await;
     // The first error is the one to tell; a session whose rollback fails too is closed when it is dropped.
     let ended = session.rollback().await;
@@ -152,15 +138,16 @@ async fn trial_in_txn(
     let largest = plan.leaves.iter().max_by_key(|leaf| leaf.rows_estimated);
     let named = found.and_then(|found| plan.leaves.iter().find(|leaf| leaf.name == found.leaf));
     let Some(leaf) = named.or(largest) else { return Ok(None) };
-    let target = plan.target(leaf.name.clone());
-    let Some(through) = last_key(session, &target).await? else { return Ok(None) };
+    let scan = plan.scan(leaf.name.clone());
+    let Some(through) = scan.last(session).await? else { return Ok(None) };
     // A table that was looked at as a whole is small: there is no place in it to choose.
     let elsewhere = sample.is_some_and(|sample| !sample.whole);
-    let after = found.filter(|_| elsewhere).and_then(|found| found.key.clone());
-    let keys = KeyRange { after: after.filter(|key| *key != through), through };
-    let choice = Order::new(&plan.order, job.order.stripes).choice();
-    let Laid { striping, why } = lay(session, &target, &keys, &choice).await?;
-    Ok(Some(Trial { target, relation: leaf.relation, keys, striping, why }))
+    let after = found.filter(|_| elsewhere).and_then(|found| found.key.as_ref());
+    let after = after.map(|key| scan.mark_at(key)).filter(|mark| *mark != through);
+    let span = Span { after, through };
+    let choice = Strategy::new(&plan.order, job.order.stripes).choice();
+    let Layout { striping, why } = scan.layout(session, &span, &choice).await?;
+    Ok(Some(Trial { scan, relation: leaf.relation, span, striping, why }))
 }
 
 /// What holds for every try.
@@ -169,21 +156,21 @@ struct Attempt<'a> {
     trial: &'a Trial,
     settings: String,
     time_max: Duration,
-    /// Looks who waits, in a session of its own, and how long somebody may.
+    /// The session that looks which others wait, and for how long one may.
     watch: Option<(&'a Session, Duration)>,
 }
 
 /// How a try ended that nothing spoke against.
 enum Outcome {
     Measured(Measured),
-    /// Somebody waited for it.
+    /// A session waited for it.
     MadeWay(String),
 }
 
 /// Changes the rows of a slice and rolls back: first of a very small one, then of larger ones, up to one that takes about as long as a
-/// batch. As a batch does, it makes way for whoever waits for it; `watch` is the session that sees it.
+/// batch. As a batch does, it makes way for a session that waits for it; `watch` is the session that sees it.
 ///
-/// The first change of a page after a checkpoint logs the whole page. In a slice that may be most of the log, in a run it is at
+/// The first change of a page after a checkpoint writes a full-page image. In a slice that may be most of the WAL, in a run it is at
 /// most the table once for each checkpoint, so such a slice is tried once more.
 pub async fn measure(
     session: &mut Session,
@@ -198,7 +185,7 @@ pub async fn measure(
     let attempt = Attempt {
         plan,
         trial,
-        settings: settings(job, server),
+        settings: in_transaction(job, server),
         time_max: (batch_time * BATCHES_MAX).clamp(*TRY_MAX.start(), *TRY_MAX.end()),
         watch: knobs.guard.blocked_sessions_ms.map(|ms| (watch, Duration::from_millis(ms.into()))),
     };
@@ -238,26 +225,23 @@ fn following(tries: &[Measured], asked: u32, knobs: &Knobs) -> Option<u32> {
 impl Attempt<'_> {
     async fn once(&self, session: &mut Session, rows: u32) -> Result<Outcome, Error> {
         let trial = self.trial;
-        session.begin(PLANNING).await?;
-        let read = cells(session, &trial.target, &trial.keys, rows, 1).await;
-        let ended = session.rollback().await;
-        let cell = read?.pop().ok_or_else(|| Error::Protocol("a slice without a key".into()))?;
-        ended?;
-        let keys = KeyRange { after: trial.keys.after.clone(), through: cell.through };
+        let cell = trial.scan.cells(session, &trial.span, rows, 1).await?.pop();
+        let cell = cell.ok_or_else(|| Error::Protocol("a slice without a key".into()))?;
+        let span = Span { after: trial.span.after.clone(), through: cell.through };
         session.answers_within(ANSWER_MAX);
         session.begin(&self.settings).await?;
-        let tried = self.watched_in_txn(session, &keys, cell.rows).await;
+        let tried = self.watched_in_txn(session, &span, cell.rows).await;
         let ended = session.rollback().await;
         let tried = tried?;
         ended?;
         Ok(tried)
     }
 
-    /// Tries, and gives the try up once somebody has waited for it for too long.
-    async fn watched_in_txn(&self, session: &Session, keys: &KeyRange, rows: u32) -> Result<Outcome, Error> {
-        let mut tried = pin!(stripes_in_txn(session, self, keys, rows));
+    /// Tries, and gives the try up once a session has waited for it for too long.
+    async fn watched_in_txn(&self, session: &Session, span: &Span, rows: u32) -> Result<Outcome, Error> {
+        let mut tried = pin!(stripes_in_txn(session, self, span, rows));
         let began = Instant::now();
-        let mut made_way = None;
+        let (mut made_way, mut waiters) = (None, Waiters::default());
         loop {
             // A look is never dropped half way: its session is needed for the next one.
             tokio::select! {
@@ -268,7 +252,7 @@ impl Attempt<'_> {
                 },
                 () = tokio::time::sleep(LOOK) => {}
             }
-            if let Some(why) = self.who_waits(session, began.elapsed()).await? {
+            if let Some(why) = self.who_waits(session, &mut waiters, began.elapsed()).await? {
                 made_way = Some(why);
                 // If it comes between two statements, the next look repeats it.
                 session.canceller().cancel().await?;
@@ -276,24 +260,25 @@ impl Attempt<'_> {
         }
     }
 
-    async fn who_waits(&self, session: &Session, age: Duration) -> Result<Option<String>, Error> {
+    async fn who_waits(
+        &self,
+        session: &Session,
+        waiters: &mut Waiters,
+        age: Duration,
+    ) -> Result<Option<String>, Error> {
         let Some((watch, waits_max)) = self.watch.filter(|(_, waits_max)| age >= *waits_max) else {
             return Ok(None);
         };
         let Some((ours, _)) = session.open_transaction().backend() else { return Ok(None) };
-        // A server before version 14 does not say for how long: at most since the try began.
-        let waited = |blocked: &Blocked| {
-            blocked.waited_ms.map_or(age, |ms| Duration::from_secs_f64(ms.max(0.0) / 1000.0))
-        };
-        let blocked = store::blocked_by(watch, &[ours]).await?;
-        let longest = blocked.iter().max_by_key(|blocked| waited(blocked));
-        Ok(longest.filter(|blocked| waited(blocked) >= waits_max).map(|blocked| {
-            format!("session {} had waited for it for {}", blocked.waiting, human::duration(waited(blocked)))
+        let longest =
+            waiters.look(watch, &[ours]).await?.into_iter().find(|waiter| waiter.waited >= waits_max);
+        Ok(longest.map(|waiter| {
+            format!("session {} had waited for it for {}", waiter.backend, human::duration(waiter.waited))
         }))
     }
 }
 
-/// The largest try, the log of the last as large: its pages had been logged before.
+/// The largest try, with the WAL of the last one as large: its pages had been written as a whole before.
 fn sum_up(tries: &[Measured]) -> Measured {
     let rows = tries.iter().map(|tried| tried.rows_passed).max().unwrap_or_default();
     let mut large = tries.iter().filter(|tried| tried.rows_passed == rows);
@@ -304,25 +289,18 @@ fn sum_up(tries: &[Measured]) -> Measured {
     Measured { rows_dead, wal_bytes, full_pages, ..first }
 }
 
-/// As in a batch: the settings that decide what an expression means, and no patience.
-fn settings(job: &Job, server: &Server) -> String {
-    let own: BTreeMap<String, String> = serde_json::from_str(&server.settings).unwrap_or_default();
-    let lock_timeout = job.limits.lock_timeout_ms.to_string();
-    let ours = [
-        ("lock_timeout", lock_timeout.as_str()),
-        ("idle_in_transaction_session_timeout", "5s"),
-        ("plan_cache_mode", "force_custom_plan"),
-        ("jit", "off"),
-    ];
-    let own = own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+/// The settings of a batch.
+fn in_transaction(job: &Job, server: &Server) -> String {
+    let all = batch_settings(&server.settings, job.limits, server.version);
+    let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     // Triggers that wait for COMMIT would not be met.
-    format!("{}; SET CONSTRAINTS ALL IMMEDIATE", sql::settings(&own.chain(ours).collect::<Vec<_>>()))
+    format!("{}; SET CONSTRAINTS ALL IMMEDIATE", settings::set_all(&all))
 }
 
 async fn stripes_in_txn(
     session: &Session,
     attempt: &Attempt<'_>,
-    keys: &KeyRange,
+    span: &Span,
     rows: u32,
 ) -> Result<Measured, Error> {
     let (began, plan, trial) = (Instant::now(), attempt.plan, attempt.trial);
@@ -330,47 +308,15 @@ async fn stripes_in_txn(
     let mut measured = Measured { rows_passed: rows.into(), ..Measured::default() };
     for number in 0..trial.stripes() {
         let left = attempt.time_max.saturating_sub(began.elapsed());
-        session.batch_execute(&timeout(left)).await?;
-        stripe_in_txn(session, plan, trial, keys, (number, rows), &mut measured).await?;
+        session.batch_execute(&settings::statement_timeout(left)).await?;
+        let stripe = Stripe { striping: trial.striping, number };
+        let found = trial.scan.rows(span, stripe, rows / trial.stripes());
+        session.batch_execute(settings::SEQUENTIAL_SCANS).await?;
+        session.batch_execute(found.settings).await?;
+        measured.add(plan.change.statement(&found).explain_in_txn(session).await?);
     }
     measured.growth_bytes = bytes(session, trial.relation).await?.saturating_sub(before);
     Ok(measured)
-}
-
-/// The stripes share the time of the try; zero would be none at all.
-fn timeout(left: Duration) -> String {
-    format!("SET LOCAL statement_timeout = {}", left.as_millis().max(1))
-}
-
-async fn stripe_in_txn(
-    session: &Session,
-    plan: &Plan,
-    trial: &Trial,
-    keys: &KeyRange,
-    (number, rows): (u32, u32),
-    measured: &mut Measured,
-) -> Result<(), Error> {
-    let bound = Bound::of(keys);
-    let runs = if plan.joins_runs() { runs(trial.striping, number, keys, rows) } else { None };
-    let finding = if runs.is_some() { sql::LOOKING_UP } else { "SET LOCAL enable_seqscan = on" };
-    session.batch_execute(finding).await?;
-    let stripe = Stripe { striping: trial.striping, number, runs };
-    let update = sql::update(&trial.target, &plan.change, bound.bounds(), stripe);
-    let mut params = bound.params(&trial.target.key);
-    if let Some(runs) = &stripe.runs {
-        params.extend([(&runs.first as _, Type::INT8), (&runs.last as _, Type::INT8)]);
-    }
-    let row = session.query_one(&sql::measured_in_full(&update), &params).await?;
-    let Json(told): Json<Value> = row.try_get(0)?;
-    measured.add(&told).ok_or_else(|| Error::Protocol("EXPLAIN lacks what was asked for".into()))
-}
-
-/// The runs of a stripe, where a worker would look them up.
-fn runs(striping: Striping, number: u32, keys: &KeyRange, rows: u32) -> Option<Runs> {
-    let integer = |key: &Key| key.0.first()?.parse().ok();
-    let (after, through) = (integer(keys.after.as_ref()?)?, integer(&keys.through)?);
-    let stripes = striping.stripes().get();
-    striping.runs(number, after, through).filter(|runs| stripes > 1 && runs.pay(rows / stripes))
 }
 
 async fn bytes(session: &Session, relation: u32) -> Result<u64, Error> {
@@ -384,12 +330,12 @@ mod tests {
 
     #[test]
     fn stripes_and_their_triggers_add_up() {
-        let explain = serde_json::json!([{"Execution Time": 2.0, "Triggers": [
-                {"Trigger Name": "audit", "Time": 0.5, "Calls": 100},
-                {"Trigger Name": "RI_ConstraintTrigger_c_1", "Constraint Name": "t_u_fkey", "Time": 0.25, "Calls": 100}],
-            "Plan": {"Actual Rows": 100.0, "WAL Bytes": 30_000, "WAL FPI": 0, "Shared Dirtied Blocks": 7}}]);
+        let triggers_us = [("audit".to_owned(), 500.0), ("t_u_fkey".to_owned(), 250.0)].into();
+        let told =
+            Explained { rows: 100, wal_bytes: 30_000, pages_dirtied: 7, triggers_us, ..Explained::default() };
         let mut measured = Measured::default();
-        assert!((0..2).all(|_| measured.add(&explain).is_some()));
+        measured.add(told.clone());
+        measured.add(told);
         assert_eq!((measured.rows_changed, measured.wal_bytes, measured.pages_dirtied), (200, 60_000, 14));
         assert_eq!(measured.trigger_us("audit"), Some(5.0));
         assert_eq!(measured.trigger_us("t_u_fkey"), Some(2.5));
@@ -397,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_large_tries_the_second_tells_the_log_and_the_first_the_rest() {
+    fn of_two_large_tries_the_second_tells_the_wal_and_the_first_the_rest() {
         let tried = |rows: u64, time_us: f64, wal_bytes: u64| Measured {
             rows_passed: rows,
             rows_changed: rows,
@@ -413,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn tries_grow_up_to_a_batch_and_a_slice_that_logged_whole_pages_is_tried_again() {
+    fn tries_grow_up_to_a_batch_and_a_slice_with_full_page_images_is_tried_again() {
         let knobs = Knobs::default();
         let tried = |rows: u32, time_us: f64| Measured {
             rows_passed: rows.into(),
@@ -431,10 +377,5 @@ mod tests {
         let paged = Measured { full_pages: 200, ..tried(10_000, 100_000.0) };
         assert_eq!(following(std::slice::from_ref(&paged), 10_000, &knobs), Some(10_000));
         assert_eq!(following(&[paged.clone(), paged], 10_000, &knobs), None);
-    }
-
-    #[test]
-    fn a_plan_without_figures_is_no_measurement() {
-        assert_eq!(Measured::default().add(&serde_json::json!([{"Plan": {}}])), None);
     }
 }

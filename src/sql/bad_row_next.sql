@@ -1,5 +1,5 @@
 -- In the order of the primary key, so that a long quarantine is read part by part.
-SELECT b.leaf, b.key, l.schema, l.name
+SELECT b.leaf, b.key, b.range, l.schema, l.name
 FROM pgbackfill.bad_row AS b
 JOIN pgbackfill.leaf AS l ON l.run = b.run AND l.number = b.leaf
 WHERE b.run = $1

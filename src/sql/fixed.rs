@@ -18,6 +18,8 @@ pub const BAD_ROW_LIST: &str = include_str!("bad_row_list.sql");
 pub const BAD_ROW_LOCK: &str = include_str!("bad_row_lock.sql");
 /// `bad_row_next.sql`
 pub const BAD_ROW_NEXT: &str = include_str!("bad_row_next.sql");
+/// `bad_row_settle.sql`
+pub const BAD_ROW_SETTLE: &str = include_str!("bad_row_settle.sql");
 /// `blocked_by.sql`
 pub const BLOCKED_BY: &str = include_str!("blocked_by.sql");
 /// `event_insert.sql`
@@ -124,7 +126,7 @@ pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 7] = [
+pub const SCHEMA_STEPS: [&str; 8] = [
     include_str!("schema/001_control_schema.sql"),
     include_str!("schema/002_assert_complete.sql"),
     include_str!("schema/003_stripes.sql"),
@@ -132,4 +134,5 @@ pub const SCHEMA_STEPS: [&str; 7] = [
     include_str!("schema/005_range_why.sql"),
     include_str!("schema/006_guard.sql"),
     include_str!("schema/007_retries.sql"),
+    include_str!("schema/008_range_and_speed.sql"),
 ];

@@ -1,49 +1,16 @@
-//! Every SQL statement of the project: the fixed ones as `.sql` files, those with a table's or a user's text in them
-//! built by pure functions, and the one way to quote a name.
+//! What every statement is made of: the fixed ones as `.sql` files, the locks of a lease, settings, and the one way to quote a name.
 //!
 //! Must not know: connections, who runs a statement and when.
 
-mod canary;
-mod check;
+mod clause;
+mod fence;
 pub mod fixed;
-mod grant;
-mod grid;
 mod name;
-mod review;
-mod settings;
-mod stripe;
-mod target;
+mod probe;
+pub mod settings;
 
-pub use canary::{canary, own_signal};
-pub use check::{Check, Clause, checks, signal_checks};
-pub use grant::{Rights, grants};
-pub use grid::{count, grid, max_key, neighbours};
+pub use clause::{bare, enclosed, parameters, row};
+pub use fence::{bad_row_lock, range_lock};
 pub use name::{Ident, Qualified};
-pub use review::{VALUE, key_at, measured_in_full, reads, sample, volatile};
-pub use settings::settings;
-pub use stripe::{LOOKING_UP, RUN, Stripe, is_name_of_runs};
-pub use target::{
-    Change, Target, exists, exists_in, lock, lock_bad_row, measured, settle_bad_row, update, update_one,
-};
-
-/// Which bounds of `(after, through]` a statement has parameters for.
-///
-/// Parameters come in this order: the columns of `through`, then those of `after`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bounds {
-    /// From the first key on: there is no `after`.
-    Through,
-    /// Both ends.
-    AfterAndThrough,
-}
-
-impl Bounds {
-    /// How many parameters they are for a key of `columns` columns.
-    #[must_use]
-    pub fn parameters(self, columns: usize) -> usize {
-        match self {
-            Self::Through => columns,
-            Self::AfterAndThrough => 2 * columns,
-        }
-    }
-}
+pub use probe::{custom_signal, latency_probe};
+pub use settings::literal;

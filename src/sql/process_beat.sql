@@ -1,9 +1,9 @@
--- The heartbeat, the orders and what the guard has read, in one round trip. A CTE's own change is not seen beside it, so the others are
+-- The heartbeat, what the run asks and what the guard has read, in one round trip. A CTE's own change is not seen beside it, so the others are
 -- counted alone.
 WITH beat AS (
     INSERT INTO pgbackfill.process (run, process, host, pid, version, workers, rows_per_s, waiting, waiting_since, hold, last_error,
-                                    working_ms, throttled_ms, paused_ms, blocked_ms, auto_workers, busy, retries)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() - make_interval(secs => $11), $12, $9, $13, $14, $15, $16, $17, $18, $20)
+                                    working_ms, throttled_ms, paused_ms, blocked_ms, auto_workers, busy, retries, rows_passed_per_s)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() - make_interval(secs => $11), $12, $9, $13, $14, $15, $16, $17, $18, $20, $21)
     ON CONFLICT (run, process) DO UPDATE
     SET last_seen = clock_timestamp(),
         workers = excluded.workers,
@@ -19,6 +19,7 @@ WITH beat AS (
         auto_workers = excluded.auto_workers,
         busy = excluded.busy,
         retries = excluded.retries,
+        rows_passed_per_s = excluded.rows_passed_per_s,
         left_at = NULL
 )
 SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
@@ -28,7 +29,9 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_ident
        run.knobs::text,
        coalesce(others.workers, 0)::bigint AS other_workers,
        others.processes AS other_processes,
-       -- How far the whole server's log has got: what lies between two looks drives the checkpoints.
+       coalesce(others.rows_per_s, 0)::float8 AS other_rows_per_s,
+       coalesce(others.rows_passed_per_s, 0)::float8 AS other_rows_passed_per_s,
+       -- How far the WAL of the whole server has got: what lies between two looks drives the checkpoints.
        (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 AS wal_bytes,
        extract(epoch FROM clock_timestamp())::float8 AS clock_s,
        -- Over all runs of the database, this process not among them.
@@ -37,7 +40,7 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_ident
        guard.leader,
        -- A lease that lasts too long is of another clock: that of a primary before this one.
        guard.leader IS NULL OR guard.leader_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => $19)
-           -- Whoever sees other sessions takes the lead from whoever does not.
+           -- A role that sees other sessions takes the lead from one that does not.
            OR guard.readings @> '[{"signal": "active_sessions", "value": null}]' AND pg_has_role('pg_read_all_stats', 'USAGE') AS lead_is_free,
        guard.readings::text AS readings,
        extract(epoch FROM guard.read_at)::float8 AS read_at_s,
@@ -49,7 +52,7 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_ident
 FROM pgbackfill.run
 CROSS JOIN pgbackfill.guard
 CROSS JOIN (
-    SELECT sum(workers) AS workers, count(*) AS processes
+    SELECT sum(workers) AS workers, count(*) AS processes, sum(rows_per_s) AS rows_per_s, sum(rows_passed_per_s) AS rows_passed_per_s
     FROM pgbackfill.process
     WHERE run = $1
     AND process <> $2

@@ -1,10 +1,59 @@
-//! Settings of one transaction, in one statement.
+//! Settings of one transaction: named profiles, and any list of them in one statement.
 //!
-//! Must not know: what a setting is for.
+//! Must not know: which statement follows.
+
+/// A transaction that plans: marks are read as ISO text in UTC whatever the role's settings say; an index is there, so
+/// statistics that are missing must not talk the server out of using it; compiling (`jit`) takes ten times as long as the
+/// whole query; and a plan that is lost in a crash is planned again.
+pub const PLANNING: &str = "SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL timezone = 'UTC'; SET LOCAL search_path = pg_catalog, pg_temp; \
+     SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off; \
+     SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '60s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// Added to another profile: hardly any wait.
+pub const IMPATIENT: &str = "SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = '1s'";
+
+/// A quick change that may be lost in a crash: it is soon made again, or another one in its place.
+pub const PASSING: &str = "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// A quick change that has to last.
+pub const LASTING: &str = "SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '10s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// Added to another profile: its COMMIT is flushed.
+pub const FLUSHED: &str = "SET LOCAL synchronous_commit = on";
+
+/// Reading the signals of the server and publishing them.
+pub const SIGNALS: &str = "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '3s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL jit = off";
+
+/// Reading a signal that a job brings along: nothing can be changed.
+pub const CUSTOM_SIGNAL: &str = "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '1s'; SET LOCAL lock_timeout = '500ms'; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// A look at catalog and statistics that holds up neither a run nor the application.
+pub const LOOKING: &str = "SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = '3s'";
+
+/// Planning an expression waits for a session that locks the table, for so long.
+pub const CHECKING: &str = "SET LOCAL lock_timeout = '3s'";
+
+/// Installing the control schema.
+pub const INSTALLING: &str = "SET LOCAL lock_timeout = '10s'";
+
+/// Sequential scans are as good as any other.
+pub const SEQUENTIAL_SCANS: &str = "SET LOCAL enable_seqscan = on";
+
+/// A longest time for the statements that follow.
+#[must_use]
+pub fn statement_timeout(time: std::time::Duration) -> String {
+    // Zero would be none at all.
+    format!("SET LOCAL statement_timeout = {}", time.as_millis().max(1))
+}
 
 /// `SELECT set_config(…, true), …`: what SET LOCAL does, in one statement for all of them.
 #[must_use]
-pub fn settings(pairs: &[(&str, &str)]) -> String {
+pub fn set_all(pairs: &[(&str, &str)]) -> String {
     let calls: Vec<_> = pairs
         .iter()
         .map(|(name, value)| format!("set_config({}, {}, true)", literal(name), literal(value)))
@@ -13,7 +62,8 @@ pub fn settings(pairs: &[(&str, &str)]) -> String {
 }
 
 /// A string constant, in the form that means the same whatever `standard_conforming_strings` says.
-pub(super) fn literal(text: &str) -> String {
+#[must_use]
+pub fn literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
     if doubled.contains('\\') {
         format!("E'{}'", doubled.replace('\\', "\\\\"))
@@ -29,7 +79,7 @@ mod tests {
     #[test]
     fn a_value_cannot_end_its_own_quotes() {
         assert_eq!(
-            settings(&[("search_path", r#""a'b", c"#), ("x", r"\'")]),
+            set_all(&[("search_path", r#""a'b", c"#), ("x", r"\'")]),
             r#"SELECT set_config('search_path', '"a''b", c', true), set_config('x', E'\\''', true)"#
         );
     }

@@ -10,8 +10,8 @@ use super::leaf::LeafNo;
 use super::range::change;
 use crate::db::{Error, Param, Session};
 use crate::key::Key;
-use crate::run::{RunId, RunState};
-use crate::sql::{Qualified, fixed};
+use crate::run::{RangeNo, RunId, RunState};
+use crate::sql::{self, Qualified, fixed};
 
 /// A row in the quarantine.
 #[derive(Clone, Debug, Serialize)]
@@ -24,7 +24,7 @@ pub struct BadRow {
     pub message: String,
 }
 
-/// Where a row in the quarantine is.
+/// Which row of the quarantine.
 #[derive(Clone, Debug)]
 pub struct BadKey {
     /// Its leaf.
@@ -33,6 +33,8 @@ pub struct BadKey {
     pub table: Qualified,
     /// Its key.
     pub key: Key,
+    /// The range that has it; none: put aside by a version that did not store it.
+    pub range: Option<RangeNo>,
 }
 
 /// What the lock of a row of the quarantine found.
@@ -44,13 +46,40 @@ pub struct BadRowFence {
     pub changed: Option<&'static str>,
 }
 
-/// Reads the answer of the lock statement; no row means that somebody else has it, or that it is there no more.
-#[must_use]
-pub fn bad_row_fence(rows: &[Row]) -> Option<BadRowFence> {
-    let row = rows.first()?;
+/// BEGIN with `settings`, and the lock of a row of the quarantine behind the fence of the walked table, in one round trip. None: another
+/// process has it, or it is there no more. `walked` is the table as a FROM item, `columns` its key's.
+pub async fn lock_bad_row(
+    session: &mut Session,
+    settings: &str,
+    run: RunId,
+    bad: &BadKey,
+    walked: &str,
+    columns: &[String],
+) -> Result<Option<BadRowFence>, Error> {
+    let [run, leaf, key] = place(&run, bad);
+    let table = bad.table.to_string();
+    let params = [run, leaf, key, (&table as _, Type::TEXT), (&columns as _, Type::TEXT_ARRAY)];
+    let rows = session.begin_and_query(settings, &sql::bad_row_lock(walked), &params).await?;
+    Ok(rows.first().map(fence))
+}
+
+fn fence(row: &Row) -> BadRowFence {
     // An unknown state is a later program's, as for a range.
     let run_state = RunState::parse(row.get("run_state")).unwrap_or(RunState::Blocked);
-    Some(BadRowFence { run_state, changed: change(row) })
+    BadRowFence { run_state, changed: change(row) }
+}
+
+/// Takes a row that was changed out of the quarantine and counts it in its range.
+pub async fn settle_bad_row_in_txn(
+    session: &Session,
+    run: RunId,
+    bad: &BadKey,
+    range: RangeNo,
+) -> Result<(), Error> {
+    let [run, leaf, key] = place(&run, bad);
+    let params = [run, leaf, key, (&range.0 as _, Type::INT8)];
+    // There is exactly one row of this number, or the run's bookkeeping is broken.
+    session.query_one(fixed::BAD_ROW_SETTLE, &params).await.map(drop)
 }
 
 /// The next of them, in the order of leaves and keys.
@@ -74,6 +103,7 @@ pub async fn next_bad_rows(
             leaf: LeafNo(row.get("leaf")),
             table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
             key: Key(row.get("key")),
+            range: row.get::<_, Option<i64>>("range").map(RangeNo),
         })
         .collect())
 }
@@ -106,13 +136,19 @@ fn place<'a>(run: &'a RunId, bad: &'a BadKey) -> [Param<'a>; 3] {
 }
 
 /// Records a row, in the transaction that moves the cursor past it.
-pub async fn bad_row_in_txn(session: &Session, run: RunId, leaf: LeafNo, row: &BadRow) -> Result<(), Error> {
+pub async fn bad_row_in_txn(
+    session: &Session,
+    run: RunId,
+    (leaf, range): (LeafNo, RangeNo),
+    row: &BadRow,
+) -> Result<(), Error> {
     let params = [
         (&run.0 as _, Type::INT8),
         (&leaf.0 as _, Type::INT4),
         (&row.key.0 as _, Type::TEXT_ARRAY),
         (&row.sqlstate as _, Type::TEXT),
         (&row.message as _, Type::TEXT),
+        (&range.0 as _, Type::INT8),
     ];
     session.execute(fixed::BAD_ROW_INSERT, &params).await.map(drop)
 }

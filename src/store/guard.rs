@@ -8,21 +8,18 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::{PASSING, SILENCE_S_MAX};
+use super::SILENCE_S_MAX;
 use crate::db::{Error, Session};
 use crate::signal::Reading;
-use crate::sql::fixed;
+use crate::sql::{fixed, settings};
 
 /// A leader that is silent for so long has lost its place, in seconds. It speaks once a second.
 pub(super) const LEASE_S: f64 = 3.0;
 
-const READING: &str = "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '3s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL jit = off";
-
 /// The longest wait for an answer while leading: the `statement_timeout`, and the way there and back.
 pub const GUARD_ANSWER_MAX: Duration = Duration::from_secs(5);
 
-/// A time in which nobody works.
+/// A time in which no worker works, so that the application can be measured without us.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quiet {
     /// Seconds from now to its beginning; negative once it has begun.
@@ -31,28 +28,28 @@ pub struct Quiet {
     pub until_s: f64,
 }
 
-/// What the leader tells everybody.
+/// What the leader tells every process.
 #[derive(Clone, Debug, Default)]
 pub struct Published {
     /// Who leads.
     pub leader: Option<String>,
-    /// Whether anybody may take the lead.
+    /// Whether any process may take the lead.
     pub lead_is_free: bool,
     /// The signals.
     pub readings: Vec<Reading>,
     /// When they were read, by the database's clock, in seconds since 1970; none: never.
     pub read_at_s: Option<f64>,
-    /// The same as an age, in seconds.
+    /// How long ago that was, in seconds.
     pub read_s_ago: Option<f64>,
-    /// Batch-seconds a second that all processes in mode auto may spend together; none: nobody has measured yet.
+    /// Batch-seconds a second that all processes in mode auto may spend together; none: not measured yet.
     pub share: Option<f64>,
     /// Why not more.
     pub share_why: Option<String>,
-    /// When nobody is to work.
+    /// When no worker is to work.
     pub quiet: Option<Quiet>,
 }
 
-/// What a leader, or one who would like to be, has to say.
+/// What a leader, or a process that would like to lead, has to say.
 #[derive(Clone, Debug)]
 pub struct Lead<'a> {
     /// Its process.
@@ -63,8 +60,8 @@ pub struct Lead<'a> {
     pub why: Option<&'a str>,
     /// The latest quiet time: seconds to its beginning, negative once it has begun, and its length.
     pub quiet: Option<(f64, f64)>,
-    /// Commits of the last minutes: where the log was then, and how many seconds ago.
-    pub past: (&'a [String], &'a [f64]),
+    /// Commits of the last minutes: the WAL position then, and how many seconds ago.
+    pub wal_history: (&'a [String], &'a [f64]),
 }
 
 /// What the leader gets to know.
@@ -78,19 +75,8 @@ pub struct Led {
     pub busy: f64,
     /// How many workers they have.
     pub workers: u32,
-    /// The least of what their runs tolerate, in milliseconds; none: nobody works in mode auto.
+    /// The least of what their runs tolerate, in milliseconds; none: no process works in mode auto.
     pub tolerated_ms: Option<f64>,
-}
-
-/// Somebody who waits for one of our sessions.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Blocked {
-    /// Who waits: the process id of its backend.
-    pub waiting: i32,
-    /// For whom: the same of ours.
-    pub ours: i32,
-    /// For how long, in milliseconds; none: the server does not tell (before version 14).
-    pub waited_ms: Option<f64>,
 }
 
 /// The guard's columns of a heartbeat's answer.
@@ -126,11 +112,11 @@ pub async fn read_guard(session: &mut Session, lead: &Lead<'_>) -> Result<Option
         (&lead.why as _, Type::TEXT),
         (&quiet_in_s as _, Type::FLOAT8),
         (&quiet_s as _, Type::FLOAT8),
-        (&lead.past.0 as _, Type::TEXT_ARRAY),
-        (&lead.past.1 as _, Type::FLOAT8_ARRAY),
+        (&lead.wal_history.0 as _, Type::TEXT_ARRAY),
+        (&lead.wal_history.1 as _, Type::FLOAT8_ARRAY),
         (&SILENCE_S_MAX as _, Type::FLOAT8),
     ];
-    let rows = session.begin_and_query(READING, fixed::GUARD_READ, &params).await;
+    let rows = session.begin_and_query(settings::SIGNALS, fixed::GUARD_READ, &params).await;
     let rows = session.commit_or_rollback(rows).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(Led {
@@ -168,18 +154,5 @@ pub async fn guard_now(session: &Session) -> Result<Option<Read>, Error> {
 
 /// Gives the lead back, so that the next one need not wait.
 pub async fn leave_guard(session: &mut Session, process: &str) -> Result<(), Error> {
-    session.transact(PASSING, fixed::GUARD_LEAVE, &[(&process, Type::TEXT)]).await.map(drop)
-}
-
-/// Who waits for one of these sessions of ours.
-pub async fn blocked_by(session: &Session, ours: &[i32]) -> Result<Vec<Blocked>, Error> {
-    let rows = session.query(fixed::BLOCKED_BY, &[(&ours, Type::INT4_ARRAY)]).await?;
-    Ok(rows
-        .iter()
-        .map(|row| Blocked {
-            waiting: row.get("pid"),
-            ours: row.get("ours"),
-            waited_ms: row.get("waited_ms"),
-        })
-        .collect())
+    session.transact(settings::PASSING, fixed::GUARD_LEAVE, &[(&process, Type::TEXT)]).await.map(drop)
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::types::Type;
 
 use crate::db::{Error, Session};
-use crate::key::Key;
 use crate::run::RunId;
+use crate::scan::Mark;
 use crate::sql::{Qualified, fixed};
 
 /// Number of a leaf within its run, from 1.
@@ -15,7 +15,7 @@ use crate::sql::{Qualified, fixed};
 #[serde(transparent)]
 pub struct LeafNo(pub i32);
 
-/// A leaf with keys beyond its frontier. Its row is locked until the transaction ends.
+/// A leaf with rows beyond its frontier. Its row is locked until the transaction ends.
 #[derive(Clone, Debug)]
 pub struct OpenLeaf {
     /// Its number.
@@ -24,10 +24,10 @@ pub struct OpenLeaf {
     pub relation: u32,
     /// Its name.
     pub table: Qualified,
-    /// The last key.
-    pub bound: Key,
+    /// The last mark.
+    pub bound: Mark,
     /// Planned up to here.
-    pub frontier: Option<Key>,
+    pub frontier: Option<Mark>,
     /// Rows of the whole run that are not planned yet, by the statistics; below 0 where these are too old.
     pub rows_left: i64,
 }
@@ -50,10 +50,10 @@ pub async fn add_leaf_in_txn(
     session: &Session,
     run: RunId,
     leaf: &crate::catalog::Leaf,
-    bound: Option<&Key>,
+    bound: Option<&Mark>,
 ) -> Result<(), Error> {
     let shape = leaf.shape.clone().unwrap_or_default();
-    let bound = bound.map(|key| &key.0);
+    let bound = bound.map(|mark| &mark.0);
     let params = [
         (&run.0 as _, Type::INT8),
         (&leaf.relation as _, Type::OID),
@@ -87,8 +87,8 @@ pub async fn next_leaf_in_txn(session: &Session, run: RunId) -> Result<Option<Op
         number: LeafNo(row.get("number")),
         relation: row.get("relation"),
         table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
-        bound: Key(row.get("bound")),
-        frontier: row.get::<_, Option<Vec<String>>>("frontier").map(Key),
+        bound: Mark(row.get("bound")),
+        frontier: row.get::<_, Option<Vec<String>>>("frontier").map(Mark),
         rows_left: row.get("rows_left"),
     }))
 }
@@ -98,7 +98,7 @@ pub async fn move_frontier_in_txn(
     session: &Session,
     run: RunId,
     leaf: LeafNo,
-    to: &Key,
+    to: &Mark,
 ) -> Result<(), Error> {
     let params = [(&run.0 as _, Type::INT8), (&leaf.0 as _, Type::INT4), (&to.0 as _, Type::TEXT_ARRAY)];
     session.execute(fixed::LEAF_FRONTIER, &params).await.map(drop)

@@ -1,4 +1,4 @@
-//! Processes: the heartbeat that brings the orders back, and who is here.
+//! Processes: the heartbeat that brings back what the run asks, and who is here.
 //!
 //! Nothing but shares of a rate and what a person sees depends on a heartbeat.
 //!
@@ -9,12 +9,13 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::guard::{self, Published};
-use super::run::{StoreError, Totals, totals};
-use super::{ANSWER_MAX, PASSING, SILENCE_S_MAX};
+use super::run::{StoreError, totals};
+use super::{ANSWER_MAX, SILENCE_S_MAX};
 use crate::db::Identity;
 use crate::db::{Error, Session};
-use crate::run::{Hold, Knobs, RunId, RunState, Times};
+use crate::run::{Hold, Knobs, RunId, RunState, Times, Totals};
 use crate::sql::fixed;
+use crate::sql::settings::PASSING;
 
 /// What a process tells of itself.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Beat<'a> {
     pub workers: i32,
     /// Changed rows per second, over the last seconds.
     pub rows_per_s: f64,
+    /// Rows passed per second, changed or not, over the last seconds.
+    pub rows_passed_per_s: f64,
     /// What it waits for, how, and for how many seconds it has.
     pub waiting: Option<(&'a str, Option<Hold>, f64)>,
     /// The last error, if there was one since the last beat.
@@ -45,7 +48,7 @@ pub struct Beat<'a> {
 
 /// What the run asks of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Orders {
+pub struct Assignment {
     /// The run's state.
     pub state: RunState,
     /// Why.
@@ -60,14 +63,14 @@ pub struct Orders {
 
 /// What a heartbeat brings back.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Heard {
     /// Which server answers.
     pub identity: Identity,
     /// What the run asks.
-    pub orders: Orders,
+    pub assignment: Assignment,
     /// Where the run stands.
     pub totals: Totals,
-    /// All that the server has ever written to its log, in bytes.
+    /// All WAL that the server has ever written, in bytes.
     pub wal_bytes: f64,
     /// The database's clock, in seconds since 1970.
     pub clock_s: f64,
@@ -75,6 +78,10 @@ pub struct Told {
     pub other_auto_workers: u32,
     /// What these spend: batch-seconds a second.
     pub other_busy: f64,
+    /// Changed rows per second of the run's other processes.
+    pub other_rows_per_s: f64,
+    /// Rows passed per second by the run's other processes.
+    pub other_rows_passed_per_s: f64,
     /// What the guard has published.
     pub guard: Published,
 }
@@ -94,6 +101,8 @@ pub struct Process {
     pub workers: i32,
     /// Changed rows per second.
     pub rows_per_s: f64,
+    /// Rows passed per second, changed or not.
+    pub rows_passed_per_s: f64,
     /// What it waits for.
     pub waiting: Option<String>,
     /// How that holds it back: `throttled`, `paused`, `blocked`.
@@ -108,15 +117,15 @@ pub struct Process {
     pub seen_s_ago: f64,
 }
 
-/// Says that the process is here and reads its orders and the counters, in a transaction whose COMMIT is not waited for: a
+/// Says that the process is here and reads what the run asks and the counters, in a transaction whose COMMIT is not waited for: a
 /// flush twice a second would hold up the batches' WAL (measured: 9 % of their speed), and a lost beat is soon followed by another.
-pub async fn beat(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<Told, StoreError> {
+pub async fn beat(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<Heard, StoreError> {
     session.answers_within(ANSWER_MAX);
     let told = beat_in_txn(session, run, beat).await;
     session.commit_or_rollback(told).await
 }
 
-async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<Told, StoreError> {
+async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<Heard, StoreError> {
     let version = env!("CARGO_PKG_VERSION");
     let times = [beat.times.working_ms, beat.times.throttled_ms, beat.times.paused_ms, beat.times.blocked_ms]
         .map(stored);
@@ -145,20 +154,23 @@ async fn beat_in_txn(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Resu
         (&beat.busy as _, Type::FLOAT8),
         (&guard::LEASE_S as _, Type::FLOAT8),
         (&retries as _, Type::INT8),
+        (&beat.rows_passed_per_s as _, Type::FLOAT8),
     ];
     let rows = session.begin_and_query(PASSING, fixed::PROCESS_BEAT, &params).await?;
     let row = rows.first().ok_or_else(|| StoreError::Unreadable { run, what: "its row is gone".into() })?;
-    Ok(Told {
+    Ok(Heard {
         identity: Identity {
             system_identifier: row.get("system_identifier"),
             timeline: Some(row.get("timeline")),
         },
-        orders: orders(run, row)?,
+        assignment: assignment(run, row)?,
         totals: totals(session, run).await?,
         wal_bytes: row.get("wal_bytes"),
         clock_s: row.get("clock_s"),
         other_auto_workers: u32::try_from(row.get::<_, i64>("other_auto_workers")).unwrap_or(0),
         other_busy: row.get("other_busy"),
+        other_rows_per_s: row.get("other_rows_per_s"),
+        other_rows_passed_per_s: row.get("other_rows_passed_per_s"),
         guard: guard::published(row).map_err(|what| StoreError::Unreadable { run, what })?,
     })
 }
@@ -167,11 +179,11 @@ fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn orders(run: RunId, row: &Row) -> Result<Orders, StoreError> {
+fn assignment(run: RunId, row: &Row) -> Result<Assignment, StoreError> {
     let unreadable = |what: String| StoreError::Unreadable { run, what };
     let state: &str = row.get("state");
     let count = |column: &str| u32::try_from(row.get::<_, i64>(column)).unwrap_or(0);
-    Ok(Orders {
+    Ok(Assignment {
         state: RunState::parse(state).ok_or_else(|| unreadable(format!("state \"{state}\"")))?,
         reason: row.get("reason"),
         knobs: serde_json::from_str(row.get("knobs"))
@@ -201,6 +213,7 @@ pub async fn live(session: &Session, run: RunId) -> Result<Vec<Process>, Error> 
             version: row.get("version"),
             workers: row.get("workers"),
             rows_per_s: row.get("rows_per_s"),
+            rows_passed_per_s: row.get("rows_passed_per_s"),
             waiting: row.get("waiting"),
             hold: row.get("hold"),
             waiting_s: row.get("waiting_s"),

@@ -6,12 +6,12 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::PASSING;
 use super::leaf::LeafNo;
 use crate::db::{Error, Session};
-use crate::key::{Key, KeyRange};
 use crate::run::{RangeNo, RunId, RunState};
-use crate::sql::{Qualified, fixed};
+use crate::scan::{Mark, Span};
+use crate::sql::settings::PASSING;
+use crate::sql::{self, Qualified, fixed};
 use crate::stripe::{StripeBy, Striping};
 
 /// Who would like to keep a range, and for how long. Only a courtesy: correctness never reads it.
@@ -28,8 +28,8 @@ pub struct Hint {
 pub struct Position {
     /// From 0.
     pub stripe: i32,
-    /// The last key of this stripe that is done.
-    pub cursor: Option<Key>,
+    /// This stripe is done up to here.
+    pub cursor: Option<Mark>,
 }
 
 /// A range's state.
@@ -61,8 +61,8 @@ pub struct Claim {
     pub relation: u32,
     /// The leaf's name.
     pub table: Qualified,
-    /// Its keys.
-    pub keys: KeyRange,
+    /// Where it begins and ends.
+    pub span: Span,
     /// How it is striped.
     pub striping: Striping,
     /// Where it stands.
@@ -79,21 +79,21 @@ const RESTING: &str = "resting";
 pub struct NewRange<'a> {
     /// Its leaf.
     pub leaf: LeafNo,
-    /// Its keys.
-    pub keys: &'a KeyRange,
+    /// Where it begins and ends.
+    pub span: &'a Span,
     /// How it is striped.
     pub striping: Striping,
     /// The reason, in words.
     pub why: &'a str,
-    /// How many keys there are.
+    /// How many rows there are.
     pub rows_planned: i64,
 }
 
 /// What the lock of a range found: the truth about where it stands.
 #[derive(Clone, Debug)]
 pub struct Fence {
-    /// Its keys.
-    pub keys: KeyRange,
+    /// Where it begins and ends.
+    pub span: Span,
     /// How it is striped.
     pub striping: Striping,
     /// Where the range stands.
@@ -117,7 +117,7 @@ pub struct Checkpoint {
     pub position: Position,
     /// The new state.
     pub state: RangeState,
-    /// Keys passed by this batch.
+    /// Rows passed by this batch.
     pub rows_passed: i64,
     /// Rows changed by this batch.
     pub rows_changed: i64,
@@ -134,8 +134,8 @@ pub struct Counters {
     pub rows_hot: u64,
 }
 
-fn key(row: &Row, column: &str) -> Option<Key> {
-    row.get::<_, Option<Vec<String>>>(column).map(Key)
+fn mark(row: &Row, column: &str) -> Option<Mark> {
+    row.get::<_, Option<Vec<String>>>(column).map(Mark)
 }
 
 /// Takes the first range that nobody holds or hints at, in a transaction of its own.
@@ -157,14 +157,14 @@ fn read_claim(row: &Row) -> Result<Claim, Error> {
         relation: row.get("relation"),
         striping: striping(row)?,
         table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
-        keys: keys(row),
-        position: Position { stripe: row.get("stripe"), cursor: key(row, "cursor") },
+        span: span(row),
+        position: Position { stripe: row.get("stripe"), cursor: mark(row, "cursor") },
         rested: row.get("rested"),
     })
 }
 
-fn keys(row: &Row) -> KeyRange {
-    KeyRange { after: key(row, "lo"), through: Key(row.get("hi")) }
+fn span(row: &Row) -> Span {
+    Span { after: mark(row, "lo"), through: Mark(row.get("hi")) }
 }
 
 fn striping(row: &Row) -> Result<Striping, Error> {
@@ -183,7 +183,7 @@ pub async fn add_range_in_txn(
     new: &NewRange<'_>,
     hint: &Hint,
 ) -> Result<RangeNo, Error> {
-    let lo = new.keys.after.as_ref().map(|key| &key.0);
+    let lo = new.span.after.as_ref().map(|mark| &mark.0);
     let stripes = new.striping.stripes().get() as i32;
     let shift = match new.striping.by() {
         StripeBy::Bits { shift } => Some(shift as i32),
@@ -193,7 +193,7 @@ pub async fn add_range_in_txn(
         (&run.0 as _, Type::INT8),
         (&new.leaf.0 as _, Type::INT4),
         (&lo as _, Type::TEXT_ARRAY),
-        (&new.keys.through.0 as _, Type::TEXT_ARRAY),
+        (&new.span.through.0 as _, Type::TEXT_ARRAY),
         (&new.rows_planned as _, Type::INT8),
         (&stripes as _, Type::INT4),
         (&shift as _, Type::INT4),
@@ -204,21 +204,40 @@ pub async fn add_range_in_txn(
     Ok(RangeNo(session.query_one(fixed::RANGE_INSERT, &params).await?.get(0)))
 }
 
-/// Reads the answer of the lock statement; no row means that another worker holds the range.
-pub fn fence(rows: &[Row]) -> Result<Option<Fence>, Error> {
-    let Some(row) = rows.first() else { return Ok(None) };
+/// BEGIN with `settings`, and the lock of a range behind the fence of the walked table, in one round trip. None: another worker holds the
+/// range. `walked` is the table as a FROM item, `key` its key's columns.
+pub async fn lock_range(
+    session: &mut Session,
+    settings: &str,
+    run: RunId,
+    claim: &Claim,
+    walked: &str,
+    key: &[String],
+) -> Result<Option<Fence>, Error> {
+    let table = claim.table.to_string();
+    let params = [
+        (&run.0 as _, Type::INT8),
+        (&claim.number.0 as _, Type::INT8),
+        (&table as _, Type::TEXT),
+        (&key as _, Type::TEXT_ARRAY),
+    ];
+    let rows = session.begin_and_query(settings, &sql::range_lock(walked), &params).await?;
+    rows.first().map(fence).transpose()
+}
+
+fn fence(row: &Row) -> Result<Fence, Error> {
     let state: &str = row.get("run_state");
-    Ok(Some(Fence {
-        keys: keys(row),
+    Ok(Fence {
+        span: span(row),
         striping: striping(row)?,
         timeline: row.get("timeline"),
-        position: Position { stripe: row.get("stripe"), cursor: key(row, "cursor") },
+        position: Position { stripe: row.get("stripe"), cursor: mark(row, "cursor") },
         hot_before: row.get("hot_before"),
         done: row.get::<_, &str>("state") == RangeState::Done.as_str(),
         // An unknown state is a later program's: not ours to run in.
         run_state: RunState::parse(state).unwrap_or(RunState::Blocked),
         changed: change(row),
-    }))
+    })
 }
 
 /// Why the table of a row's leaf is not the one that was planned, if it is not.
@@ -248,7 +267,7 @@ impl Checkpoint {
         claim: &Claim,
         hint: &Hint,
     ) -> Result<Counters, Error> {
-        let cursor = self.position.cursor.as_ref().map(|key| &key.0);
+        let cursor = self.position.cursor.as_ref().map(|mark| &mark.0);
         let state = self.state.as_str();
         let params = [
             (&run.0 as _, Type::INT8),
@@ -269,9 +288,9 @@ impl Checkpoint {
     }
 }
 
-/// The order that a run uses now.
+/// In how many stripes a run is walked now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Ordered {
+pub struct StripesNow {
     /// Stripes of its latest range.
     pub stripes: i32,
     /// Why; none if an older version planned it.
@@ -280,10 +299,10 @@ pub struct Ordered {
     pub hot_percent: Option<i32>,
 }
 
-/// The order of the latest range; none before the first.
-pub async fn latest_order(session: &Session, run: RunId) -> Result<Option<Ordered>, Error> {
+/// The stripes of the latest range; none before the first.
+pub async fn latest_stripes(session: &Session, run: RunId) -> Result<Option<StripesNow>, Error> {
     let row = session.query_opt(fixed::RANGE_LATEST, &[(&run.0, Type::INT8)]).await?;
-    Ok(row.map(|row| Ordered {
+    Ok(row.map(|row| StripesNow {
         stripes: row.get("stripes"),
         why: row.get("why"),
         hot_percent: row.get("hot_percent"),

@@ -6,11 +6,12 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::{ANSWER_MAX, LASTING};
+use super::ANSWER_MAX;
 use crate::db::{Error, Param, Session};
 use crate::key::KeyColumn;
-use crate::run::{IllegalMove, Knobs, Move, RunId, RunState, Times};
+use crate::run::{IllegalMove, Knobs, Move, RunId, RunState, Times, Totals};
 use crate::sql::fixed;
+use crate::sql::settings::LASTING;
 
 /// Why a run could not be read or moved.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +103,7 @@ pub struct NewRun<'a> {
 
 /// What a person asks of a run from elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Ask {
     /// `pause`, `resume`, `cancel`.
     State(Move),
     /// `set`: the knobs from now on, and what changed in words.
@@ -134,7 +135,7 @@ pub struct Listed {
 
 /// One line of `history`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Past {
+pub struct Recorded {
     /// The run.
     pub run: RunId,
     /// RFC 3339, UTC, by the database's clock.
@@ -145,27 +146,6 @@ pub struct Past {
     pub by: String,
     /// In words.
     pub detail: String,
-}
-
-/// The counters of a run, added up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
-    /// Rows changed.
-    pub rows_changed: u64,
-    /// Keys behind the cursors.
-    pub rows_passed: u64,
-    /// Keys in all, estimated until everything is planned.
-    pub rows_total: u64,
-    /// Ranges done.
-    pub ranges_done: u64,
-    /// Ranges planned and not done.
-    pub ranges_open: u64,
-    /// Rows in the quarantine.
-    pub bad_rows: u64,
-    /// How often the workers of all processes had to try again; a process that was killed takes its last half second with it.
-    pub retries: u64,
-    /// What the workers of all processes spent their time on.
-    pub times: Times,
 }
 
 fn state_of(row: &Row, run: RunId) -> Result<RunState, StoreError> {
@@ -289,8 +269,8 @@ pub async fn move_in_txn(
     Ok(next)
 }
 
-/// Turns knobs and writes what changed into the audit trail.
-pub async fn turn_knobs_in_txn(
+/// Sets knobs and writes what changed into the audit trail.
+pub async fn set_knobs_in_txn(
     session: &Session,
     run: RunId,
     knobs: &Knobs,
@@ -326,15 +306,15 @@ fn knobs_json(knobs: &Knobs) -> String {
 pub async fn request(
     session: &mut Session,
     run: RunId,
-    turn: &Turn,
+    ask: &Ask,
     reason: Option<&str>,
     by: &str,
 ) -> Result<(), StoreError> {
     session.answers_within(ANSWER_MAX);
     session.begin(LASTING).await?;
-    let done = match turn {
-        Turn::State(asked) => move_in_txn(session, run, *asked, reason, by).await.map(drop),
-        Turn::Knobs(knobs, detail) => turn_knobs_in_txn(session, run, knobs, detail, by).await,
+    let done = match ask {
+        Ask::State(asked) => move_in_txn(session, run, *asked, reason, by).await.map(drop),
+        Ask::Knobs(knobs, detail) => set_knobs_in_txn(session, run, knobs, detail, by).await,
     };
     session.commit_or_rollback(done).await
 }
@@ -382,11 +362,11 @@ pub async fn list(session: &Session, job: Option<&str>) -> Result<Vec<Listed>, S
 }
 
 /// The audit trail of a job's runs, the oldest first.
-pub async fn history(session: &Session, job: &str) -> Result<Vec<Past>, StoreError> {
+pub async fn history(session: &Session, job: &str) -> Result<Vec<Recorded>, StoreError> {
     let rows = session.query(fixed::EVENT_LIST, &[(&job, Type::TEXT)]).await?;
     Ok(rows
         .iter()
-        .map(|row| Past {
+        .map(|row| Recorded {
             run: RunId(row.get("run")),
             at: row.get("at"),
             kind: row.get("kind"),

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::db::{Error, Session, sqlstate};
-use crate::sql::fixed;
+use crate::sql::{fixed, settings};
 
 /// The version that this program works with.
 pub const SCHEMA_VERSION: i32 = fixed::SCHEMA_STEPS.len() as i32;
@@ -73,7 +73,7 @@ async fn version(session: &Session, want: Want) -> Result<i32, SchemaError> {
     let something: Option<String> = found.get("something");
     match (found.get("installed"), something) {
         (true, _) => {
-            check_rights(&found, want)?;
+            check_privileges(&found, want)?;
             Ok(session.query_one(fixed::VERSION_MAX, &[]).await?.get(0))
         }
         (false, Some(something)) => Err(SchemaError::Foreign(something)),
@@ -89,22 +89,22 @@ fn read_only(user: String) -> SchemaError {
     SchemaError::NotAllowed { what, user, message: "default_transaction_read_only is on".into(), remedy }
 }
 
-fn check_rights(found: &Row, want: Want) -> Result<(), SchemaError> {
+fn check_privileges(found: &Row, want: Want) -> Result<(), SchemaError> {
     let (may_read, may_write): (bool, bool) = (found.get("may_read"), found.get("may_write"));
     match want {
-        Want::Look if !may_read => Err(no_rights(found.get("user"), "read", "SELECT")),
+        Want::Look if !may_read => Err(no_privileges(found.get("user"), "read", "SELECT")),
         Want::Work if !(may_read && may_write) => {
-            Err(no_rights(found.get("user"), "write to", "SELECT, INSERT, UPDATE, DELETE"))
+            Err(no_privileges(found.get("user"), "write to", "SELECT, INSERT, UPDATE, DELETE"))
         }
         Want::Look | Want::Work => Ok(()),
     }
 }
 
-fn no_rights(user: String, what: &str, rights: &str) -> SchemaError {
+fn no_privileges(user: String, what: &str, privileges: &str) -> SchemaError {
     let remedy = format!(
-        "its owner runs GRANT USAGE ON SCHEMA pgbackfill TO \"{user}\"; GRANT {rights} ON ALL TABLES IN SCHEMA pgbackfill TO \"{user}\""
+        "its owner runs GRANT USAGE ON SCHEMA pgbackfill TO \"{user}\"; GRANT {privileges} ON ALL TABLES IN SCHEMA pgbackfill TO \"{user}\""
     );
-    let message = format!("it needs {rights} on the tables in it");
+    let message = format!("it needs {privileges} on the tables in it");
     SchemaError::NotAllowed {
         what: format!("cannot {what} the control schema \"pgbackfill\""),
         user,
@@ -134,7 +134,7 @@ pub async fn ensure(session: &mut Session, user: &str, database: &str) -> Result
     if check(version(session, Want::Work).await?)? {
         return Ok(());
     }
-    session.begin("SET LOCAL lock_timeout = '10s'").await?;
+    session.begin(settings::INSTALLING).await?;
     let installed = install_in_txn(session, user).await;
     session.commit_or_rollback(installed).await.map_err(|error| explain(error, user, database))
 }

@@ -74,7 +74,7 @@ pub fn rows_together(sample: &[Neighbour]) -> f64 {
     pages.values().map(|rows| rows * rows).sum::<f64>() / (sample.len() as f64).max(1.0)
 }
 
-/// The longest runs of values that still spread each page's rows over the stripes nearly as well as a hash.
+/// The longest bands of values that still spread each page's rows over the stripes nearly as well as a hash.
 fn by(sample: &[Neighbour], stripes: u32) -> StripeBy {
     let pages = keys_of_pages(sample);
     let share = 1.0 / f64::from(stripes);

@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 
 use pgbackfill::connect::ConnectParams;
 use pgbackfill::db::Pool;
-use pgbackfill::engine::{self, EngineError, Options, Stop, Which};
-use pgbackfill::event::{Event, Outcome, Summary};
+use pgbackfill::engine::{self, EngineError, Options, Which};
+use pgbackfill::event::{self, Event, Outcome, Summary};
 use pgbackfill::job::{Job, JobName, JobParts};
-use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::oracle::{assert_once, assert_tiled};
 use crate::support::{Database, database, skipped};
@@ -23,7 +23,7 @@ pub(crate) fn options() -> Options {
         which: Which::Current,
         workers: NonZeroU32::new(2),
         max_rows: None,
-        turns: vec![],
+        set: vec![],
         host: "testhost".into(),
         by: "tester@testhost".into(),
     }
@@ -38,12 +38,11 @@ pub(crate) fn job(toml: &str) -> Job {
 pub(crate) async fn run_with(db: &Database, job: &Job, options: &Options) -> Result<Ran, EngineError> {
     let params = ConnectParams::resolve(db.url(), &|_| None).unwrap();
     let pool = Pool::new(&params, 4).unwrap();
-    let (sender, mut receiver) = mpsc::unbounded_channel();
-    let (_keep, stop) = watch::channel(Stop::NotYet);
-    let summary = engine::run(&pool, job, options, &sender, stop).await?;
+    let (sender, mut receiver) = event::channel(pool.database());
+    let summary = engine::run(&pool, job, options, &sender, &CancellationToken::new()).await?;
     let mut events = Vec::new();
-    while let Ok(event) = receiver.try_recv() {
-        events.push(event);
+    while let Ok(told) = receiver.try_recv() {
+        events.push(told.event);
     }
     Ok(Ran { summary, events })
 }
@@ -196,7 +195,7 @@ async fn only_the_rows_of_where_are_changed() {
     table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 10000) AS i").await;
     let ran = run(&db, "table = 't'\nwhere = 'id % 3 = 0'\nset.n = 'n + 1'\n").await;
     assert_eq!(ran.summary.rows_changed_here, 3333);
-    assert_eq!(ran.summary.progress.rows_passed, 10000);
+    assert_eq!(ran.summary.progress.totals.rows_passed, 10000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

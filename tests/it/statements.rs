@@ -7,12 +7,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use pgbackfill::change::{Change, Update};
 use pgbackfill::connect::ConnectParams;
-use pgbackfill::db::{Bound, Param, Pool, Session};
-use pgbackfill::key::{Key, KeyColumn, KeyRange, KeyType};
-use pgbackfill::plan::PLANNING;
+use pgbackfill::db::{Param, Pool, Session};
+use pgbackfill::key::{KeyColumn, KeyType};
 use pgbackfill::sandbox::Fsync;
-use pgbackfill::sql::{self, Change, Ident, Qualified, Stripe, Target, fixed};
+use pgbackfill::scan::{Mark, Scan, Span, Stripe, Walk};
+use pgbackfill::sql::settings::PLANNING;
+use pgbackfill::sql::{self, Ident, Qualified, fixed};
 use pgbackfill::stripe::{StripeBy, Striping};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -25,7 +27,7 @@ const BATCH: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
 
 /// One of eight stripes, chosen by a hash, as any key can be.
 static STRIPE: LazyLock<Stripe> =
-    LazyLock::new(|| Stripe { striping: Striping::new(8, StripeBy::Hash).unwrap(), number: 3, runs: None });
+    LazyLock::new(|| Stripe { striping: Striping::new(8, StripeBy::Hash).unwrap(), number: 3 });
 
 /// A database with the control schema, and one run of one leaf in it.
 async fn installed() -> (Database, Client) {
@@ -109,9 +111,9 @@ async fn every_fixed_statement_prepares() {
 /// A table of 10,000 rows with a key of each kind, and what the statements need to know of it.
 struct Keyed {
     index: &'static str,
-    target: Target,
-    /// The keys at a hundredth and at a fiftieth of the table.
-    range: KeyRange,
+    scan: Scan,
+    /// From a hundredth to a fiftieth of the table.
+    span: Span,
 }
 
 const KEYED: &str = "
@@ -123,26 +125,28 @@ VACUUM ANALYZE t";
 
 fn keyed() -> [Keyed; 3] {
     let column = |name: &str, ty| KeyColumn { name: name.into(), ty, collate: None };
-    let target = |key| Target { table: Qualified::new("public", "t"), alias: Ident("t".into()), key };
-    let key = |texts: &[&str]| Key(texts.iter().map(|&text| text.to_owned()).collect());
-    let range =
-        |after: &[&str], through: &[&str]| KeyRange { after: Some(key(after)), through: key(through) };
+    let scan = |key| {
+        let walk = Walk { alias: Ident("t".into()), key, joins_bands: true };
+        walk.leaf(Qualified::new("public", "t"))
+    };
+    let mark = |texts: &[&str]| Mark(texts.iter().map(|&text| text.to_owned()).collect());
+    let span = |after: &[&str], through: &[&str]| Span { after: Some(mark(after)), through: mark(through) };
     let in_c = Some(("pg_catalog".to_owned(), "C".to_owned()));
     [
         Keyed {
             index: "t_pkey",
-            target: target(vec![column("id", KeyType::BigInt)]),
-            range: range(&["100"], &["200"]),
+            scan: scan(vec![column("id", KeyType::BigInt)]),
+            span: span(&["100"], &["200"]),
         },
         Keyed {
             index: "t_a_b",
-            target: target(vec![column("a", KeyType::Integer), column("b", KeyType::Text)]),
-            range: range(&["1", "b00"], &["2", "b00"]),
+            scan: scan(vec![column("a", KeyType::Integer), column("b", KeyType::Text)]),
+            span: span(&["1", "b00"], &["2", "b00"]),
         },
         Keyed {
             index: "t_name",
-            target: target(vec![KeyColumn { collate: in_c, ..column("name", KeyType::Text) }]),
-            range: range(&["k00100"], &["k00200"]),
+            scan: scan(vec![KeyColumn { collate: in_c, ..column("name", KeyType::Text) }]),
+            span: span(&["k00100"], &["k00200"]),
         },
     ]
 }
@@ -150,13 +154,13 @@ fn keyed() -> [Keyed; 3] {
 /// A key of each kind, with and without a lower bound.
 fn cases() -> impl Iterator<Item = Keyed> {
     let from_the_start =
-        keyed().into_iter().map(|keyed| Keyed { range: KeyRange { after: None, ..keyed.range }, ..keyed });
+        keyed().into_iter().map(|keyed| Keyed { span: Span { after: None, ..keyed.span }, ..keyed });
     keyed().into_iter().chain(from_the_start)
 }
 
 fn count_up() -> Change {
     let set = vec![(Ident("n".into()), "n + 1".into())];
-    Change { set, quiet: vec![], filter: Some("n >= 0".into()), lookup: None }
+    Change::Update(Update { set, quiet: vec![], filter: Some("n >= 0".into()), lookup: None })
 }
 
 async fn keyed_table() -> (Database, Session) {
@@ -173,29 +177,26 @@ async fn keyed_table() -> (Database, Session) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_reads_its_rows_by_the_index_of_the_key() {
     let (_db, mut session) = keyed_table().await;
-    for Keyed { index, target, range } in cases() {
-        let bound = Bound::of(&range);
-        let update = sql::update(&target, &count_up(), bound.bounds(), *STRIPE);
-        assert_uses(&plan(&mut session, BATCH, &update, &bound.params(&target.key)).await, index);
+    for Keyed { index, scan, span } in cases() {
+        let (change, rows) = (count_up(), scan.rows(&span, *STRIPE, 100));
+        let statement = change.statement(&rows);
+        assert_uses(&plan(&mut session, BATCH, statement.text(), &rows.params()).await, index);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_runs_of_a_stripe_are_looked_up_one_by_one() {
+async fn the_bands_of_a_stripe_are_looked_up_one_by_one() {
     let (_db, mut session) = keyed_table().await;
-    let [Keyed { target, .. }, ..] = keyed();
+    let [Keyed { scan, .. }, ..] = keyed();
     let striping = Striping::new(8, StripeBy::Bits { shift: 3 }).unwrap();
-    // However many they are: reading all rows between the bounds and comparing each with each run is never better.
+    // However many they are: reading all rows between the bounds and comparing each with each band is never better.
     for through in [1100, 1500, 3000, 9999] {
-        let range =
-            KeyRange { after: Some(Key(vec!["1000".into()])), through: Key(vec![through.to_string()]) };
-        let runs = striping.runs(3, 1000, through).unwrap();
-        let bound = Bound::of(&range);
-        let mut params = bound.params(&target.key);
-        params.extend([(&runs.first as _, Type::INT8), (&runs.last as _, Type::INT8)]);
-        let stripe = Stripe { striping, number: 3, runs: Some(runs) };
-        let update = sql::update(&target, &count_up(), bound.bounds(), stripe);
-        let plan = plan(&mut session, &format!("{BATCH}; {}", sql::LOOKING_UP), &update, &params).await;
+        let span = Span { after: Some(Mark(vec!["1000".into()])), through: Mark(vec![through.to_string()]) };
+        let (change, rows) = (count_up(), scan.rows(&span, Stripe { striping, number: 3 }, through / 8));
+        assert!(rows.beside.is_some(), "no bands");
+        let statement = change.statement(&rows);
+        let settings = format!("{BATCH}; {}", rows.settings);
+        let plan = plan(&mut session, &settings, statement.text(), &rows.params()).await;
         assert_uses(&plan, "t_pkey");
         assert!(plan.contains("Nested Loop") && !plan.contains("Join Filter"), "{plan}");
         assert!(plan.contains("Index Cond: ((id >= GREATEST("), "{plan}");
@@ -205,14 +206,13 @@ async fn the_runs_of_a_stripe_are_looked_up_one_by_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_in_the_middle_of_a_composite_key_is_not_taken_for_a_large_part_of_the_table() {
     let (_db, mut session) = keyed_table().await;
-    let [_, Keyed { target, .. }, _] = keyed();
-    let key = |a: &str| Key(vec![a.into(), "b00".into()]);
-    let range = KeyRange { after: Some(key("50")), through: key("51") };
-    let bound = Bound::of(&range);
-    let update = sql::update(&target, &count_up(), bound.bounds(), *STRIPE);
+    let [_, Keyed { scan, .. }, _] = keyed();
+    let mark = |a: &str| Mark(vec![a.into(), "b00".into()]);
+    let span = Span { after: Some(mark("50")), through: mark("51") };
+    let (change, rows) = (count_up(), scan.rows(&span, *STRIPE, 100));
     session.begin(BATCH).await.unwrap();
-    let explain = format!("EXPLAIN (FORMAT JSON) {update}");
-    let row = session.query_one(&explain, &bound.params(&target.key)).await.unwrap();
+    let explain = format!("EXPLAIN (FORMAT JSON) {}", change.statement(&rows).text());
+    let row = session.query_one(&explain, &rows.params()).await.unwrap();
     let plan: serde_json::Value = row.get(0);
     let rows = plan[0]["Plan"]["Plans"][0]["Plan Rows"].as_f64().unwrap();
     // There are 100 of 10,000; each side on its own would give 2,500.
@@ -222,24 +222,24 @@ async fn a_batch_in_the_middle_of_a_composite_key_is_not_taken_for_a_large_part_
 #[tokio::test(flavor = "multi_thread")]
 async fn boundary_keys_are_read_from_the_index_alone() {
     let (_db, mut session) = keyed_table().await;
-    for Keyed { index, target, range } in cases() {
-        let bound = Bound::of(&range);
+    for Keyed { index, scan, span } in cases() {
+        let bounds = scan.rows(&span, Stripe::ALL, 100);
         let (skip, cells) = (9_i64, 128_i32);
-        let mut params = bound.params(&target.key);
+        let mut params = bounds.params();
         params.extend([(&skip as _, Type::INT8), (&cells as _, Type::INT4)]);
-        let grid = plan(&mut session, PLANNING, &sql::grid(&target, bound.bounds()), &params).await;
-        assert_uses(&grid, index);
-        assert_eq!(grid.matches("Index Only Scan using").count(), 2, "the start and each step:\n{grid}");
-        let count = sql::count(&target, bound.bounds());
-        assert_uses(&plan(&mut session, PLANNING, &count, &bound.params(&target.key)).await, index);
+        let found = plan(&mut session, PLANNING, &scan.cells_statement(&span), &params).await;
+        assert_uses(&found, index);
+        assert_eq!(found.matches("Index Only Scan using").count(), 2, "the start and each step:\n{found}");
+        let count = scan.count_statement(&span);
+        assert_uses(&plan(&mut session, PLANNING, &count, &bounds.params()).await, index);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_key_is_read_from_the_end_of_the_index() {
     let (_db, mut session) = keyed_table().await;
-    for Keyed { index, target, .. } in keyed() {
-        let last = plan(&mut session, PLANNING, &sql::max_key(&target), &[]).await;
+    for Keyed { index, scan, .. } in keyed() {
+        let last = plan(&mut session, PLANNING, &scan.last_statement(), &[]).await;
         let backward = format!("Index Only Scan Backward using {index} on ");
         assert!(last.contains(&backward) && !last.contains("Sort"), "{last}");
     }
@@ -255,11 +255,11 @@ async fn a_range_is_locked_by_its_key_and_the_target_is_not_read() {
         .await
         .unwrap();
     add_ranges(&client, "1, 10000", 9_990).await;
-    let [Keyed { target, .. }, ..] = keyed();
+    let [Keyed { scan, .. }, ..] = keyed();
     let (run, number, table, key) = (1_i64, 9_999_i64, "public.t", vec!["id"]);
     let params: [Param<'_>; 4] =
         [(&run, Type::INT8), (&number, Type::INT8), (&table, Type::TEXT), (&key, Type::TEXT_ARRAY)];
-    let plan = plan(&mut session(&db).await, BATCH, &sql::lock(&target), &params).await;
+    let plan = plan(&mut session(&db).await, BATCH, &sql::range_lock(&scan.from_item()), &params).await;
     assert!(plan.contains("Index Scan using range_pkey on range r"), "{plan}");
     assert!(plan.contains("One-Time Filter: false") && !plan.contains("Seq Scan on t"), "{plan}");
 }

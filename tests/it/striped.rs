@@ -206,11 +206,11 @@ async fn rows_that_lie_scattered_are_walked_in_the_order_of_their_keys() {
 /// The columns that a run assigns their own value, read from what the plan says.
 async fn quiet(db: &Database, job: &str) -> Vec<String> {
     use pgbackfill::connect::ConnectParams;
-use pgbackfill::db::Pool;
+    use pgbackfill::db::Pool;
     let params = ConnectParams::resolve(db.url(), &|_| None).unwrap();
     let mut session = Pool::new(&params, 1).unwrap().session().await.unwrap();
     let plan = pgbackfill::plan::preflight(&mut session, &crate::engine::job(job), "tester").await.unwrap();
-    plan.change.quiet.iter().map(|column| column.0.clone()).collect()
+    plan.change.quiet().iter().map(|column| column.0.clone()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

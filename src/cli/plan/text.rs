@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use pgbackfill::human;
 use pgbackfill::job::units::{format_bytes, format_duration_ms};
-use pgbackfill::plan::review::Severity;
-use pgbackfill::plan::{Estimate, Held, Measured};
+
+use pgbackfill::plan::{Bottleneck, Estimate, Measured, Severity};
 use pgbackfill::run::{Knobs, Mode};
-use pgbackfill::sql;
+use pgbackfill::scan;
 
 use super::super::review;
 use super::{Rows, View};
@@ -77,7 +77,7 @@ fn what(view: &View) -> String {
         Some(statement) => {
             text.extend(statement.lines().map(|line| format!("\n    {line}")));
             text.push_str("\nThe parameters are keys: where the batch ends, and where the one before it did");
-            text.push_str(if statement.contains(sql::RUN) { "; then its runs of keys." } else { "." });
+            text.push_str(if statement.contains(scan::BAND) { "; then its bands of keys." } else { "." });
             if !view.quiet.is_empty() {
                 let columns = view.quiet.join(", ");
                 let quiet = format!(
@@ -136,8 +136,10 @@ fn a_row(measured: &Measured) -> String {
 
 fn whole(estimate: &Estimate, knobs: &Knobs, stripes: u32) -> String {
     let held_by = match (estimate.held_by, knobs.max_rows_per_s, knobs.max_wal_bytes_per_s) {
-        (Held::MaxRowsPerSecond, Some(rows), _) => format!("max_rows_per_second = {rows}"),
-        (Held::MaxWalPerSecond, _, Some(bytes)) => format!("max_wal_per_second = {}", format_bytes(bytes)),
+        (Bottleneck::MaxRowsPerSecond, Some(rows), _) => format!("max_rows_per_second = {rows}"),
+        (Bottleneck::MaxWalPerSecond, _, Some(bytes)) => {
+            format!("max_wal_per_second = {}", format_bytes(bytes))
+        }
         _ => format!("{}, never waiting", human::counted(knobs.workers.get().into(), "worker", "workers")),
     };
     format!(

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio_postgres::Config;
 
-pub(super) use config::{Host, Endpoint, Sequence, Wanted};
+pub(super) use config::{Endpoint, Host, Sequence, Wanted};
 pub(super) use tls::{Roots, SslMode, TlsParams, Verify, Versions};
 
 /// Looks up one environment variable.
@@ -136,11 +136,17 @@ impl ConnectParams {
         self.warning.as_deref()
     }
 
+    /// The database.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        self.common.get_dbname().unwrap_or_default()
+    }
+
     /// Hosts, ports and database, without user or password.
     #[must_use]
     pub fn address(&self) -> String {
         let endpoints: Vec<_> = self.endpoints.iter().map(ToString::to_string).collect();
-        format!("{}, database \"{}\"", endpoints.join(","), self.common.get_dbname().unwrap_or_default())
+        format!("{}, database \"{}\"", endpoints.join(","), self.database())
     }
 }
 

@@ -2,168 +2,189 @@
 //!
 //! Must not know: how a batch is run; which remedy fits is decided elsewhere.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::super::batch::{self, Aside, Halt};
-use super::super::held::Piece;
-use super::super::home::FULL;
-use super::super::ledger::Wait;
-use super::super::retry::{self, Failures, Remedy};
-use super::{End, LOOK_AGAIN, Trouble, Worker};
-use crate::db::{Error, NextAct};
+use super::super::claimed::NextBatch;
+use super::super::error_policy::{self, Failures, Remedy};
+use super::super::exit::End;
+use super::super::lease::BatchError;
+use super::super::quarantine::{self, Quarantined};
+use super::state::{Interruption, LOOK_AGAIN, Worker};
+use crate::db::{Error, NextAct, sqlstate};
 use crate::event::Event;
-use crate::plan;
 use crate::run::{Hold, Move, RunState};
-use crate::store::{self, BadRow, StoreError, Turn};
+use crate::scan::CELLS_MAX;
+use crate::store::{self, Ask, BadRow, StoreError};
+use crate::throttle::{Reason, Why};
 
-/// `query_canceled`: by a timeout, by somebody else, or by ourselves.
-const CANCELLED: &str = "57014";
-
-/// So long nobody looks at a range whose next row others hold.
+/// So long no worker looks at a range whose next row others have locked.
 const REST: Duration = Duration::from_secs(3);
 
-/// `undefined_table`.
-const NO_TABLE: &str = "42P01";
-
 impl Worker {
-    pub(super) async fn recover(&mut self, halt: Halt) -> Option<End> {
-        let piece = self.piece.take();
-        match halt {
-            Halt::Lost | Halt::Ordered(RunState::Running) => {
-                self.held = None;
+    /// Acts on what interrupted the worker; gives the reason to leave, if it is one.
+    pub(super) async fn handle(&mut self, interruption: Interruption) -> Option<End> {
+        match interruption {
+            Interruption::Idle => {
+                // The connection stands, and no batch is under way that could have broken the last one.
+                self.failures.lost = 0;
                 None
             }
-            Halt::Ordered(RunState::Complete) => Some(End::Complete),
-            Halt::Ordered(state @ (RunState::Blocked | RunState::Cancelled)) => Some(End::Halted(state)),
-            // The control loop has not heard of it yet; it will within a beat.
-            Halt::Ordered(RunState::Paused) => {
-                self.shared.wait(self.index, Wait::new(Hold::Paused, "person", "paused"), LOOK_AGAIN).await;
-                None
-            }
-            Halt::Changed(why) => Some(self.block(why).await),
-            Halt::Failed(error) => self.mend(&error, piece).await,
+            Interruption::NoConnection(error) => self.without_connection(&error).await,
+            Interruption::Leave(end) => Some(end),
+            Interruption::Batch(error) => self.batch_failed(error).await,
         }
     }
 
-    /// There is no connection to be had. As long as the others of this process reach the server, and for a time also if nobody does,
+    async fn batch_failed(&mut self, error: BatchError) -> Option<End> {
+        let batch = self.batch.take();
+        match error {
+            BatchError::ClaimLost | BatchError::RunNotRunning(RunState::Running) => {
+                self.range = None;
+                None
+            }
+            BatchError::RunNotRunning(RunState::Complete) => Some(End::Complete),
+            BatchError::RunNotRunning(state @ (RunState::Blocked | RunState::Cancelled)) => {
+                Some(End::Halted(state))
+            }
+            // The heartbeat has not heard of it yet; it will within half a second.
+            BatchError::RunNotRunning(RunState::Paused) => {
+                let reason = Reason::new(Hold::Paused, Why::Person, "paused");
+                self.part.wait(self.index, reason, LOOK_AGAIN).await;
+                None
+            }
+            BatchError::TableChanged(why) => Some(self.block(why).await),
+            BatchError::Failed(error) => self.handle_error(&error, batch).await,
+        }
+    }
+
+    /// There is no connection to be had. As long as other tasks of this process reach the server, and for a time also if none does,
     /// it is tried again.
-    pub(super) async fn away(&mut self, error: &Error) -> Option<End> {
-        if error.sqlstate() == Some(FULL) && self.shared.live.load(Ordering::Relaxed) > 1 {
-            return Some(End::NoRoom(error.to_string()));
+    async fn without_connection(&mut self, error: &Error) -> Option<End> {
+        let part = self.part.clone();
+        if error.sqlstate() == Some(sqlstate::TOO_MANY_CONNECTIONS) && part.team.here() > 1 {
+            return Some(End::NoConnectionLeft(error.to_string()));
         }
         if error.next_act() != NextAct::Reconnect {
-            return Box::pin(self.mend(error, None)).await;
+            return Box::pin(self.handle_error(error, None)).await;
         }
-        self.shared.failed(&error.to_string());
-        if self.shared.unreached_for() > self.shared.limits.reconnect_timeout() {
+        part.account.failed(&error.to_string());
+        if part.primary.silent_for() > part.facts.limits.reconnect_timeout() {
             return Some(End::Unreachable(error.to_string()));
         }
-        self.again(error).await;
+        self.retry_later(error).await;
         None
     }
 
-    async fn mend(&mut self, error: &Error, piece: Option<Piece>) -> Option<End> {
-        if let Some(why) =
-            self.shared.hands.why_cancelled(self.index).filter(|_| error.sqlstate() == Some(CANCELLED))
-        {
-            self.make_way(why, piece.as_ref()).await;
+    async fn handle_error(&mut self, error: &Error, batch: Option<NextBatch>) -> Option<End> {
+        let part = self.part.clone();
+        let is_cancelled = error.sqlstate() == Some(sqlstate::QUERY_CANCELED);
+        if let Some(why) = part.inflight.cancelled_because(self.index).filter(|_| is_cancelled) {
+            self.make_way(why, batch.as_ref()).await;
             return None;
         }
         let act = error.next_act();
         let failures = self.failures.count(act);
-        let (rows, stripe_rows) =
-            piece.as_ref().map_or((1, 1), |piece| (piece.rows.max(1), piece.stripe_rows.max(1)));
-        if error.sqlstate() == Some(NO_TABLE) && failures == 1 {
+        if error.sqlstate() == Some(sqlstate::UNDEFINED_TABLE) && failures == 1 {
             // Others may have finished the range while we waited for the pace, and its partition may be gone since. If it went with
-            // work left, whoever looks for more work will find that out.
-            self.held = None;
-            self.again(error).await;
+            // work left, the worker that looks for more work finds that out.
+            self.range = None;
+            self.retry_later(error).await;
             return None;
         }
-        self.shared.failed(&error.to_string());
-        let remedy = retry::remedy(act, failures, rows, self.shared.limits.retries);
-        if remedy == Remedy::ReconnectFewer && piece.is_some() {
-            self.size.halve(stripe_rows);
-        }
-        match (remedy, piece) {
-            (Remedy::Again, _) | (Remedy::LetGo, None) => self.again(error).await,
-            (Remedy::Fewer, _) => {
-                if act == NextAct::Retry {
-                    self.usual.get_or_insert_with(|| self.size.clone());
-                    // Other rows are not waited for as long as those were.
-                    self.back_off = retry::back_off();
-                }
-                self.size.halve(stripe_rows);
-                self.again(error).await;
-            }
-            (Remedy::LetGo, Some(_)) => self.let_go(error).await,
+        part.account.failed(&error.to_string());
+        let rows = batch.as_ref().map_or(1, |batch| batch.rows.max(1));
+        let remedy = error_policy::remedy(act, failures, rows, part.facts.limits.retries);
+        self.apply(remedy, error, batch).await
+    }
+
+    async fn apply(&mut self, remedy: Remedy, error: &Error, batch: Option<NextBatch>) -> Option<End> {
+        let act = error.next_act();
+        let stripe_rows = batch.as_ref().map_or(1, |batch| batch.stripe_rows.max(1));
+        match (remedy, batch) {
+            (Remedy::Again, _) | (Remedy::RestRange, None) => self.retry_later(error).await,
+            (Remedy::Fewer, _) => self.retry_with_fewer(error, stripe_rows).await,
+            (Remedy::RestRange, Some(_)) => self.rest_range(error).await,
             (Remedy::Bisect, Some(_)) => {
                 self.retrying(error.sqlstate(), error.to_string(), Duration::ZERO);
                 self.size.halve(stripe_rows);
             }
-            (Remedy::Quarantine, Some(piece)) => return self.quarantine(error, piece).await,
-            (Remedy::Reconnect | Remedy::ReconnectFewer, _) => {
+            (Remedy::Quarantine, Some(batch)) => return self.quarantine(error, batch).await,
+            (Remedy::Reconnect | Remedy::ReconnectFewer, batch) => {
+                if remedy == Remedy::ReconnectFewer && batch.is_some() {
+                    self.size.halve(stripe_rows);
+                }
                 self.session = None;
-                self.held = None;
-                self.again(error).await;
+                self.range = None;
+                self.retry_later(error).await;
             }
             (Remedy::AwaitPerson, _) => self.await_person(error).await,
             (Remedy::Block | Remedy::Bisect | Remedy::Quarantine, _) if act == NextAct::Reconnect => {
                 return Some(End::Unreachable(error.to_string()));
             }
             (Remedy::Block | Remedy::Bisect | Remedy::Quarantine, _) => {
-                return Some(self.block(self.blame(error)).await);
+                return Some(self.block(self.describe(error)).await);
             }
         }
         None
     }
 
-    /// Somebody waited for our batch: it was cancelled, and the next one is half as long.
-    async fn make_way(&mut self, why: String, piece: Option<&Piece>) {
-        self.size.halve(piece.map_or(1, |piece| piece.stripe_rows.max(1)));
-        let pause = LOOK_AGAIN / 4;
-        self.retrying(Some(CANCELLED), why.clone(), pause);
-        self.shared.wait(self.index, Wait::new(Hold::Throttled, "blocked_sessions", why), pause).await;
+    async fn retry_with_fewer(&mut self, error: &Error, stripe_rows: u32) {
+        if error.next_act() == NextAct::Retry {
+            self.usual_size.get_or_insert_with(|| self.size.clone());
+            // Other rows are not waited for as long as those were.
+            self.back_off = error_policy::back_off();
+        }
+        self.size.halve(stripe_rows);
+        self.retry_later(error).await;
     }
 
-    /// Somebody has locked the next row: it is looked at again after a rest, and there may be other work meanwhile.
-    async fn let_go(&mut self, error: &Error) {
-        let (Some(mut session), Some(held)) = (self.session.take(), self.held.take()) else {
-            return self.again(error).await;
+    /// Another session waited for our batch: it was cancelled, and the next one is half as long.
+    async fn make_way(&mut self, why: String, batch: Option<&NextBatch>) {
+        self.size.halve(batch.map_or(1, |batch| batch.stripe_rows.max(1)));
+        let pause = LOOK_AGAIN / 4;
+        self.retrying(Some(sqlstate::QUERY_CANCELED), why.clone(), pause);
+        let reason = Reason::new(Hold::Throttled, Why::BlockedSessions, why);
+        self.part.wait(self.index, reason, pause).await;
+    }
+
+    /// Another session has locked the next row: it is looked at again after a rest, and there may be other work meanwhile.
+    async fn rest_range(&mut self, error: &Error) {
+        let (Some(mut session), Some(range)) = (self.session.take(), self.range.take()) else {
+            return self.retry_later(error).await;
         };
-        let (range, worker) = (held.claim.number, self.shared.hint(self.index, 1).worker);
+        let (claim, worker, run) = (range.claim, self.hint(1).worker, self.part.facts.run_id());
         // If that is lost, the hint ends by itself.
-        let _ = store::rest(&mut session, self.shared.run.id, range, &worker, REST.as_secs_f64()).await;
+        let _ = store::rest(&mut session, run, claim.number, &worker, REST.as_secs_f64()).await;
         self.session = session.is_usable().then_some(session);
-        self.failures = Failures::default();
-        self.size = self.usual.take().unwrap_or_default();
-        self.shared
-            .rests(format!("range {range} of {} has rows that others hold: {error}", held.claim.table), REST);
+        self.forget_failures();
+        self.size = self.usual_size.take().unwrap_or_default();
+        let why = format!("range {} of {} has rows that others hold: {error}", claim.number, claim.table);
+        self.part.account.rests(why, REST);
         self.retrying(error.sqlstate(), error.to_string(), REST);
     }
 
-    /// A range that was let go: its next row alone says whether it is free now.
-    pub(super) fn approach(&mut self) {
-        self.usual = Some(self.size.clone());
+    /// A range that was let alone: its next row alone says whether it is free now.
+    pub(super) fn start_isolated(&mut self) {
+        self.usual_size = Some(self.size.clone());
         self.size.isolate();
-        self.failures = Failures::in_the_way();
+        self.failures = Failures::locked();
     }
 
-    /// While nothing is committed there, others would come to the same rows.
-    async fn keep(&mut self, pause: Duration) {
-        let Some(range) = self.held.as_ref().map(|held| held.claim.number) else { return };
+    /// While nothing is committed in its range, other workers would come to the same rows.
+    async fn extend_hint(&mut self, pause: Duration) {
+        let Some(range) = self.range.as_ref().map(|range| range.claim.number) else { return };
         let Some(mut session) = self.session.take() else { return };
-        let mut hint = self.shared.hint(self.index, 1);
-        hint.for_s += pause.as_secs_f64() + f64::from(self.shared.limits.lock_timeout_ms.get()) / 1000.0;
-        // As above.
-        let _ = store::keep(&mut session, self.shared.run.id, range, &hint).await;
+        let mut hint = self.hint(1);
+        let facts = &self.part.facts;
+        hint.for_s += pause.as_secs_f64() + f64::from(facts.limits.lock_timeout_ms.get()) / 1000.0;
+        // If that is lost, the hint ends by itself.
+        let _ = store::keep(&mut session, facts.run_id(), range, &hint).await;
         self.session = session.is_usable().then_some(session);
     }
 
     fn retrying(&self, sqlstate: Option<&str>, message: String, pause: Duration) {
-        self.shared.tally.retried();
-        self.shared.emit(Event::Retrying {
+        self.part.counters.retried();
+        self.part.events.emit(Event::Retrying {
             worker: Some(self.index),
             sqlstate: sqlstate.map(str::to_owned),
             message,
@@ -171,85 +192,82 @@ impl Worker {
         });
     }
 
-    async fn again(&mut self, error: &Error) {
+    async fn retry_later(&mut self, error: &Error) {
         let pause = self.back_off.next().unwrap_or(LOOK_AGAIN);
-        self.keep(pause).await;
+        self.extend_hint(pause).await;
         self.retrying(error.sqlstate(), error.to_string(), pause);
-        self.shared
-            .wait(
-                self.index,
-                Wait::new(Hold::Blocked, "retry", format!("trying again after: {error}")),
-                pause,
-            )
-            .await;
+        let reason = Reason::new(Hold::Blocked, Why::Retry, format!("trying again after: {error}"));
+        self.part.wait(self.index, reason, pause).await;
     }
 
     async fn await_person(&mut self, error: &Error) {
-        self.shared.tally.retried();
-        let reason = format!("the server needs a person: {error}");
-        self.shared.emit(Event::Notice { message: format!("{reason}; probing once a minute") });
-        self.shared.wait(self.index, Wait::new(Hold::Blocked, "disk", reason), retry::DISK_PROBE).await;
+        self.part.counters.retried();
+        let text = format!("the server needs a person: {error}");
+        self.part.events.notice(format!("{text}; probing once a minute"));
+        let reason = Reason::new(Hold::Blocked, Why::Disk, text);
+        self.part.wait(self.index, reason, error_policy::DISK_PROBE).await;
     }
 
     /// Puts the row at fault aside, or blocks the run if there are too many of them.
-    async fn quarantine(&mut self, error: &Error, piece: Piece) -> Option<End> {
-        match self.try_quarantine(error, &piece).await {
-            Ok(Aside::Kept) => {
-                let BadRow { key, sqlstate, message } = bad_row(error, &piece);
-                self.shared.emit(Event::BadRow { key: key.0, sqlstate, message });
+    async fn quarantine(&mut self, error: &Error, batch: NextBatch) -> Option<End> {
+        let Some(claim) = self.range.as_ref().map(|range| range.claim.clone()) else { return None };
+        // The batch has one row, which is at its end.
+        let key = self.part.facts.plan.scan(claim.table.clone()).key_at(&batch.span.through);
+        let sqlstate = error.sqlstate().unwrap_or_default().to_owned();
+        let row = BadRow { key, sqlstate, message: error.to_string() };
+        match self.try_quarantine(&row, &batch).await {
+            Ok(Quarantined::Kept) => {
+                let BadRow { key, sqlstate, message } = row;
+                self.part.events.emit(Event::BadRow { key: key.0, sqlstate, message });
                 None
             }
-            Ok(Aside::Full) => {
-                let table = self.held.as_ref().map(|held| held.claim.table.to_string()).unwrap_or_default();
-                let limit = self.shared.limits.max_bad_rows;
+            Ok(Quarantined::Full) => {
+                let limit = self.part.facts.limits.max_bad_rows;
                 let why = format!(
-                    "row {} of {table} cannot be changed: {error}\nhint: mend the row or the expression and run the job again, or allow more than \
+                    "row {} of {} cannot be changed: {error}\nhint: mend the row or the expression and run the job again, or allow more than \
                      max_bad_rows = {limit} rows in the quarantine",
-                    piece.keys.through
+                    row.key, claim.table
                 );
                 Some(self.block(why).await)
             }
-            Err(Trouble::End(end)) => Some(end),
-            Ok(Aside::Passed) | Err(Trouble::Idle) => None,
-            Err(Trouble::Halt(halt)) => Box::pin(self.recover(halt)).await,
-            Err(Trouble::Away(error)) => self.away(&error).await,
+            Ok(Quarantined::OfAnotherStripe) | Err(Interruption::Idle) => None,
+            Err(interruption) => Box::pin(self.handle(interruption)).await,
         }
     }
 
-    async fn try_quarantine(&mut self, error: &Error, piece: &Piece) -> Result<Aside, Trouble> {
-        let (Some(mut session), Some(mut held)) = (self.session.take(), self.held.take()) else {
-            return Err(Trouble::Idle);
+    async fn try_quarantine(&mut self, row: &BadRow, batch: &NextBatch) -> Result<Quarantined, Interruption> {
+        let (Some(mut session), Some(mut range)) = (self.session.take(), self.range.take()) else {
+            return Err(Interruption::Idle);
         };
-        // Rows may have come between since the keys were read: only a row that is alone may be put aside.
-        let target = self.shared.plan.target(held.claim.table.clone());
-        let cells = plan::read_cells(&mut session, &target, &piece.keys, 1, 2).await?;
+        // Rows may have come between since the boundaries were read: only a row that is alone may be put aside.
+        let scan = self.part.facts.plan.scan(range.claim.table.clone());
+        let cells = scan.cells(&mut session, &batch.span, 1, 2).await?;
         if cells.len() > 1 {
-            held.refine(plan::read_cells(&mut session, &target, &piece.keys, 1, plan::CELLS_MAX).await?);
-            (self.session, self.held) = (Some(session), Some(held));
-            return Err(Trouble::Idle);
+            range.refine(scan.cells(&mut session, &batch.span, 1, CELLS_MAX).await?);
+            (self.session, self.range) = (Some(session), Some(range));
+            return Err(Interruption::Idle);
         }
-        let hint = self.shared.hint(self.index, 1);
-        let row = bad_row(error, piece);
-        let aside = batch::quarantine(&self.shared, &mut session, &held, piece, &row, &hint).await;
+        let hint = self.hint(1);
+        let done = quarantine::put_aside(&self.part, &mut session, &range, batch, row, &hint).await;
         self.session = session.is_usable().then_some(session);
-        let aside = aside?;
-        if aside == Aside::Full {
-            self.held = Some(held);
+        let done = done?;
+        if done == Quarantined::Full {
+            self.range = Some(range);
         } else {
-            self.failures = Failures::default();
-            self.held = held.advance(piece);
+            self.forget_failures();
+            self.range = range.advance(batch);
         }
-        Ok(aside)
+        Ok(done)
     }
 
-    fn blame(&self, error: &Error) -> String {
-        if error.sqlstate() == Some(NO_TABLE) {
-            // Whatever range it was noticed in.
+    fn describe(&self, error: &Error) -> String {
+        if error.sqlstate() == Some(sqlstate::UNDEFINED_TABLE) {
+            // It does not matter in which range it was noticed.
             let remedy = "put it back and resume, or cancel the run";
             return format!("{error}\nhint: it was there when the run began: {remedy}");
         }
-        let Some(held) = &self.held else { return error.to_string() };
-        let mut text = format!("{}, range {}: {error}", held.claim.table, held.claim.number);
+        let Some(range) = &self.range else { return error.to_string() };
+        let mut text = format!("{}, range {}: {error}", range.claim.table, range.claim.number);
         if let Some(context) = error.server().and_then(|server| server.context.as_ref()) {
             text = format!("{text}\n{context}");
         }
@@ -259,29 +277,21 @@ impl Worker {
         text
     }
 
-    /// Blocks the run, so that nobody tries what would fail again.
+    /// Blocks the run, so that no worker tries what would fail again.
     async fn block(&mut self, reason: String) -> End {
         // Back into the pool, which has just enough connections: this one can be used to say so.
         self.session = None;
-        let turn = Turn::State(Move::Block);
+        let (ask, facts) = (Ask::State(Move::Block), &self.part.facts);
         let told = async {
-            let mut session = self.shared.session().await?;
-            store::request(&mut session, self.shared.run.id, &turn, Some(&reason), &self.shared.by).await
+            let mut session = self.part.primary.session().await?;
+            store::request(&mut session, facts.run_id(), &ask, Some(&reason), &facts.by).await
         };
         match told.await {
-            // Somebody was faster, with a reason of their own.
+            // Another worker was faster, with a reason of its own.
             Ok(()) | Err(StoreError::Illegal(_)) => End::Blocked(reason),
             Err(error) => {
                 End::Unreachable(format!("{reason}; and the run could not be marked as blocked: {error}"))
             }
         }
-    }
-}
-
-fn bad_row(error: &Error, piece: &Piece) -> BadRow {
-    BadRow {
-        key: piece.keys.through.clone(),
-        sqlstate: error.sqlstate().unwrap_or_default().to_owned(),
-        message: error.to_string(),
     }
 }

@@ -4,16 +4,17 @@
 
 use bytesize::ByteSize;
 
-use super::facts::{ServerFacts, Slot, Standby};
-use super::{Code, Finding, Scene};
+use super::Subject;
+use super::queries::{ServerFacts, Slot, Standby};
+use crate::plan::{Code, Finding};
 
 /// A standby that is this much behind before the run begins will not keep up with it, in seconds.
 const LAG_S_MAX: f64 = 0.5;
 /// One segment of WAL.
 const LAG_BYTES_MAX: i64 = 16 << 20;
 
-pub(super) fn judge(scene: &Scene<'_>, found: &mut Vec<Finding>) {
-    for published in scene.facts.table.iter().flat_map(|table| &table.published) {
+pub(super) fn judge(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    for published in subject.facts.table.iter().flat_map(|table| &table.published) {
         let (table, publications) = (&published.table, &published.publications);
         if !published.identified {
             found.push(Finding::new(
@@ -29,7 +30,7 @@ pub(super) fn judge(scene: &Scene<'_>, found: &mut Vec<Finding>) {
             ));
         }
     }
-    let Some(server) = &scene.facts.server else { return };
+    let Some(server) = &subject.facts.server else { return };
     slots(server, found);
     found.extend(server.standbys.iter().filter_map(lag));
 }

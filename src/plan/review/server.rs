@@ -4,8 +4,9 @@
 
 use std::fmt::Write as _;
 
-use super::facts::{Prepared, ServerFacts, Settings, Snapshot};
-use super::{Code, Finding, Scene};
+use super::Subject;
+use super::queries::{Prepared, ServerFacts, Settings, Snapshot};
+use crate::plan::{Code, Finding};
 
 /// A snapshot that is older keeps dead rows from being removed for longer than a stripe can wait, in seconds.
 const SNAPSHOT_S_MAX: f64 = 5.0;
@@ -18,15 +19,15 @@ const AGE_MAX: i64 = 1_500_000_000;
 /// Checkpoints that are closer together log nearly every page as a whole again, in seconds.
 const CHECKPOINT_S_MIN: f64 = 30.0;
 
-pub(super) fn judge(scene: &Scene<'_>, found: &mut Vec<Finding>) {
-    found.extend(small_max_wal_size(scene));
-    found.extend(older_server(scene.server.version));
-    let Some(server) = &scene.facts.server else { return };
+pub(super) fn judge(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    found.extend(small_max_wal_size(subject));
+    found.extend(older_server(subject.server.version));
+    let Some(server) = &subject.facts.server else { return };
     snapshots(server, found);
     found.extend(wraparound(server));
     timeouts(&server.settings, found);
-    found.extend(role(scene, server));
-    if scene.facts.pooled {
+    found.extend(role(subject, server));
+    if subject.facts.pooled {
         found.push(Finding::new(
             Code::Pooler,
             "a pooler such as PgBouncer stands before the server".into(),
@@ -105,8 +106,8 @@ fn timeouts(settings: &Settings, found: &mut Vec<Finding>) {
     }));
 }
 
-fn role(scene: &Scene<'_>, server: &ServerFacts) -> Option<Finding> {
-    let user = &scene.server.user;
+fn role(subject: &Subject<'_>, server: &ServerFacts) -> Option<Finding> {
+    let user = &subject.server.user;
     if server.superuser {
         return Some(Finding::new(
             Code::Superuser,
@@ -124,9 +125,9 @@ fn role(scene: &Scene<'_>, server: &ServerFacts) -> Option<Finding> {
 }
 
 /// The pace is known only where a batch was measured.
-fn small_max_wal_size(scene: &Scene<'_>) -> Option<Finding> {
-    let estimate = scene.estimate?;
-    let between = scene.server.checkpoints.wal_bytes;
+fn small_max_wal_size(subject: &Subject<'_>) -> Option<Finding> {
+    let estimate = subject.estimate?;
+    let between = subject.server.checkpoints.wal_bytes;
     let every_s = between / estimate.wal_bytes_per_s.max(1.0);
     (every_s < CHECKPOINT_S_MIN && estimate.wal_bytes > between).then(|| {
         let mut remedy = "raise max_wal_size, or set a ceiling (max_wal_per_second)".to_owned();
@@ -144,7 +145,7 @@ fn small_max_wal_size(scene: &Scene<'_>) -> Option<Finding> {
 mod tests {
     use serde_json::json;
 
-    use super::super::facts::Database;
+    use super::super::queries::Database;
     use super::*;
 
     fn settings(transaction_timeout: Option<i64>) -> Settings {

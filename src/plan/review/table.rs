@@ -2,28 +2,29 @@
 //!
 //! Must not know: how the facts were read.
 
-use super::facts::{ForeignKey, TableFacts, Trigger};
-use super::{Code, Finding, Scene};
+use super::Subject;
+use super::queries::{ForeignKey, TableFacts, Trigger};
+use crate::plan::{Code, Finding};
 
 /// Dead rows are removed when they are more than a threshold; with so many times as many, autovacuum does not keep up.
 const BEHIND: f64 = 2.0;
 /// Fewer are nobody's concern.
 const DEAD_ROWS_MIN: i64 = 10_000;
 
-pub(super) fn judge(scene: &Scene<'_>, found: &mut Vec<Finding>) {
-    found.extend(set_column_indexed(scene));
-    let Some(table) = &scene.facts.table else { return };
-    found.extend(table.triggers.iter().map(|trigger| fires(scene, trigger)));
-    foreign_keys(scene, table, found);
+pub(super) fn judge(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    found.extend(set_column_indexed(subject));
+    let Some(table) = &subject.facts.table else { return };
+    found.extend(table.triggers.iter().map(|trigger| fires(subject, trigger)));
+    foreign_keys(subject, table, found);
     found.extend(unique_columns(table));
     found.extend(generated_columns(table));
-    found.extend(row_security(scene, table));
-    found.extend(autovacuum_off(scene, table));
-    found.extend(autovacuum_behind(scene, table));
+    found.extend(row_security(subject, table));
+    found.extend(autovacuum_off(subject, table));
+    found.extend(autovacuum_behind(subject, table));
 }
 
-fn set_column_indexed(scene: &Scene<'_>) -> Option<Finding> {
-    let index = scene.plan.order.set_index.as_ref()?;
+fn set_column_indexed(subject: &Subject<'_>) -> Option<Finding> {
+    let index = subject.plan.order.set_index.as_ref()?;
     Some(Finding::new(
         Code::SetColumnIndexed,
         format!(
@@ -33,7 +34,7 @@ fn set_column_indexed(scene: &Scene<'_>) -> Option<Finding> {
     ))
 }
 
-fn fires(scene: &Scene<'_>, trigger: &Trigger) -> Finding {
+fn fires(subject: &Subject<'_>, trigger: &Trigger) -> Finding {
     let Trigger { name, table, timing, function, .. } = trigger;
     if !trigger.each_row {
         return Finding::new(
@@ -42,7 +43,7 @@ fn fires(scene: &Scene<'_>, trigger: &Trigger) -> Finding {
             "does it expect to be called so often?",
         );
     }
-    let cost = scene.trigger_us(name).map(|us| format!(", at {us:.1} µs a row")).unwrap_or_default();
+    let cost = subject.trigger_us(name).map(|us| format!(", at {us:.1} µs a row")).unwrap_or_default();
     Finding::new(
         Code::RowTrigger,
         format!("trigger \"{name}\" on {table} calls {function} {timing} each row is updated{cost}"),
@@ -50,9 +51,9 @@ fn fires(scene: &Scene<'_>, trigger: &Trigger) -> Finding {
     )
 }
 
-fn foreign_keys(scene: &Scene<'_>, table: &TableFacts, found: &mut Vec<Finding>) {
+fn foreign_keys(subject: &Subject<'_>, table: &TableFacts, found: &mut Vec<Finding>) {
     let cost = |key: &ForeignKey| {
-        let us = scene.trigger_us(&key.name);
+        let us = subject.trigger_us(&key.name);
         us.map(|us| format!(" (at {us:.1} µs a row)")).unwrap_or_default()
     };
     found.extend(table.references.iter().map(|key| {
@@ -103,21 +104,21 @@ fn generated_columns(table: &TableFacts) -> impl Iterator<Item = Finding> {
 }
 
 /// Row security that hides rows is refused before.
-fn row_security(scene: &Scene<'_>, table: &TableFacts) -> Option<Finding> {
+fn row_security(subject: &Subject<'_>, table: &TableFacts) -> Option<Finding> {
     table.row_security.then(|| {
         Finding::new(
             Code::RowSecurityBypassed,
             format!(
                 "{} has row security, which does not hold for role \"{}\"",
-                scene.plan.table.name, scene.server.user
+                subject.plan.table.name, subject.server.user
             ),
             "all rows are changed, whoever may see them: is that meant?",
         )
     })
 }
 
-fn autovacuum_off(scene: &Scene<'_>, table: &TableFacts) -> Option<Finding> {
-    let whole_server = scene.facts.server.as_ref().is_some_and(|server| !server.settings.autovacuum);
+fn autovacuum_off(subject: &Subject<'_>, table: &TableFacts) -> Option<Finding> {
+    let whole_server = subject.facts.server.as_ref().is_some_and(|server| !server.settings.autovacuum);
     let (fact, remedy) = if whole_server {
         let remedy = "SET autovacuum = on in postgresql.conf, or VACUUM the table during and after the run";
         ("autovacuum is off on this server".to_owned(), remedy)
@@ -130,8 +131,8 @@ fn autovacuum_off(scene: &Scene<'_>, table: &TableFacts) -> Option<Finding> {
     Some(Finding::new(Code::AutovacuumOff, format!("{fact}: nobody removes the dead rows"), remedy))
 }
 
-fn autovacuum_behind(scene: &Scene<'_>, table: &TableFacts) -> Option<Finding> {
-    let settings = &scene.facts.server.as_ref()?.settings;
+fn autovacuum_behind(subject: &Subject<'_>, table: &TableFacts) -> Option<Finding> {
+    let settings = &subject.facts.server.as_ref()?.settings;
     let threshold = settings.autovacuum_vacuum_threshold as f64
         + settings.autovacuum_vacuum_scale_factor * table.rows_live as f64;
     let behind = table.rows_dead >= DEAD_ROWS_MIN && table.rows_dead as f64 > threshold * BEHIND;

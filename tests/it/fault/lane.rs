@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use pgbackfill::connect::ConnectParams;
 use pgbackfill::db::Pool;
-use pgbackfill::engine::{self, EngineError, Options, Stop};
-use pgbackfill::event::{Outcome, Summary};
+use pgbackfill::engine::{self, EngineError, Options};
+use pgbackfill::event::{self, Outcome, Summary};
 use pgbackfill::run::{Move, RunState};
 use pgbackfill::sandbox::Server;
-use pgbackfill::store::{self, Turn};
-use tokio::sync::{mpsc, watch};
+use pgbackfill::store::{self, Ask};
 use tokio::time;
 use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
 
 use super::expected::Expected;
 use super::proxy::{Fault, Proxy, Seen, Spot};
@@ -145,7 +145,7 @@ impl Lane {
         let run =
             store::latest(&session, self.work.job().name.as_str()).await.unwrap().expect("there is a run");
         assert_eq!((run.state, run.reason.as_deref()), (RunState::Blocked, Some(reason)));
-        let turn = Turn::State(Move::Resume);
+        let turn = Ask::State(Move::Resume);
         store::request(&mut session, run.id, &turn, None, "somebody").await.unwrap();
     }
 }
@@ -192,9 +192,8 @@ fn alone() -> Options {
 async fn part(work: Work, url: &str, options: &Options) -> Result<Summary, EngineError> {
     let params = ConnectParams::resolve(url, &|_| None).unwrap();
     let pool = Pool::new(&params, 3).unwrap();
-    let (events, _nobody) = mpsc::unbounded_channel();
-    let (_keep, stop) = watch::channel(Stop::NotYet);
-    engine::run(&pool, &work.job(), options, &events, stop).await
+    let (events, _nobody) = event::channel(pool.database());
+    engine::run(&pool, &work.job(), options, &events, &CancellationToken::new()).await
 }
 
 async fn retry(work: Work, url: &str) -> Ended {

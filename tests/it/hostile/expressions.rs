@@ -10,7 +10,7 @@ use pgbackfill::db::Pool;
 use pgbackfill::engine::EngineError;
 use pgbackfill::event::Outcome;
 use pgbackfill::job::Job;
-use pgbackfill::plan::review::{Scene, judge, look};
+use pgbackfill::plan::review::{Subject, judge, look};
 use pgbackfill::plan::{self};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -138,7 +138,7 @@ const PIECES: &[&str] = &[
     "o.id",
     "tag",
     "length(tag)",
-    "pgbackfill_run",
+    "pgbackfill_band",
     "pgbackfill_first",
     "1",
     "'x'",
@@ -366,7 +366,7 @@ async fn assert_reviewed(place: &Place, job: &Job) {
     let plan = plan::preflight(&mut session, job, &server.user).await.unwrap();
     let facts = look(&mut session, job, &plan).await;
     let findings =
-        judge(&Scene { job, plan: &plan, server: &server, facts: &facts, measured: None, estimate: None });
+        judge(&Subject { job, plan: &plan, server: &server, facts: &facts, measured: None, estimate: None });
     for finding in findings {
         let is_of_the_rows = finding.fact.contains("a sample of the rows: division by zero");
         assert!(finding.code != "incomplete" || is_of_the_rows, "{}", finding.fact);

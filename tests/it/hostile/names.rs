@@ -102,7 +102,7 @@ const ODD_NAMES: &[&str] = &[
     "cell",
     "found",
     "pgbackfill",
-    "pgbackfill_run",
+    "pgbackfill_band",
     "pgbackfill_first",
     "pgbackfill_last",
     "pgbackfill_value",
@@ -214,7 +214,7 @@ fn odd_names_are_the_names_that_they_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_our_own_statements_use_are_free_for_others() {
     let world = World::new().await;
-    for name in ["pgbackfill_run", "pgbackfill_first", "pgbackfill_last", "pgbackfill_row", "grid", "step"] {
+    for name in ["pgbackfill_band", "pgbackfill_first", "pgbackfill_last", "pgbackfill_row", "grid", "step"] {
         for place in 0..4 {
             let mut names = ["t", "id", "n", "other"].map(str::to_owned);
             names[place] = name.to_owned();
@@ -282,7 +282,7 @@ fn a_name_that_the_server_would_cut_is_refused_and_the_shorter_one_is_left_alone
 #[test]
 fn every_command_takes_odd_names() {
     let names =
-        select(vec!["\"", "a'b\\", "a\nb", "%s $1", "pgbackfill_run", "; drop table victim; --", "😀"]);
+        select(vec!["\"", "a'b\\", "a\nb", "%s $1", "pgbackfill_band", "; drop table victim; --", "😀"]);
     each(4, &names, World::new, async |world, name| {
         let (number, place) = (world.number(), world.place(true));
         let schema = format!("s_{number}");

@@ -71,14 +71,14 @@ async fn a_whole_plan_reads_like_this() {
           ),
               "c" = "t"."c"
           FROM (SELECT greatest(lo, $2 + 1), least(lo + 15, $1)
-                FROM generate_series($3::bigint, $4::bigint, 128) AS run (lo)
-               ) AS pgbackfill_run (pgbackfill_first, pgbackfill_last)
+                FROM generate_series($3::bigint, $4::bigint, 128) AS band (lo)
+               ) AS pgbackfill_band (pgbackfill_first, pgbackfill_last)
           WHERE "t"."id" >= pgbackfill_first
           AND "t"."id" <= pgbackfill_last
           AND (
           b > 100
           )
-      The parameters are keys: where the batch ends, and where the one before it did; then its runs of keys.
+      The parameters are keys: where the batch ends, and where the one before it did; then its bands of keys.
       Assigning c its own value spares the server a search (order.quiet = false: it is not done).
 
     How many rows

@@ -1,0 +1,95 @@
+//! What is done to the rows of a batch: one statement over them that answers with one count.
+//!
+//! Must not know: which rows, who runs the statement and when, what is written down of it.
+
+mod check;
+mod explain;
+mod grant;
+mod statement;
+mod survey;
+mod update;
+
+pub use check::{Check, Clause, signal_checks};
+pub use explain::Explained;
+pub use grant::{Grants, grants};
+pub use statement::{Answer, Measure, Statement};
+pub use survey::{VALUE, nodes};
+pub use update::{Lookup, Update};
+
+use crate::scan::{Rows, Scan};
+use crate::sql::Ident;
+
+/// What a job does to its rows. Each kind is a file of this room.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Columns get new values.
+    Update(Update),
+}
+
+impl Change {
+    /// The statement that makes the change in these rows.
+    #[must_use]
+    pub fn statement<'a>(&self, rows: &'a Rows) -> Statement<'a> {
+        let Self::Update(update) = self;
+        Statement::new(update.text(rows), rows)
+    }
+
+    /// The columns that an index must not use for an update to be HOT.
+    #[must_use]
+    pub fn columns(&self) -> Vec<String> {
+        let Self::Update(update) = self;
+        update.set.iter().map(|(column, _)| column.0.clone()).collect()
+    }
+
+    /// Columns that are assigned their own value.
+    #[must_use]
+    pub fn quiet(&self) -> &[Ident] {
+        let Self::Update(update) = self;
+        &update.quiet
+    }
+
+    /// Each column that is written, with the expression for its value.
+    #[must_use]
+    pub fn values(&self) -> &[(Ident, String)] {
+        let Self::Update(update) = self;
+        &update.set
+    }
+
+    /// What the role needs on each table that is changed: `SELECT, UPDATE ("total")`.
+    #[must_use]
+    pub fn privileges(&self) -> String {
+        let Self::Update(update) = self;
+        update.privileges()
+    }
+
+    /// The statements that the server plans before the first batch, in the order in which their errors help most: the narrowest first.
+    #[must_use]
+    pub fn checks(&self, scan: &Scan) -> Vec<Check<'_>> {
+        let Self::Update(update) = self;
+        check::of_update(update, scan)
+    }
+
+    /// A plan in JSON that has a subquery scan named [`VALUE`] if the expression is volatile. The planner merges a subquery into the
+    /// query around it unless its values may differ from one evaluation to the next; this asks for no more privileges than planning does.
+    #[must_use]
+    pub fn volatile(&self, scan: &Scan, expression: &str) -> String {
+        let Self::Update(update) = self;
+        survey::volatile(update, scan, expression)
+    }
+
+    /// Planned and no more; it names every table and view that the job's expressions read, the walked one among them.
+    #[must_use]
+    pub fn reads(&self, scan: &Scan) -> String {
+        let Self::Update(update) = self;
+        survey::reads(update, scan)
+    }
+
+    /// Looks at the rows of about `percent` of the pages of a table and all its partitions: how many there are (`rows`), how many of
+    /// them the job would change (`matching`), one of these (`found`, its table and `ctid`), and how many of these violate each of the
+    /// `checks`, which are conditions and the tables that they hold for.
+    #[must_use]
+    pub fn sample(&self, scan: &Scan, percent: f64, checks: &[(String, Vec<i64>)]) -> String {
+        let Self::Update(update) = self;
+        survey::sample(update, scan, percent, checks)
+    }
+}

@@ -1,0 +1,150 @@
+//! What the server is asked about a job before it runs: none of these statements changes a row that stays changed.
+//!
+//! Must not know: what is made of the answers.
+
+use serde_json::Value;
+
+use super::Update;
+use crate::scan::Scan;
+use crate::sql::enclosed;
+
+/// The name under which a query asks whether a value is volatile.
+pub const VALUE: &str = "pgbackfill_value";
+
+pub(super) fn volatile(update: &Update, scan: &Scan, expression: &str) -> String {
+    format!(
+        "EXPLAIN (COSTS OFF, FORMAT JSON)\nSELECT 1 FROM (SELECT {} AS x FROM {}\n) AS {VALUE} WHERE {VALUE}.x IS NULL",
+        enclosed(expression),
+        sources(update, scan)
+    )
+}
+
+pub(super) fn reads(update: &Update, scan: &Scan) -> String {
+    let values: Vec<_> = update.set.iter().map(|(_, expression)| enclosed(expression)).collect();
+    let all = update.conditions().collect::<Vec<_>>();
+    let filter = if all.is_empty() { String::new() } else { format!("\nWHERE {}", all.join("\nAND ")) };
+    format!("EXPLAIN SELECT {}\nFROM {}{filter}", values.join(", "), sources(update, scan))
+}
+
+pub(super) fn sample(update: &Update, scan: &Scan, percent: f64, checks: &[(String, Vec<i64>)]) -> String {
+    // Without ONLY: a partitioned table has its rows in its partitions. The seed is fixed, so both see the same pages.
+    let pages = format!("{} AS {} TABLESAMPLE SYSTEM ({percent}) REPEATABLE (0)", scan.table(), scan.alias());
+    let violated = checks.iter().map(|(check, leaves)| {
+        let leaves = leaves.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        format!(
+            "count(*) FILTER (WHERE {}.tableoid = ANY ('{{{leaves}}}'::oid[]) AND NOT {})",
+            scan.alias(),
+            enclosed(check)
+        )
+    });
+    let all = update.conditions().collect::<Vec<_>>().join("\nAND ");
+    let filter = match &update.lookup {
+        Some(lookup) => format!("\nWHERE EXISTS (SELECT FROM {}\nWHERE {all})", lookup.from),
+        None if all.is_empty() => String::new(),
+        None => format!("\nWHERE {all}"),
+    };
+    format!(
+        "SELECT (SELECT count(*) FROM {pages}) AS rows,\n       count(*) AS matching,\n       \
+         min(ARRAY[{alias}.tableoid::text, {alias}.ctid::text]) AS found,\n       \
+         ARRAY[{}]::bigint[] AS violations\nFROM {pages}{filter}",
+        violated.collect::<Vec<_>>().join(",\n             "),
+        alias = scan.alias(),
+    )
+}
+
+/// Every node of a plan in JSON.
+#[must_use]
+pub fn nodes(plan: &Value) -> Vec<&Value> {
+    let mut found = Vec::new();
+    let mut ahead = vec![&plan[0]["Plan"]];
+    while let Some(node) = ahead.pop() {
+        found.push(node);
+        ahead.extend(node["Plans"].as_array().into_iter().flatten());
+    }
+    found
+}
+
+fn sources(update: &Update, scan: &Scan) -> String {
+    let lookup = update.lookup.iter().map(|lookup| lookup.from.clone());
+    std::iter::once(scan.from_item()).chain(lookup).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Lookup;
+    use crate::key::{KeyColumn, KeyType};
+    use crate::scan::Walk;
+    use crate::sql::{Ident, Qualified};
+
+    fn orders() -> Scan {
+        let key = vec![KeyColumn { name: "id".into(), ty: KeyType::BigInt, collate: None }];
+        let walk = Walk { alias: Ident("orders".into()), key, joins_bands: true };
+        walk.leaf(Qualified::new("public", "orders"))
+    }
+
+    fn update(lookup: Option<(&str, &str)>) -> Update {
+        Update {
+            set: vec![(Ident("total".into()), "u.rate * 2 -- twice".into())],
+            quiet: vec![],
+            filter: Some("total IS NULL".into()),
+            lookup: lookup.map(|(from, on)| Lookup { from: from.to_owned(), on: on.to_owned() }),
+        }
+    }
+
+    #[test]
+    fn a_sample_counts_rows_that_match_and_rows_that_violate() {
+        let checks = [("total > 0".to_owned(), vec![7, 8])];
+        insta::assert_snapshot!(sample(&update(None), &orders(), 12.5, &checks), @r#"
+        SELECT (SELECT count(*) FROM "public"."orders" AS "orders" TABLESAMPLE SYSTEM (12.5) REPEATABLE (0)) AS rows,
+               count(*) AS matching,
+               min(ARRAY["orders".tableoid::text, "orders".ctid::text]) AS found,
+               ARRAY[count(*) FILTER (WHERE "orders".tableoid = ANY ('{7,8}'::oid[]) AND NOT (
+        total > 0
+        ))]::bigint[] AS violations
+        FROM "public"."orders" AS "orders" TABLESAMPLE SYSTEM (12.5) REPEATABLE (0)
+        WHERE (
+        total IS NULL
+        )
+        "#);
+    }
+
+    #[test]
+    fn with_a_lookup_a_row_matches_if_it_finds_a_partner() {
+        let sql = sample(&update(Some(("users AS u", "u.id = orders.user_id"))), &orders(), 100.0, &[]);
+        assert!(sql.ends_with("WHERE EXISTS (SELECT FROM users AS u\nWHERE (\nu.id = orders.user_id\n)\nAND (\ntotal IS NULL\n))"), "{sql}");
+    }
+
+    #[test]
+    fn an_expression_is_asked_for_with_everything_it_may_read() {
+        let update = update(Some(("users AS u", "u.id = orders.user_id")));
+        insta::assert_snapshot!(volatile(&update, &orders(), &update.set[0].1), @r#"
+        EXPLAIN (COSTS OFF, FORMAT JSON)
+        SELECT 1 FROM (SELECT (
+        u.rate * 2 -- twice
+        ) AS x FROM ONLY "public"."orders" AS "orders", users AS u
+        ) AS pgbackfill_value WHERE pgbackfill_value.x IS NULL
+        "#);
+        insta::assert_snapshot!(reads(&update, &orders()), @r#"
+        EXPLAIN SELECT (
+        u.rate * 2 -- twice
+        )
+        FROM ONLY "public"."orders" AS "orders", users AS u
+        WHERE (
+        u.id = orders.user_id
+        )
+        AND (
+        total IS NULL
+        )
+        "#);
+    }
+
+    #[test]
+    fn every_node_of_a_plan_is_met() {
+        let plan = serde_json::json!([{"Plan": {"Alias": "a", "Plans": [
+            {"Alias": "b"}, {"Alias": "c", "Plans": [{"Alias": "d"}]}]}}]);
+        let mut found: Vec<_> = nodes(&plan).iter().filter_map(|node| node["Alias"].as_str()).collect();
+        found.sort_unstable();
+        assert_eq!(found, ["a", "b", "c", "d"]);
+    }
+}

@@ -1,0 +1,151 @@
+//! The change that gives columns new values.
+//!
+//! Must not know: how the rows are found.
+
+use std::fmt::Write as _;
+
+use crate::scan::Rows;
+use crate::sql::{Ident, enclosed};
+
+/// Columns and the expressions for their values.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// Column and expression.
+    pub set: Vec<(Ident, String)>,
+    /// Columns of other indexes that are assigned their own value: the update is as HOT as before, but the server then does not
+    /// search full index pages for copies of the row, in vain.
+    pub quiet: Vec<Ident>,
+    /// The predicate.
+    pub filter: Option<String>,
+    /// Another relation that the expressions read.
+    pub lookup: Option<Lookup>,
+}
+
+/// Another relation that expressions read.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// The FROM item.
+    pub from: String,
+    /// How it is joined.
+    pub on: String,
+}
+
+impl Update {
+    /// The UPDATE of these rows that the predicate selects.
+    pub(super) fn text(&self, rows: &Rows) -> String {
+        let quiet = self.quiet.iter().map(|column| format!("{column} = {}.{column}", rows.alias));
+        let set = self.set.iter().map(|(column, e)| format!("{column} = {}", enclosed(e)));
+        let set: Vec<_> = set.chain(quiet).collect();
+        let mut sql = format!("UPDATE {}\nSET {}", rows.walked, set.join(",\n    "));
+        let sources: Vec<_> =
+            rows.beside.iter().chain(self.lookup.iter().map(|lookup| &lookup.from)).cloned().collect();
+        // Writing to a String cannot fail.
+        if !sources.is_empty() {
+            let _ = write!(sql, "\nFROM {}", sources.join(", "));
+        }
+        let _ = write!(sql, "\nWHERE {}", rows.condition);
+        for condition in self.conditions() {
+            let _ = write!(sql, "\nAND {condition}");
+        }
+        sql
+    }
+
+    /// The join condition and the predicate, each enclosed.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = String> {
+        let on = self.lookup.iter().map(|lookup| &lookup.on);
+        on.chain(&self.filter).map(|condition| enclosed(condition))
+    }
+
+    pub(super) fn privileges(&self) -> String {
+        let columns: Vec<_> = self.set.iter().map(|(column, _)| column).chain(&self.quiet).collect();
+        let columns = columns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        format!("SELECT, UPDATE ({columns})")
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::key::{KeyColumn, KeyType};
+    use crate::scan::{Mark, Scan, Span, Stripe, Walk};
+    use crate::sql::Qualified;
+    use crate::stripe::{StripeBy, Striping};
+
+    /// The leaf `orders_2024` of the table `orders`.
+    pub(in crate::change) fn orders() -> Scan {
+        let key = vec![KeyColumn { name: "id".into(), ty: KeyType::BigInt, collate: None }];
+        let walk = Walk { alias: Ident("orders".into()), key, joins_bands: true };
+        walk.leaf(Qualified::new("public", "orders_2024"))
+    }
+
+    fn update() -> Update {
+        Update {
+            set: vec![(Ident("status_v2".into()), "upper(status) -- the new one".into())],
+            quiet: vec![],
+            filter: Some("status_v2 IS NULL".into()),
+            lookup: None,
+        }
+    }
+
+    fn span() -> Span {
+        Span { after: Some(Mark(vec!["0".into()])), through: Mark(vec!["1000".into()]) }
+    }
+
+    #[test]
+    fn a_batch_is_an_update_of_its_rows_that_the_predicate_selects() {
+        insta::assert_snapshot!(update().text(&orders().rows(&span(), Stripe::ALL, 1000)), @r#"
+        UPDATE ONLY "public"."orders_2024" AS "orders"
+        SET "status_v2" = (
+        upper(status) -- the new one
+        )
+        WHERE "orders"."id" <= $1
+        AND "orders"."id" > $2
+        AND (
+        status_v2 IS NULL
+        )
+        "#);
+    }
+
+    #[test]
+    fn bands_and_a_lookup_are_further_from_items_and_a_quiet_column_one_more_assignment() {
+        let striping = Striping::new(8, StripeBy::Bits { shift: 3 }).unwrap();
+        let lookup = Lookup { from: "users AS u".into(), on: "u.id = orders.user_id".into() };
+        let update = Update { quiet: vec![Ident("customer_id".into())], lookup: Some(lookup), ..update() };
+        insta::assert_snapshot!(
+            update.text(&orders().rows(&span(), Stripe { striping, number: 3 }, 125)),
+            @r#"
+        UPDATE ONLY "public"."orders_2024" AS "orders"
+        SET "status_v2" = (
+        upper(status) -- the new one
+        ),
+            "customer_id" = "orders"."customer_id"
+        FROM (SELECT greatest(lo, $2 + 1), least(lo + 7, $1)
+              FROM generate_series($3::bigint, $4::bigint, 64) AS band (lo)
+             ) AS pgbackfill_band (pgbackfill_first, pgbackfill_last), users AS u
+        WHERE "orders"."id" >= pgbackfill_first
+        AND "orders"."id" <= pgbackfill_last
+        AND (
+        u.id = orders.user_id
+        )
+        AND (
+        status_v2 IS NULL
+        )
+        "#
+        );
+    }
+
+    #[test]
+    fn a_bad_row_is_changed_alone() {
+        let key = crate::key::Key(vec!["7".into()]);
+        insta::assert_snapshot!(update().text(&orders().row(&key)), @r#"
+        UPDATE ONLY "public"."orders_2024" AS "orders"
+        SET "status_v2" = (
+        upper(status) -- the new one
+        )
+        WHERE "orders"."id" = $1
+        AND (
+        status_v2 IS NULL
+        )
+        "#);
+    }
+}

@@ -1,0 +1,69 @@
+//! The end of a run: when every range of every leaf is done.
+//!
+//! Must not know: batches.
+
+use super::part::Part;
+use super::partitions::{self, Leaves};
+use crate::db::Session;
+use crate::run::{Move, RunState};
+use crate::sql::settings::{FLUSHED, PLANNING};
+use crate::store::{self, StoreError};
+
+/// What was found when there seemed to be nothing left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing is left, and the run could be completed.
+    AllDone,
+    /// The run is complete.
+    Complete,
+    /// New partitions were found: go on.
+    MoreWork,
+    /// Others still work on the last ranges.
+    NotYet,
+    /// A partition with work left is gone.
+    LeafGone(String),
+}
+
+/// Looks whether nothing is left.
+pub(super) async fn look(part: &Part, session: &mut Session) -> Result<Found, StoreError> {
+    session.begin(PLANNING).await?;
+    let found = look_in_txn(part, session).await;
+    session.commit_or_rollback(found).await
+}
+
+/// Completes the run if nothing is left. Its COMMIT is flushed, and with it all before it.
+pub(super) async fn complete(part: &Part, session: &mut Session) -> Result<Found, StoreError> {
+    session.begin(PLANNING).await?;
+    let found = complete_in_txn(part, session).await;
+    session.commit_or_rollback(found).await
+}
+
+async fn complete_in_txn(part: &Part, session: &Session) -> Result<Found, StoreError> {
+    match look_in_txn(part, session).await? {
+        Found::AllDone => {
+            let facts = &part.facts;
+            store::move_in_txn(session, facts.run_id(), Move::Complete, None, &facts.by).await?;
+            Ok(Found::Complete)
+        }
+        other => Ok(other),
+    }
+}
+
+async fn look_in_txn(part: &Part, session: &Session) -> Result<Found, StoreError> {
+    session.batch_execute(FLUSHED).await?;
+    let run = part.facts.run_id();
+    match store::lock_in_txn(session, run).await? {
+        RunState::Running => {}
+        RunState::Complete => return Ok(Found::Complete),
+        RunState::Paused | RunState::Blocked | RunState::Cancelled => return Ok(Found::NotYet),
+    }
+    match partitions::reconcile_in_txn(part, session).await? {
+        Leaves::Same => {}
+        Leaves::New => return Ok(Found::MoreWork),
+        Leaves::Gone(name) => return Ok(Found::LeafGone(name)),
+    }
+    if store::open_work(session, run).await? > 0 {
+        return Ok(Found::NotYet);
+    }
+    Ok(Found::AllDone)
+}

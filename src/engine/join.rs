@@ -1,0 +1,336 @@
+//! How a process comes to a run: it makes one, joins one, resumes one, or finds that something is in the way.
+//!
+//! Must not know: workers.
+
+use similar::TextDiff;
+
+use super::{EngineError, Options, Which};
+use crate::catalog::Server;
+use crate::db::{NextAct, Session};
+use crate::event::Entry;
+use crate::job::{Job, knob_changes, set_knobs};
+use crate::plan::Plan;
+use crate::run::{Knobs, Move, RunId, RunState};
+use crate::sql::settings::{FLUSHED, PLANNING};
+use crate::store::{self, Assignment, NewRun, Run, StoreError};
+
+/// What was found.
+pub(super) enum Joined {
+    /// A run to take part in.
+    Run(Box<JoinedRun>),
+    /// The run is complete.
+    AlreadyComplete(RunId),
+}
+
+/// A run that this process is part of.
+pub(super) struct JoinedRun {
+    pub(super) run: Run,
+    pub(super) entry: Entry,
+    pub(super) assignment: Assignment,
+    /// What a person should know.
+    pub(super) notices: Vec<String>,
+}
+
+/// How this process comes to the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arrival {
+    /// For the first time.
+    New,
+    /// From the server where the run was before.
+    Following,
+}
+
+/// What to do about the latest run of the job.
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    /// There is none, or another one is wanted.
+    Create,
+    /// It is unfinished, no process is at it, and another one is wanted.
+    Replace,
+    /// Help, or go on.
+    GoOn,
+    /// Nothing is left.
+    Complete,
+    /// Not like this.
+    InTheWay(String),
+}
+
+/// Joins the job's run. Several processes may come at the same moment: one decides, the others wait. A process that has left a run on
+/// another server (`follows`) goes on with that one, or with what takes its place.
+pub(super) async fn join(
+    session: &mut Session,
+    job: &Job,
+    plan: &Plan,
+    server: &Server,
+    options: &Options,
+    follows: Option<RunId>,
+) -> Result<Joined, EngineError> {
+    let mut failures = 0;
+    loop {
+        session.begin(PLANNING).await?;
+        match join_in_txn(session, job, plan, server, options, follows).await {
+            Ok(joined) => {
+                session.commit().await?;
+                return Ok(joined);
+            }
+            Err(error) => {
+                session.rollback().await?;
+                failures += 1;
+                if failures > 5 || !is_passing(&error) {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Another session held a lock for longer than we wait.
+fn is_passing(error: &EngineError) -> bool {
+    matches!(error, EngineError::Store(StoreError::Database(error)) if error.next_act() == NextAct::Retry)
+}
+
+async fn join_in_txn(
+    session: &Session,
+    job: &Job,
+    plan: &Plan,
+    server: &Server,
+    options: &Options,
+    follows: Option<RunId>,
+) -> Result<Joined, EngineError> {
+    // That a run exists must not be forgotten by a crash.
+    session.batch_execute(FLUSHED).await?;
+    store::lock_table_in_txn(session).await?;
+    let latest = store::latest(session, job.name.as_str()).await?;
+    let live = match &latest {
+        Some(run) => store::live(session, run.id).await?.len(),
+        None => 0,
+    };
+    let which = match (follows, &latest) {
+        (None, _) => options.which,
+        (Some(follows), Some(latest)) if latest.id >= follows => Which::Current,
+        // The run was lost with its server; one before it is another matter.
+        (Some(_), _) => Which::New,
+    };
+    let arrival = if follows.is_some() { Arrival::Following } else { Arrival::New };
+    match (decide(latest.as_ref(), job, plan, server, which, live), latest) {
+        (Decision::InTheWay(why), _) => Err(EngineError::InTheWay(why)),
+        (Decision::Complete, Some(run)) => Ok(Joined::AlreadyComplete(run.id)),
+        (Decision::GoOn, Some(run)) => go_on_in_txn(session, job, run, live, options, arrival).await,
+        (Decision::Replace, Some(run)) => {
+            store::move_in_txn(session, run.id, Move::Cancel, Some("a new run took its place"), &options.by)
+                .await?;
+            create_in_txn(session, job, plan, server, options).await
+        }
+        (_, _) => create_in_txn(session, job, plan, server, options).await,
+    }
+}
+
+fn decide(
+    latest: Option<&Run>,
+    job: &Job,
+    plan: &Plan,
+    server: &Server,
+    which: Which,
+    live: usize,
+) -> Decision {
+    let Some(run) = latest else { return Decision::Create };
+    let finished = matches!(run.state, RunState::Complete | RunState::Cancelled);
+    if which == Which::New {
+        return match (finished, live) {
+            (true, _) => Decision::Create,
+            (false, 0) => Decision::Replace,
+            (false, live) => Decision::InTheWay(still_live(run, live)),
+        };
+    }
+    if let Some(why) = differs(run, job, plan, server) {
+        return Decision::InTheWay(why);
+    }
+    match run.state {
+        RunState::Complete => Decision::Complete,
+        RunState::Cancelled => Decision::InTheWay(cancelled(run)),
+        RunState::Running | RunState::Paused | RunState::Blocked => Decision::GoOn,
+    }
+}
+
+fn still_live(run: &Run, live: usize) -> String {
+    format!(
+        "run {} of job \"{}\" is {} and has {live} live process{}\nhint: pgbackfill cancel {} first, or leave --new-run out to help it",
+        run.id,
+        run.job,
+        run.state,
+        if live == 1 { "" } else { "es" },
+        run.job
+    )
+}
+
+fn cancelled(run: &Run) -> String {
+    format!(
+        "run {} of job \"{}\" was cancelled: {}\nhint: pgbackfill resume {} lets it go on from its checkpoint, --new-run starts from the \
+         beginning (rows that were changed are changed again)",
+        run.id,
+        run.job,
+        run.reason.as_deref().unwrap_or("no reason given"),
+        run.job
+    )
+}
+
+/// Why the stored run is not the one that this job would make.
+pub(super) fn differs(run: &Run, job: &Job, plan: &Plan, server: &Server) -> Option<String> {
+    let what = if run.fingerprint != job.fingerprint() {
+        let diff = TextDiff::from_lines(&run.definition, job.definition())
+            .unified_diff()
+            .header("as it was started", "as it is now")
+            .to_string();
+        return Some(format!(
+            "job \"{}\" is not the one that run {} was started with; it would change other rows or change them otherwise\n\n{diff}\n\
+             hint: put the old text back to go on, or start over with --new-run; only [pace], [limits] and description may differ",
+            run.job, run.id
+        ));
+    } else if run.system_identifier != server.system_identifier {
+        "was started on another server; this is a copy of its database".to_owned()
+    } else if run.target != plan.table.relation {
+        format!(
+            "was started on another table of the name {}: it was renamed, or dropped and created again",
+            run.target_name
+        )
+    } else if run.key != plan.walk.key {
+        "was started with another key: its columns, their types or their collations changed since".to_owned()
+    } else if run.protocol != store::PROTOCOL {
+        format!(
+            "was started by a pgbackfill that speaks protocol {}, this one speaks {}",
+            run.protocol,
+            store::PROTOCOL
+        )
+    } else {
+        return None;
+    };
+    Some(format!(
+        "run {} of job \"{}\" {what}\nhint: --new-run starts over from the beginning",
+        run.id, run.job
+    ))
+}
+
+async fn create_in_txn(
+    session: &Session,
+    job: &Job,
+    plan: &Plan,
+    server: &Server,
+    options: &Options,
+) -> Result<Joined, EngineError> {
+    let mut knobs = job.pace.knobs.clone();
+    set(&mut knobs, options)?;
+    let new = NewRun {
+        job: job.name.as_str(),
+        fingerprint: &job.fingerprint(),
+        definition: &job.definition(),
+        job_text: &job.text(),
+        knobs: &knobs,
+        target: plan.table.relation,
+        target_name: &plan.table.name.to_string(),
+        key: &plan.walk.key,
+        settings: &server.settings,
+        system_identifier: &server.system_identifier,
+        timeline: server.timeline,
+        by: &options.by,
+    };
+    let id = store::create_in_txn(session, &new).await?;
+    for leaf in &plan.leaves {
+        let bound = plan.scan(leaf.name.clone()).last(session).await?;
+        store::add_leaf_in_txn(session, id, leaf, bound.as_ref()).await?;
+    }
+    let missing = || StoreError::Unreadable { run: id, what: "it cannot be found after it was made".into() };
+    let run = store::latest(session, job.name.as_str()).await?.ok_or_else(missing)?;
+    let notices = advice(job, server).into_iter().collect();
+    Ok(Joined::Run(Box::new(JoinedRun { assignment: assignment(&run), run, entry: Entry::Started, notices })))
+}
+
+async fn go_on_in_txn(
+    session: &Session,
+    job: &Job,
+    mut run: Run,
+    live: usize,
+    options: &Options,
+    arrival: Arrival,
+) -> Result<Joined, EngineError> {
+    let mut notices = Vec::new();
+    // A process that follows the run to another server has read no reason, and mended nothing.
+    if run.state == RunState::Blocked && arrival == Arrival::New {
+        let reason = run.reason.take().unwrap_or_default();
+        run.state = store::move_in_txn(session, run.id, Move::Resume, None, &options.by).await?;
+        notices.push(format!("the run was blocked ({reason}); trying again"));
+    }
+    notices.extend(settle_pace_in_txn(session, job, &mut run, live, options).await?);
+    let before = run.knobs.clone();
+    // A process that follows the run has set them before; what a person has set since is in force.
+    if arrival == Arrival::New {
+        set(&mut run.knobs, options)?;
+    }
+    if run.knobs != before {
+        let detail = knob_changes(&before, &run.knobs).join(", ");
+        store::set_knobs_in_txn(session, run.id, &run.knobs, &detail, &options.by).await?;
+    }
+    let entry = if live == 0 { Entry::Resumed } else { Entry::Joined };
+    Ok(Joined::Run(Box::new(JoinedRun { assignment: assignment(&run), run, entry, notices })))
+}
+
+/// What a person has set on the live run outlives restarts; only a job whose own pace was rewritten since goes before it.
+async fn settle_pace_in_txn(
+    session: &Session,
+    job: &Job,
+    run: &mut Run,
+    live: usize,
+    options: &Options,
+) -> Result<Option<String>, EngineError> {
+    let wanted = &job.pace.knobs;
+    let rewritten = pace_of(&run.job_text, job).is_none_or(|before| before != *wanted);
+    if run.knobs == *wanted {
+        return Ok(None);
+    }
+    if rewritten && live == 0 {
+        let detail = format!("the job's pace was rewritten: {}", knob_changes(&run.knobs, wanted).join(", "));
+        store::adopt_pace_in_txn(session, run.id, wanted, &job.text(), &detail, &options.by).await?;
+        run.knobs.clone_from(wanted);
+        return Ok(None);
+    }
+    let is_told = options.set.is_empty();
+    Ok(is_told.then(|| {
+        format!(
+            "the pace of this run was set from elsewhere and stays in force (against the job: {}); pgbackfill set {} changes it",
+            knob_changes(wanted, &run.knobs).join(", "),
+            run.job
+        )
+    }))
+}
+
+/// The knobs that this process was told to set, beside those that are in force.
+fn set(knobs: &mut Knobs, options: &Options) -> Result<(), EngineError> {
+    let changes = options.set.iter().map(|(knob, value)| (knob.as_str(), value.as_str()));
+    set_knobs(knobs, changes)
+        .map_err(|why| EngineError::InTheWay(format!("the pace of the run cannot be set so: {why}")))
+}
+
+/// The pace in the text that the run was last given.
+fn pace_of(text: &str, job: &Job) -> Option<Knobs> {
+    Job::from_toml(job.name.clone(), "stored", text).ok().map(|before| before.pace.knobs)
+}
+
+fn assignment(run: &Run) -> Assignment {
+    Assignment {
+        state: run.state,
+        reason: run.reason.clone(),
+        knobs: run.knobs.clone(),
+        other_workers: 0,
+        other_processes: 0,
+    }
+}
+
+/// A lock that we wait for longer than the server waits before it looks for deadlocks can make the application the victim.
+fn advice(job: &Job, server: &Server) -> Option<String> {
+    let ours = job.limits.lock_timeout_ms.get();
+    (i64::from(ours) >= i64::from(server.deadlock_timeout_ms)).then(|| {
+        format!(
+            "lock_timeout is {ours} ms, not below the server's deadlock_timeout of {} ms: in a deadlock the application could be the victim",
+            server.deadlock_timeout_ms
+        )
+    })
+}

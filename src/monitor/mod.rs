@@ -1,0 +1,13 @@
+//! What the leading process measures for all processes of a database: it reads the signals once a second, times short transactions like
+//! the application's, decides how much the application bears, and publishes all of it in the row `pgbackfill.guard`.
+//!
+//! Must not know: what a process does about what was published.
+
+mod latency;
+mod leader;
+mod samples;
+mod wal_history;
+
+pub use latency::{Controller, Steering};
+pub use leader::{Asked, Leading, Monitor};
+pub use samples::Samples;

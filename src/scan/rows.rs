@@ -1,0 +1,39 @@
+//! A set of rows as a statement needs it: where they come from, the condition that selects them, and its parameters.
+//!
+//! Must not know: what is done to the rows, how the scan walks.
+
+use tokio_postgres::types::Type;
+
+use crate::db::{Param, TextParam};
+use crate::sql::Ident;
+
+/// What a statement needs to find the rows that it is about.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// The table that is walked, as a FROM item: `ONLY "public"."orders" AS "orders"`.
+    pub walked: String,
+    /// What the job's expressions call that table.
+    pub alias: Ident,
+    /// One more FROM item, where the condition needs it.
+    pub beside: Option<String>,
+    /// What selects the rows, with parameters from `$1` on.
+    pub condition: String,
+    /// What has to be set in the transaction before the statement; empty: nothing.
+    pub settings: &'static str,
+    /// A value for each parameter; none where the rows are only shown or planned for.
+    pub(super) values: Vec<(Option<TextParam<String>>, Type)>,
+}
+
+impl Rows {
+    /// The parameters, in their order.
+    #[must_use]
+    pub fn params(&self) -> Vec<Param<'_>> {
+        self.values.iter().map(|(value, ty)| (value as _, ty.clone())).collect()
+    }
+
+    /// A query that tells whether there is any such row.
+    #[must_use]
+    pub fn exist(&self) -> String {
+        format!("SELECT EXISTS (SELECT FROM {} WHERE {})", self.walked, self.condition)
+    }
+}

@@ -1,0 +1,30 @@
+//! Parts of a statement: parameters, row values, and a user's text in parentheses of its own.
+//!
+//! Must not know: which statement.
+
+/// `$first … $first+n-1`
+#[must_use]
+pub fn parameters(first: usize, n: usize) -> Vec<String> {
+    (first..first + n).map(|i| format!("${i}")).collect()
+}
+
+/// A single value as it is, several as a row: PostgreSQL compares rows column by column and a btree can serve it.
+#[must_use]
+pub fn row(parts: &[String]) -> String {
+    match parts {
+        [one] => one.clone(),
+        many => format!("({})", many.join(", ")),
+    }
+}
+
+/// The user's text in parentheses of its own; the line break keeps a trailing `--` comment from swallowing ours.
+#[must_use]
+pub fn enclosed(expression: &str) -> String {
+    format!("(\n{expression}\n)")
+}
+
+/// The user's query without the semicolon that people write at its end.
+#[must_use]
+pub fn bare(query: &str) -> &str {
+    query.trim_end().trim_end_matches(';')
+}

@@ -1,0 +1,11 @@
+//! How a run stands: what is shown of it, on a terminal as on a page.
+//!
+//! Must not know: who looks, how it is laid out; it reads what the processes left in the database.
+
+mod find;
+mod sentence;
+mod view;
+
+pub use find::{FindError, latest};
+pub use sentence::{guard, held, pace, process, progress, rate, standing, stripes};
+pub use view::{View, view};

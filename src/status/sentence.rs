@@ -1,0 +1,115 @@
+//! What is shown of a run, in words.
+//!
+//! Must not know: where the words stand.
+
+use std::time::Duration;
+
+use super::View;
+use crate::human;
+use crate::job::units::format_bytes;
+use crate::run::{Hold, Knobs, Mode, RunState};
+use crate::signal::{Reading, blind};
+use crate::store::{Process, Read, StripesNow};
+
+/// The run's state in a sentence. A running run without a process does nothing, and that is said first.
+#[must_use]
+pub fn standing(view: &View) -> String {
+    if view.state == RunState::Running && view.processes.is_empty() {
+        return "running, but no process is at work: run the job to go on".to_owned();
+    }
+    let state = human::one_line(&view.state.sentence(view.reason.as_deref()));
+    // What holds every process holds the run.
+    match view.processes.iter().map(held).collect::<Option<Vec<_>>>() {
+        Some(held) if view.state == RunState::Running && !held.is_empty() => format!("{state}, {}", held[0]),
+        _ => state,
+    }
+}
+
+/// How a process is held back, in words.
+#[must_use]
+pub fn held(process: &Process) -> Option<String> {
+    let hold = process.hold.as_deref().and_then(Hold::parse)?;
+    let time = Duration::from_secs_f64(process.waiting_s.unwrap_or(0.0).max(0.0));
+    Some(hold.sentence(time, &human::one_line(process.waiting.as_deref()?)))
+}
+
+/// How far it has got.
+#[must_use]
+pub fn progress(view: &View) -> String {
+    let progress = &view.progress;
+    let percent = view.percent.map(|percent| format!("{percent} %, ")).unwrap_or_default();
+    let total = human::count(progress.rows_total);
+    let about = if view.state == RunState::Complete { "" } else { "about " };
+    format!(
+        "{percent}{} of {about}{total} rows passed, {} changed; ranges: {} done, {} open{}",
+        human::count(progress.rows_passed),
+        human::count(progress.rows_changed),
+        human::count(progress.ranges_done),
+        human::count(progress.ranges_open),
+        if progress.bad_rows > 0 { format!("; {} in quarantine", progress.bad_rows) } else { String::new() }
+    )
+}
+
+/// How fast it is, and how long it will take.
+#[must_use]
+pub fn rate(view: &View) -> String {
+    let eta = view.eta_s.map(|s| format!(", about {} left", human::duration(Duration::from_secs(s))));
+    format!("{}{}", human::rate(view.rows_per_s), eta.unwrap_or_default())
+}
+
+/// What a person has set.
+#[must_use]
+pub fn pace(knobs: &Knobs) -> String {
+    let rows = knobs.max_rows_per_s.map(|rows| format!(", at most {} rows/s", human::count(rows.get())));
+    let wal = knobs.max_wal_bytes_per_s.map(|bytes| format!(", at most {} of WAL/s", format_bytes(bytes)));
+    let mode = match knobs.mode {
+        Mode::Auto => "makes way for the application",
+        Mode::Full => "as fast as it can",
+    };
+    format!(
+        "{mode}, {} a process, batches of {} ms{}{}{}",
+        human::counted(knobs.workers.get().into(), "worker", "workers"),
+        knobs.batch_time_ms,
+        rows.unwrap_or_default(),
+        wal.unwrap_or_default(),
+        knobs.window.as_ref().map(|window| format!(", only from {window}")).unwrap_or_default()
+    )
+}
+
+/// In how many stripes it is walked, and why.
+#[must_use]
+pub fn stripes(order: &StripesNow) -> String {
+    let stripes = match order.stripes {
+        1 => "by key".to_owned(),
+        stripes => format!("{stripes} stripes"),
+    };
+    let hot = order.hot_percent.map(|percent| format!(", {percent} % HOT so far")).unwrap_or_default();
+    let why = order.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{stripes}{hot}{why}")
+}
+
+/// What the signals say, and what could not be read.
+#[must_use]
+pub fn guard(read: &Read) -> String {
+    let age = human::duration(Duration::try_from_secs_f64(read.read_s_ago.max(0.0)).unwrap_or_default());
+    let said: Vec<_> = read.readings.iter().filter_map(Reading::said).collect();
+    let said = if said.is_empty() { "nothing to tell".to_owned() } else { said.join("; ") };
+    let blind = blind(&read.readings).map(|blind| format!("; blind for {blind}")).unwrap_or_default();
+    human::one_line(&format!("read {age} ago: {said}{blind}"))
+}
+
+/// A process at work.
+#[must_use]
+pub fn process(process: &Process) -> String {
+    let waiting = || process.waiting.as_ref().map(|why| format!("waiting: {}", human::one_line(why)));
+    let waiting = held(process).or_else(waiting).map(|held| format!("; {held}"));
+    format!(
+        "{} on {}, version {}, {}, {}{}",
+        process.pid,
+        process.host,
+        process.version,
+        human::counted(u64::try_from(process.workers).unwrap_or(0), "worker", "workers"),
+        human::rate(process.rows_per_s),
+        waiting.unwrap_or_default()
+    )
+}
