@@ -1,3 +1,4 @@
+-- name: bad_row_again
 -- It was tried again, and this is what was wrong with it then.
 UPDATE pgbackfill.bad_row
 SET sqlstate = $4,

@@ -1,3 +1,4 @@
+-- name: bad_row_delete
 DELETE FROM pgbackfill.bad_row
 WHERE run = $1
 AND leaf = $2

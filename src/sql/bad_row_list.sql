@@ -1,3 +1,4 @@
+-- name: bad_row_list
 SELECT key, sqlstate, message
 FROM pgbackfill.bad_row
 WHERE run = $1

@@ -1,3 +1,4 @@
+-- name: bad_row_next
 -- In the order of the primary key, so that a long quarantine is read part by part.
 SELECT b.leaf, b.key, b.range, l.schema, l.name
 FROM pgbackfill.bad_row AS b

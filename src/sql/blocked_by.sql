@@ -1,3 +1,4 @@
+-- name: blocked_by
 -- Who waits for one of these sessions, and for how long if the server tells (from version 14 on).
 SELECT waiting.pid,
        ours.pid AS ours,

@@ -1,2 +1,3 @@
+-- name: event_insert
 INSERT INTO pgbackfill.event (run, kind, by, detail)
 VALUES ($1, $2, $3, $4)

@@ -1,3 +1,4 @@
+-- name: guard_leave
 -- Whoever comes next need not wait for the lead to run out. Nor do we wait: a reading of ours that was cut off may still hold the row.
 UPDATE pgbackfill.guard
 SET leader = NULL, leader_until = NULL

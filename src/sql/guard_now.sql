@@ -1,3 +1,4 @@
+-- name: guard_now
 -- What was read last, for whoever looks.
 SELECT leader,
        readings::text AS readings,

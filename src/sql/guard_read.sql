@@ -1,3 +1,4 @@
+-- name: guard_read
 -- The guard's whole round trip: takes or renews the lead, reads every signal, and publishes all of it. The lead is free, ours, or of a process
 -- that does not see other sessions where we do; else no row comes back. What depends on the last reading (the speed of the WAL) is found
 -- in the row as it was.

@@ -1,3 +1,4 @@
+-- name: identity
 -- Which server this is, and on which timeline it writes; a standby writes on none.
 SELECT system_identifier::text AS system_identifier,
        CASE WHEN NOT pg_is_in_recovery()

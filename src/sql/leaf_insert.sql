@@ -1,3 +1,4 @@
+-- name: leaf_insert
 -- A leaf that another process has found at the same moment is there already.
 INSERT INTO pgbackfill.leaf (run, number, relation, schema, name, shape, bound, state, rows_estimated)
 SELECT $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, CASE WHEN $6::text[] IS NULL THEN 'planned' ELSE 'open' END, $7

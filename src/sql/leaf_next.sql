@@ -1,3 +1,4 @@
+-- name: leaf_next
 -- One worker at a time moves a leaf's frontier; the others wait the few milliseconds that takes.
 SELECT number, relation, schema, name, bound, frontier,
        -- In the whole run, by the statistics: less than nothing where they are too old.

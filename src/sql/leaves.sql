@@ -1,3 +1,4 @@
+-- name: leaves
 -- The leaves below the target as the catalog has them now; a plain table is its own and only leaf.
 SELECT c.oid AS relation,
        n.nspname::text AS schema,

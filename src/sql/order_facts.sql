@@ -1,3 +1,4 @@
+-- name: order_facts
 -- What decides the order of a table: $1 its object id, $2 the SET columns, $3 the key's columns.
 -- For a partitioned table its own (partitioned) indexes stand for those of its leaves.
 SELECT coalesce((SELECT option_value::int

@@ -1,3 +1,4 @@
+-- name: process_beat
 -- The heartbeat, what the run asks and what the guard has read, in one round trip. A CTE's own change is not seen beside it, so the others are
 -- counted alone.
 WITH beat AS (

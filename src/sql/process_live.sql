@@ -1,3 +1,4 @@
+-- name: process_live
 SELECT process, host, pid, version, workers, rows_per_s, rows_passed_per_s, waiting, hold, last_error,
        to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS started_at,
        extract(epoch FROM clock_timestamp() - waiting_since)::float8 AS waiting_s,

@@ -1,3 +1,4 @@
+-- name: range_checkpoint
 -- In the same transaction as the rows: nothing else ever says that rows are done.
 UPDATE pgbackfill.range
 SET stripe = $3,

@@ -1,3 +1,4 @@
+-- name: range_claim
 -- MATERIALIZED: re-executed, a LIMIT 1 FOR UPDATE SKIP LOCKED could lock a second row.
 WITH candidate AS MATERIALIZED (
     SELECT r.run, r.number, r.hint_worker IS NOT DISTINCT FROM $4 AS rested

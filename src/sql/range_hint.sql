@@ -1,3 +1,4 @@
+-- name: range_hint
 -- Only of the worker that hints at it: who leaves in peace lets the next one take its range at once, who is held up there keeps the others
 -- away, and who is held up for longer lets the range rest.
 UPDATE pgbackfill.range

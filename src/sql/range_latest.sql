@@ -1,3 +1,4 @@
+-- name: range_latest
 -- The order that the run uses now: that of its latest range, and how many of the updates so far were HOT.
 SELECT r.stripes,
        r.why,

@@ -1,3 +1,4 @@
+-- name: range_lock
 -- The row lock is the lease; what it finds decides, not what the worker remembers.
 SELECT r.stripe,
        r.cursor,

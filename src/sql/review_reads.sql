@@ -1,3 +1,4 @@
+-- name: review_reads
 -- Tables and views that this transaction has named in a statement: whatever is named is locked. What a view reads with its owner's
 -- rights, and partitions of what is named, were not named themselves.
 WITH named AS MATERIALIZED (

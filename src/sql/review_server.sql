@@ -1,3 +1,4 @@
+-- name: review_server
 -- What a person should know about the server before a run. Others' times are hidden from a role that may not see their sessions.
 SELECT jsonb_build_object(
     'superuser', (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user),

@@ -1,3 +1,4 @@
+-- name: review_table
 -- What a person should know about a table before its rows are changed: $1 its object id, $2 the SET columns, $3 its leaves.
 WITH published AS MATERIALIZED (
     SELECT p.pubname::text AS publication, g.relid

@@ -1,3 +1,4 @@
+-- name: run_knobs
 UPDATE pgbackfill.run
 SET knobs = $2::text::jsonb
 WHERE id = $1

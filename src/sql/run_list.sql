@@ -1,3 +1,4 @@
+-- name: run_list
 SELECT id, job, state, reason, target_name,
        to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS created_at,
        created_by,

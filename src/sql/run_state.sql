@@ -1,3 +1,4 @@
+-- name: run_state
 UPDATE pgbackfill.run
 SET state = $2,
     reason = $3,

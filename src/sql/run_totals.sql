@@ -1,3 +1,4 @@
+-- name: run_totals
 SELECT r.rows_changed, r.rows_passed, r.ranges_done, r.ranges_open,
        -- Once everything is planned the ranges know better than the statistics.
        CASE WHEN l.open = 0 THEN r.rows_planned ELSE greatest(l.rows_estimated, r.rows_planned) END AS rows_total,

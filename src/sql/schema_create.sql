@@ -1,3 +1,4 @@
+-- name: schema_create
 -- IF NOT EXISTS asks for the right to create even where nothing is to be created; a schema that a DBA has prepared must do.
 DO $$
 BEGIN

@@ -1,3 +1,4 @@
+-- name: server
 -- What the server is, in one round trip.
 SELECT current_setting('server_version_num')::int AS version,
        pg_is_in_recovery() AS standby,

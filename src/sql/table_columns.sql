@@ -1,3 +1,4 @@
+-- name: table_columns
 SELECT a.attname::text AS name,
        CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base_type,
        format_type(a.atttypid, a.atttypmod) AS type_name,

@@ -1,3 +1,4 @@
+-- name: table_find
 -- What the job's table is; the name is resolved once, here.
 SELECT c.oid AS relation,
        n.nspname::text AS schema,

@@ -1,3 +1,4 @@
+-- name: table_keys
 -- Indexes that can serve as a key: unique, btree, on plain columns, whole, valid, in the type's own order.
 SELECT i.indisprimary AS is_primary,
        x.relname::text AS index_name,

@@ -1,3 +1,4 @@
+-- name: table_names
 -- For "did you mean": the tables that this role can see.
 SELECT CASE WHEN pg_table_is_visible(c.oid) THEN quote_ident(c.relname)
             ELSE quote_ident(n.nspname) || '.' || quote_ident(c.relname) END

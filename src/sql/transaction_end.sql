@@ -1,3 +1,4 @@
+-- name: transaction_end
 -- Ends a backend that is still in that very transaction; another's, or another transaction on it, is left alone.
 SELECT pg_terminate_backend(pid)
 FROM pg_stat_activity

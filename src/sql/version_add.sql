@@ -1,2 +1,3 @@
+-- name: version_add
 INSERT INTO pgbackfill.version (number, installed_by)
 VALUES ($1, $2)

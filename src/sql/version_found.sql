@@ -1,3 +1,4 @@
+-- name: version_found
 -- What stands under our name, and what this role may do with it. From the catalog's rows, which answer every role: to_regclass
 -- wants rights, and answers from the session's cache, which says "no such schema" even after another session has installed it
 -- while we waited for the lock.

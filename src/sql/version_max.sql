@@ -1,2 +1,3 @@
+-- name: version_max
 SELECT coalesce(max(number), 0)
 FROM pgbackfill.version

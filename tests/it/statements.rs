@@ -108,6 +108,21 @@ async fn every_fixed_statement_prepares() {
     assert!(prepared > 30, "only {prepared} statements were found");
 }
 
+#[test]
+fn every_fixed_statement_begins_with_its_name() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sql");
+    let paths = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+    let statements: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "sql")).collect();
+    assert!(statements.len() > 30, "only {} statements were found", statements.len());
+    for path in statements {
+        // Who looks into `pg_stat_activity` sees by it what a session is doing.
+        let header = format!("-- name: {}\n", path.file_stem().unwrap().display());
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(&header), "{} does not begin with {header}", path.display());
+    }
+}
+
 /// A table of 10,000 rows with a key of each kind, and what the statements need to know of it.
 struct Keyed {
     index: &'static str,

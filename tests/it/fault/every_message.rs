@@ -20,7 +20,7 @@ const ERRORS: [&str; 12] = [
 
 /// What makes a connection that is lost be replaced: in the middle of the first batch, and at its end, which is not heard of.
 const LOSSES: [(&str, Fault); 2] =
-    [("-- In the same transaction", Fault::Reset), ("COMMIT", Fault::DeliverAndCut)];
+    [("-- name: range_checkpoint\n", Fault::Reset), ("COMMIT", Fault::DeliverAndCut)];
 
 /// All cases of each fault.
 pub(super) fn cases(work: Work, seen: &[Seen], in_full: bool) -> Vec<Vec<Case>> {

@@ -102,10 +102,10 @@ async fn kinds_of(work: Work, lane: &Lane, in_full: bool) -> Vec<Vec<Case>> {
     kinds
 }
 
-/// How a claim begins, the plan of a range, a row of the quarantine, and what becomes of it in the end.
-const CLAIM: &str = "-- MATERIALIZED: re-executed";
-const PLAN: &str = "-- One worker at a time moves a leaf's frontier";
-const QUARANTINE: &str = "INSERT INTO pgbackfill.bad_row";
+/// The beginnings of a claim, the plan of a range, a row of the quarantine, and what becomes of it in the end.
+const CLAIM: &str = "-- name: range_claim\n";
+const PLAN: &str = "-- name: leaf_next\n";
+const QUARANTINE: &str = "-- name: bad_row_insert\n";
 const MEND: &str = "WITH settled AS";
 
 /// What a piece of work is there for is among its messages.

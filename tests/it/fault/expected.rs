@@ -158,15 +158,11 @@ fn role(seen: &[Seen], connection: usize) -> Place {
 
 /// How requests begin: the first of a heartbeat, the first of a connection, those that only workers make, and those that only others do.
 const BEAT: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_comm";
-const WHO: &str = "-- Which server this is, and on which timeline it writes";
-const WORKER: [&str; 3] = [
-    "-- MATERIALIZED: re-executed, a LIMIT 1 FOR UPDATE SKIP",
-    "-- The row lock is the lease; what it finds decides",
-    "-- One worker at a time moves a leaf's frontier",
-];
+const WHO: &str = "-- name: identity\n";
+const WORKER: [&str; 3] = ["-- name: range_claim\n", "-- name: range_lock\n", "-- name: leaf_next\n"];
 const BESIDE: [&str; 4] = [
-    "-- The heartbeat, the orders and what the guard has read",
+    "-- name: process_beat\n",
     "SELECT set_config('statement_timeout'",
-    "-- The guard's whole round trip",
-    "-- What it spent its time on stays",
+    "-- name: guard_read\n",
+    "-- name: process_leave\n",
 ];
