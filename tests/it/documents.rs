@@ -164,8 +164,7 @@ fn no_line_is_wider_than_the_code() {
 #[test]
 fn the_words_are_plain() {
     // The noun that is meant, a band of keys, the WAL's full-page images.
-    let riddles =
-        ["whoever", "nobody", "somebody", "run of keys", "runs of keys", "whole page"];
+    let riddles = ["whoever", "nobody", "somebody", "run of keys", "runs of keys", "whole page"];
     let mut found = Vec::new();
     for page in pages() {
         for (number, line) in page.prose() {
