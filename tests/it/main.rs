@@ -6,6 +6,7 @@ mod connection;
 mod control;
 mod demo;
 mod disk;
+mod documents;
 mod engine;
 mod failover;
 mod fault;
