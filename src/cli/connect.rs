@@ -9,7 +9,8 @@ use pgbackfill::db::{Pool, Session};
 use pgbackfill::store;
 
 use super::exit::Failure;
-use super::{Globals, out};
+use super::globals::Globals;
+use super::out;
 
 /// Parameters: flag, else `DATABASE_URL`, else `PG*`.
 pub(crate) fn params(globals: &Globals, application: &str) -> Result<ConnectParams, Failure> {
@@ -17,7 +18,7 @@ pub(crate) fn params(globals: &Globals, application: &str) -> Result<ConnectPara
     let text = globals.database.clone().or_else(|| lookup("DATABASE_URL")).unwrap_or_default();
     let mut params =
         ConnectParams::resolve(&text, &lookup).map_err(|error| Failure::usage(error.to_string()))?;
-    if globals.database.as_deref().is_some_and(holds_password) {
+    if globals.database.as_deref().is_some_and(ConnectParams::names_password) {
         out::aside(
             "warning: a password on the command line can be seen by everybody on this host\nhint: use PGPASSWORD or ~/.pgpass",
         );
@@ -27,13 +28,6 @@ pub(crate) fn params(globals: &Globals, application: &str) -> Result<ConnectPara
     }
     params.application_name(application);
     Ok(params)
-}
-
-fn holds_password(text: &str) -> bool {
-    let authority =
-        text.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or_default());
-    let in_uri = authority.split_once('@').is_some_and(|(credentials, _)| credentials.contains(':'));
-    in_uri || text.contains("password=") || text.contains("password =")
 }
 
 /// A pool of `size` connections; none is made yet.
@@ -51,13 +45,13 @@ pub(crate) async fn session(globals: &Globals) -> anyhow::Result<Session> {
     session_of(&single(globals)?).await
 }
 
-/// The same from a pool, for those who come again.
+/// One session of a pool on a database in which something was run.
 pub(crate) async fn session_of(pool: &Pool) -> anyhow::Result<Session> {
     let session = pool.session().await?;
     if store::installed(&session).await? { Ok(session) } else { Err(nothing_run(pool)) }
 }
 
-/// The same for those who need the control schema in our version.
+/// One session on a database whose control schema has our version.
 pub(crate) async fn session_up_to_date(globals: &Globals) -> anyhow::Result<Session> {
     let pool = single(globals)?;
     let session = pool.session().await?;
@@ -70,17 +64,4 @@ fn nothing_run(pool: &Pool) -> anyhow::Error {
         pool.address()
     ))
     .into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_in_the_flag_is_noticed() {
-        assert!(holds_password("postgres://u:secret@h/db"));
-        assert!(holds_password("host=h password=x"));
-        assert!(!holds_password("postgres://u@h:5432/db"));
-        assert!(!holds_password("postgres://h:5432/db?sslmode=require"));
-    }
 }

@@ -6,7 +6,8 @@ use pgbackfill::human;
 use pgbackfill::store;
 
 use super::exit::Exit;
-use super::{Globals, Output, connect, out};
+use super::globals::{Globals, Output};
+use super::{connect, out};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {

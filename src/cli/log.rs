@@ -6,7 +6,8 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Globals, LogFormat, out};
+use super::globals::{Globals, LogFormat};
+use super::out;
 
 /// From here on log lines are written.
 pub(crate) fn start(globals: &Globals) {

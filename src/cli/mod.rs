@@ -5,6 +5,7 @@
 mod connect;
 mod demo;
 mod exit;
+mod globals;
 mod history;
 mod job;
 mod list;
@@ -16,15 +17,17 @@ mod plan;
 mod retry;
 mod review;
 mod run;
+mod runtime;
 mod show;
 mod status;
 mod wait;
 
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use exit::Exit;
+use globals::Globals;
 
 /// Batched backfills for PostgreSQL: every row changed exactly once, whatever is killed.
 #[derive(Debug, Parser)]
@@ -34,42 +37,6 @@ struct Cli {
     globals: Globals,
     #[command(subcommand)]
     command: Command,
-}
-
-/// What every subcommand takes.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Everywhere")]
-pub(crate) struct Globals {
-    /// Which database; like every libpq tool
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        help = "Connection string: postgresql://user@host/database or host=… dbname=… [default: DATABASE_URL, else PG*]"
-    )]
-    database: Option<String>,
-    /// Log more on stderr; twice for each batch
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    verbose: u8,
-    /// Say nothing but what is wrong
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    quiet: bool,
-    /// How log lines are written
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
-}
-
-/// How results are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    Text,
-    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -90,7 +57,7 @@ enum Command {
     Resume(operate::JobArg),
     /// End a run; what was changed stays changed, and it can still be resumed
     Cancel(operate::WhyArgs),
-    /// Turn knobs of a live run: workers, mode, max-rows-per-second, window, replica-lag-stop, …
+    /// Set knobs of a live run: workers, mode, max-rows-per-second, window, replica-lag-stop, …
     Set(operate::SetArgs),
     /// Run the rows of the quarantine again, after they were mended
     Retry(Box<retry::RetryArgs>),
@@ -124,13 +91,8 @@ fn answer(cli: &Cli) -> anyhow::Result<ExitCode> {
             out::text(String::from_utf8_lossy(&script).trim_end())?;
             Ok(Exit::Complete.into())
         }
-        command => runtime()?.block_on(ask(command, &cli.globals)).map(ExitCode::from),
+        command => runtime::new()?.block_on(ask(command, &cli.globals)).map(ExitCode::from),
     }
-}
-
-/// Two threads: the server does the work, and memory is for others.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
 
 async fn ask(command: &Command, globals: &Globals) -> anyhow::Result<Exit> {
@@ -152,7 +114,7 @@ async fn ask(command: &Command, globals: &Globals) -> anyhow::Result<Exit> {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    // Whoever closed the pipe has read enough.
+    // The reader that closed the pipe has read enough.
     if error.chain().any(out::is_broken_pipe) {
         return Exit::Complete.into();
     }

@@ -6,7 +6,8 @@ use pgbackfill::operate;
 use pgbackfill::run::Move;
 
 use super::exit::{Exit, Failure};
-use super::{Globals, connect, name, out};
+use super::globals::Globals;
+use super::{connect, name, out};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct JobArg {

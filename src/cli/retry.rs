@@ -8,8 +8,9 @@ use pgbackfill::human::counted;
 use pgbackfill::job::Job;
 
 use super::exit::{Exit, Failure};
+use super::globals::{Globals, Output};
 use super::job::JobArgs;
-use super::{Globals, Output, connect, name, operate, out, plan};
+use super::{connect, name, operate, out, plan};
 
 const EXAMPLES: &str = "\
 Example:

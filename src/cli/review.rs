@@ -14,7 +14,8 @@ use pgbackfill::plan::{Finding, Severity};
 use pgbackfill::store;
 
 use super::exit::Failure;
-use super::{Globals, out};
+use super::globals::Globals;
+use super::out;
 
 /// Whether a run may begin. One that is there already is entered without a review: nothing must stand in the way of going on.
 pub(crate) async fn passes(

@@ -10,8 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
+use super::globals::{Globals, Output};
 use super::job::JobArgs;
-use super::{Globals, Output, connect, operate, out, review, show};
+use super::{connect, operate, out, review, show};
 
 const EXAMPLES: &str = "\
 Examples:

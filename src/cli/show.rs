@@ -10,7 +10,8 @@ use pgbackfill::event::{Summary, Told};
 use pgbackfill::observe::{Bar, Json, Lines, Observer, Quiet, summary};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Globals, Output, out};
+use super::globals::{Globals, Output};
+use super::out;
 
 /// The observer that fits the terminal and the flags.
 pub(crate) fn observer(globals: &Globals, output: Output) -> Box<dyn Observer + Send> {

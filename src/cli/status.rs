@@ -10,7 +10,8 @@ use pgbackfill::run::{RunState, Times};
 use pgbackfill::status::{self, View};
 
 use super::exit::{Exit, Failure};
-use super::{Globals, Output, connect, name, out};
+use super::globals::{Globals, Output};
+use super::{connect, name, out};
 
 const REDRAW_EVERY: Duration = Duration::from_secs(1);
 

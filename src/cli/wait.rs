@@ -11,7 +11,8 @@ use pgbackfill::run::RunState;
 use pgbackfill::store::{self, Run};
 
 use super::exit::{Exit, Failure};
-use super::{Globals, connect, name, out};
+use super::globals::Globals;
+use super::{connect, name, out};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A restart or a failover is over by then.

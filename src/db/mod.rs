@@ -2,6 +2,7 @@
 //!
 //! Must not know: how a connection is made, jobs, runs, ranges.
 
+mod handles;
 mod identity;
 mod pool;
 mod primary;

@@ -14,26 +14,19 @@ use deadpool_postgres::{
     Connect, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, StatementCache, TimeoutType,
 };
 use parking_lot::Mutex;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config};
 
 use super::Error;
+use super::handles::Handles;
 use super::session::{Lost, Session, has_lost};
-use crate::connect::{Canceller, ConnectParams, Dialer, Link};
+use crate::connect::{ConnectParams, Dialer, Link};
 
 /// What [`Connector`] has to say beside what [`Connect`] lets it return, to the task that asked the pool for a connection.
 type Aside = Arc<Mutex<Option<Result<Handles, Error>>>>;
 
 tokio::task_local! {
     static ASIDE: Aside;
-}
-
-/// What stops a connection from outside.
-#[derive(Clone)]
-pub(super) struct Handles {
-    pub(super) canceller: Canceller,
-    /// Closes the connection at once, whatever is under way on it.
-    pub(super) driver: AbortHandle,
 }
 
 /// Dials as libpq does.
@@ -65,8 +58,8 @@ impl Connect for Connector {
 
 /// An error of the type that the pool wants; what has really happened is beside it.
 fn placeholder() -> tokio_postgres::Error {
-    // A word without a value is no connection string.
-    "=".parse::<Config>().expect_err("it is no connection string")
+    // A port is a number.
+    "port=none".parse::<Config>().expect_err("none is no port")
 }
 
 /// The handles of the pool's connections. A connection is known by its statement cache, which is its own as long as it stands; a `Weak` keeps
@@ -178,5 +171,15 @@ impl Pool {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_always_an_error_to_return_beside_the_real_one() {
+        assert!(placeholder().as_db_error().is_none());
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
 use tokio_postgres::{Client, Row, SimpleQueryMessage, SimpleQueryRow};
 
-use super::pool::Handles;
+use super::handles::Handles;
 use super::{Canceller, Error};
 use crate::sql::fixed;
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::diagnostic::Faults;
 use super::guard::{CustomSignal, check_guard};
+use super::model::{Assignment, Job, Lookup, Marks, SetMark};
 use super::name::JobName;
 use super::order::Order;
 use super::pace::{Limits, Pace, check_knobs};
 use super::source::{Source, Spot};
 use super::table::TableName;
-use super::{Assignment, Job, Lookup, Marks, SetMark};
 use crate::run::Knobs;
 use crate::signal::Guard;
 
@@ -28,7 +28,7 @@ pub(super) struct Written {
 
 /// Where the job as a whole was written: decides where we point at what is missing.
 #[derive(Debug)]
-pub(super) enum Home {
+pub(super) enum Origin {
     File(Arc<Source>),
     Flags,
 }
@@ -37,7 +37,7 @@ pub(super) enum Home {
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) name: Option<JobName>,
-    pub(super) home: Home,
+    pub(super) origin: Origin,
     pub(super) description: Option<Written>,
     pub(super) table: Option<Written>,
     pub(super) key_at: Option<Spot>,
@@ -55,6 +55,22 @@ pub(super) struct Draft {
     pub(super) signals: Vec<(CustomSignal, Spot)>,
     /// Where each setting of the pace and the limits was written.
     pub(super) settings_at: BTreeMap<&'static str, Spot>,
+}
+
+impl SetMark {
+    pub(super) fn new((column, expression): &(Written, Written)) -> Self {
+        Self {
+            column: column.text.clone(),
+            column_at: column.at.clone(),
+            expression_at: expression.at.clone(),
+        }
+    }
+}
+
+impl Assignment {
+    pub(super) fn new((column, expression): (Written, Written)) -> Self {
+        Self { column: column.text, expression: expression.text }
+    }
 }
 
 impl Written {
@@ -78,7 +94,7 @@ impl Written {
     }
 }
 
-impl Home {
+impl Origin {
     fn of(&self, key: &str) -> Spot {
         match self {
             Self::File(source) => Spot::whole(source),
@@ -88,10 +104,10 @@ impl Home {
 }
 
 impl Draft {
-    pub(super) fn new(home: Home) -> Self {
+    pub(super) fn new(origin: Origin) -> Self {
         Self {
             name: None,
-            home,
+            origin,
             description: None,
             table: None,
             key_at: None,
@@ -123,7 +139,7 @@ impl Draft {
     fn check_table(&self, faults: &mut Faults) -> Option<TableName> {
         let Some(written) = &self.table else {
             let hint = "name the table to change, such as `orders` or `app.orders`";
-            faults.add(&self.home.of("table"), "`table` is missing", Some(hint.to_owned()));
+            faults.add(&self.origin.of("table"), "`table` is missing", Some(hint.to_owned()));
             return None;
         };
         if written.text.is_empty() {
@@ -151,7 +167,7 @@ impl Draft {
             Some("give each column its SQL expression, such as `status_v2 = \"lower(status)\"`".to_owned())
         };
         match &self.set_at {
-            None => faults.add(&self.home.of("set"), "`set` is missing", hint()),
+            None => faults.add(&self.origin.of("set"), "`set` is missing", hint()),
             Some(at) if self.set.is_empty() => faults.add(at, "`set` names no column", hint()),
             Some(_) => {}
         }
@@ -200,7 +216,7 @@ impl Draft {
     /// The first of the settings that was written.
     fn setting_at(&self, settings: [&str; 2]) -> Spot {
         let written = settings.iter().find_map(|setting| self.settings_at.get(setting));
-        written.cloned().unwrap_or_else(|| self.home.of(&settings[0].replace('_', "-")))
+        written.cloned().unwrap_or_else(|| self.origin.of(&settings[0].replace('_', "-")))
     }
 
     fn into_job(self, table: TableName) -> Job {
@@ -208,7 +224,7 @@ impl Draft {
         let text = |written: Option<Written>| written.map(|written| written.text);
         let (signals, signals_at) = self.signals.into_iter().unzip();
         let marks = Marks {
-            table: at(&self.table).unwrap_or_else(|| self.home.of("table")),
+            table: at(&self.table).unwrap_or_else(|| self.origin.of("table")),
             key: self.key_at,
             set: self.set.iter().map(SetMark::new).collect(),
             filter: at(&self.filter),

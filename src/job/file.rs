@@ -9,10 +9,11 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue, Error};
 
 use super::diagnostic::Faults;
-use super::draft::{Draft, Home, Written};
+use super::draft::{Draft, Origin, Written};
 use super::guard::CustomSignal;
 use super::order::Order;
-use super::pace::{Kind, Limits, Pace, Settings};
+use super::pace::{Limits, Pace};
+use super::settings::{Kind, Settings};
 use super::source::{Source, Spot};
 use super::suggest::did_you_mean;
 use crate::signal::Guard;
@@ -32,7 +33,7 @@ pub(super) fn read(path: &str, text: &str) -> (Draft, Faults, Faults) {
         add_syntax_fault(error, &source, text, &mut syntax);
     }
     let mut reader = Reader { source: &source, faults: Faults::default() };
-    let mut draft = Draft::new(Home::File(Arc::clone(&source)));
+    let mut draft = Draft::new(Origin::File(Arc::clone(&source)));
     for entry in entries(table.get_ref()) {
         reader.top(&mut draft, entry);
     }

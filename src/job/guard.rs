@@ -4,7 +4,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::pace::{Kind, Settings, unknown_setting};
+use super::settings::{Kind, Settings, unknown_setting};
 use super::units::{
     COUNT_MAX, format_bytes, format_duration_ms, parse_bytes, parse_count, parse_duration_ms,
 };

@@ -4,7 +4,7 @@
 
 use std::num::NonZeroU32;
 
-use super::pace::{Kind, Settings, unknown_setting};
+use super::settings::{Kind, Settings, unknown_setting};
 use super::units::parse_positive;
 use crate::stripe::STRIPES_MAX;
 

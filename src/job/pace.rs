@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::guard::check_guard;
+use super::settings::{Kind, Settings, unknown_setting};
 use super::suggest::did_you_mean;
 use super::units::{
     COUNT_MAX, format_bytes, format_duration_ms, parse_bytes, parse_count, parse_duration_ms, parse_positive,
@@ -67,37 +68,6 @@ impl Limits {
     #[must_use]
     pub fn reconnect_timeout(&self) -> Duration {
         Duration::from_millis(self.reconnect_timeout_ms.get().into())
-    }
-}
-
-/// What TOML type a setting has in a job file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Word,
-    Count,
-    CountOrOff,
-    Duration,
-    Bytes,
-    Flag,
-    Names,
-}
-
-/// A group of settings that can be written, read by name and checked.
-pub(super) trait Settings: Default {
-    const ALL: &'static [(&'static str, Kind)];
-
-    /// Changes one setting; the error names the value and an example.
-    fn set(&mut self, setting: &str, value: &str) -> Result<(), String>;
-
-    /// Those that are set, in the order of a job file, each as `set` takes it.
-    fn written(&self) -> Vec<(&'static str, String)>;
-
-    fn names() -> impl Iterator<Item = &'static str> {
-        Self::ALL.iter().map(|(name, _)| *name)
-    }
-
-    fn kind(setting: &str) -> Option<Kind> {
-        Self::ALL.iter().find(|(name, _)| *name == setting).map(|(_, kind)| *kind)
     }
 }
 
@@ -272,21 +242,12 @@ fn parse_rows_per_s(text: &str) -> Result<NonZeroU64, String> {
     NonZeroU64::new(rows).ok_or_else(|| format!("`{text}` is not at least 1"))
 }
 
-pub(super) fn unknown_setting<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let known: Vec<_> = known.collect();
-    let seen = unknown.escape_debug();
-    match did_you_mean(unknown, known.iter().copied()) {
-        Some(word) => format!("unknown setting `{seen}`, did you mean `{word}`?"),
-        None => format!("unknown setting `{seen}`, not one of {}", known.join(", ")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_knob_is_turned_by_either_spelling() {
+    fn a_knob_is_set_by_either_spelling() {
         let mut knobs = Knobs::default();
         set_knobs(&mut knobs, [("batch-time", "200ms"), ("max_rows_per_second", "1000")]).unwrap();
         assert_eq!(knobs.batch_time_ms.get(), 200);
@@ -295,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_turn_leaves_the_knobs_as_they_were() {
+    fn a_refused_setting_leaves_the_knobs_as_they_were() {
         let mut knobs = Knobs::default();
         let why = set_knobs(&mut knobs, [("workers", "9"), ("min-rows-per-batch", "60000")]).unwrap_err();
         insta::assert_snapshot!(why, @"min_rows_per_batch is 60000, more than max_rows_per_batch, which is 50000");

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use super::diagnostic::Faults;
-use super::draft::{Draft, Home, Written};
+use super::draft::{Draft, Origin, Written};
 use super::name::JobName;
 use super::order::Order;
-use super::pace::{Limits, Pace, Settings};
+use super::pace::{Limits, Pace};
+use super::settings::Settings;
 use super::source::Spot;
 use crate::signal::Guard;
 
@@ -44,7 +45,7 @@ pub struct JobParts {
 /// The draft of a job, with the faults found on the way.
 pub(super) fn read(parts: JobParts) -> (Draft, Faults) {
     let mut faults = Faults::default();
-    let mut draft = Draft::new(Home::Flags);
+    let mut draft = Draft::new(Origin::Flags);
     let mut text = |flag: &str, text: &String| Written::new(flag, text, Spot::flag(flag, text), &mut faults);
     draft.description = parts.description.as_ref().map(|value| text("--description", value));
     draft.table = Some(text("--table", &parts.table));

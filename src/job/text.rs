@@ -5,15 +5,36 @@
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
+use toml_writer::{ToTomlKey as _, ToTomlValue as _, TomlKeyBuilder, TomlStringBuilder};
 
-use super::Job;
-use super::pace::{Kind, Settings};
+use super::model::Job;
+use super::settings::{Kind, Settings};
 
 /// Grows when the same job must no longer be taken for the same.
 const FINGERPRINT_VERSION: &[u8] = b"pgbackfill job 1";
 
+impl Job {
+    /// The whole job but its name as TOML, in one canonical form: what is stored. Reading it gives an equal job.
+    #[must_use]
+    pub fn text(&self) -> String {
+        whole(self)
+    }
+
+    /// Lower-case hex SHA-256 of what decides the result: table, key, set, where, from, on.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        fingerprint(self)
+    }
+
+    /// What the fingerprint covers as TOML, an item a line, for a diff between two jobs.
+    #[must_use]
+    pub fn definition(&self) -> String {
+        definition(self)
+    }
+}
+
 /// The whole job as TOML.
-pub(super) fn whole(job: &Job) -> String {
+fn whole(job: &Job) -> String {
     let mut out = String::new();
     if let Some(description) = &job.description {
         item(&mut out, "description", description);
@@ -33,11 +54,11 @@ pub(super) fn whole(job: &Job) -> String {
 }
 
 /// What decides the result, as TOML.
-pub(super) fn definition(job: &Job) -> String {
+fn definition(job: &Job) -> String {
     let mut out = String::new();
     item(&mut out, "table", &job.table.to_string());
     if !job.key.is_empty() {
-        let columns: Vec<_> = job.key.iter().map(|column| basic(column)).collect();
+        let columns: Vec<_> = job.key.iter().map(|column| value(column)).collect();
         let _ = writeln!(out, "key = [{}]", columns.join(", "));
     }
     for (name, text) in [
@@ -50,14 +71,14 @@ pub(super) fn definition(job: &Job) -> String {
         }
     }
     for assignment in &job.set {
-        item(&mut out, &format!("set.{}", bare_or_basic(&assignment.column)), &assignment.expression);
+        item(&mut out, &format!("set.{}", key(&assignment.column)), &assignment.expression);
     }
     out
 }
 
 /// Lower-case hex of a SHA-256 over what decides the result. Each part has its length in front, so that no two jobs can
 /// run together to the same bytes.
-pub(super) fn fingerprint(job: &Job) -> String {
+fn fingerprint(job: &Job) -> String {
     let mut hash = Sha256::new();
     let (from, on) = job.lookup.as_ref().map(|lookup| (&lookup.from, &lookup.on)).unzip();
     feed(&mut hash, FINGERPRINT_VERSION);
@@ -102,64 +123,29 @@ fn section<S: Settings>(out: &mut String, name: &str, settings: &S) {
         return;
     }
     let _ = writeln!(out, "\n[{name}]");
-    for (setting, value) in written {
-        let value = match S::kind(setting) {
-            Some(Kind::Count | Kind::Flag) => value,
-            Some(Kind::CountOrOff) if value.parse::<u64>().is_ok() => value,
+    for (setting, text) in written {
+        let shown = match S::kind(setting) {
+            Some(Kind::Count | Kind::Flag) => text,
+            Some(Kind::CountOrOff) if text.parse::<u64>().is_ok() => text,
             Some(Kind::Names) => {
-                let names: Vec<_> = value.split(", ").filter(|name| !name.is_empty()).map(basic).collect();
+                let names: Vec<_> = text.split(", ").filter(|name| !name.is_empty()).map(value).collect();
                 format!("[{}]", names.join(", "))
             }
-            _ => basic(&value),
+            _ => value(&text),
         };
-        let _ = writeln!(out, "{setting} = {value}");
+        let _ = writeln!(out, "{setting} = {shown}");
     }
 }
 
 fn item(out: &mut String, key: &str, text: &str) {
-    let _ = writeln!(out, "{key} = {}", toml_text(text));
+    let _ = writeln!(out, "{key} = {}", value(text));
 }
 
-/// A text of several lines keeps its lines, so that a diff between two jobs shows the line that changed.
-fn toml_text(text: &str) -> String {
-    let plain = text.chars().all(|c| matches!(c, '\t' | '\n') || !c.is_control());
-    let reads_better_literal = plain && text.contains(['"', '\\']);
-    match text {
-        text if !text.contains('\n') && reads_better_literal && !text.contains('\'') => format!("'{text}'"),
-        text if !text.contains('\n') => basic(text),
-        // SQL has single quotes; three of them in a row, or one at the end, would close the literal.
-        text if reads_better_literal && !text.contains("'''") && !text.ends_with('\'') => {
-            format!("'''\n{text}'''")
-        }
-        text => format!("\"\"\"\n{}\"\"\"", escaped(text)),
-    }
+/// A text as TOML writes it best; one of several lines keeps its lines, so that a diff between two jobs shows the line that changed.
+fn value(text: &str) -> String {
+    TomlStringBuilder::new(text).as_default().to_toml_value()
 }
 
-fn bare_or_basic(key: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if !key.is_empty() && key.chars().all(bare) {
-        return key.to_owned();
-    }
-    basic(key)
-}
-
-/// A basic string on one line.
-fn basic(text: &str) -> String {
-    format!("\"{}\"", escaped(text).replace('\n', "\\n"))
-}
-
-/// What TOML wants escaped; line feeds stay.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04X}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out
+fn key(name: &str) -> String {
+    TomlKeyBuilder::new(name).as_default().to_toml_key()
 }

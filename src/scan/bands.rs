@@ -2,8 +2,7 @@
 //!
 //! Must not know: how many stripes are good.
 
-use super::KeyScan;
-use crate::key::KeyType;
+use crate::key::{KeyColumn, KeyType};
 use crate::stripe::{Bands, StripeBy, Striping};
 
 /// One stripe of a range.
@@ -46,9 +45,8 @@ pub(super) fn from_item(bands: Bands) -> String {
     )
 }
 
-/// The condition that selects the rows of the bands, and no others.
-pub(super) fn within(scan: &KeyScan) -> String {
-    let column = scan.columns().concat();
+/// The condition that selects the rows of the bands of this column, and no others.
+pub(super) fn within(column: &str) -> String {
     format!("{column} >= {FIRST}\nAND {column} <= {LAST}")
 }
 
@@ -56,24 +54,22 @@ pub(super) fn within(scan: &KeyScan) -> String {
 ///
 /// A hash may differ between major versions. A server that was upgraded has another system identifier, and a run does not go on
 /// there.
-pub(super) fn condition(scan: &KeyScan, stripe: Stripe) -> Option<String> {
+pub(super) fn condition(columns: &[String], key: &[KeyColumn], stripe: Stripe) -> Option<String> {
     let mask = stripe.striping.stripes().get() - 1;
     if mask == 0 {
         return None;
     }
-    let columns = scan.columns();
     let value = match stripe.striping.by() {
         // As a bigint, because an integer shifted by 32 or more is shifted by 32 less.
         StripeBy::Bits { shift } => format!("({}::bigint >> {shift})", columns.first()?),
-        StripeBy::Hash => hash(scan),
+        StripeBy::Hash => hash(columns, key),
     };
     Some(format!("({value} & {mask}) = {}", stripe.number))
 }
 
 /// Equal keys have equal hashes under the settings of a batch, which are the same in every process of a run.
-fn hash(scan: &KeyScan) -> String {
-    let columns = scan.columns();
-    match (columns.as_slice(), scan.key.first().map(|column| column.ty)) {
+fn hash(columns: &[String], key: &[KeyColumn]) -> String {
+    match (columns, key.first().map(|column| column.ty)) {
         ([one], Some(KeyType::Uuid)) => format!("uuid_hash_extended({one}, 0)"),
         ([one], Some(ty)) if ty.is_integer() => format!("hashint8extended({one}, 0)"),
         ([one], _) => format!("hashtextextended({one}::text COLLATE \"C\", 0)"),

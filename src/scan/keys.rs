@@ -140,12 +140,12 @@ impl KeyScan {
         Rows {
             beside: Some(bands::from_item(bands)),
             settings: LOOKING_UP,
-            ..self.found(bands::within(self), values)
+            ..self.found(bands::within(&self.columns().concat()), values)
         }
     }
 
     fn rows_condition(&self, bounds: Bounds, stripe: Stripe) -> String {
-        let all = [Some(self.between(bounds)), bands::condition(self, stripe)];
+        let all = [Some(self.between(bounds)), bands::condition(&self.columns(), &self.key, stripe)];
         all.into_iter().flatten().collect::<Vec<_>>().join("\nAND ")
     }
 
@@ -167,7 +167,7 @@ impl KeyScan {
     }
 
     pub(super) fn row_in(&self, key: &Key, stripe: Stripe) -> Rows {
-        let all = [Some(self.is_at()), bands::condition(self, stripe)];
+        let all = [Some(self.is_at()), bands::condition(&self.columns(), &self.key, stripe)];
         let condition = all.into_iter().flatten().collect::<Vec<_>>().join("\nAND ");
         self.found(condition, self.typed(key.0.iter().cloned().map(Some)))
     }

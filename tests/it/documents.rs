@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pgbackfill::job::{
-    Job, JobErrors, JobName, Limits, parse_bytes, parse_count, parse_duration_ms, turn_knobs, turn_limit,
+    Job, JobErrors, JobName, Limits, parse_bytes, parse_count, parse_duration_ms, set_knobs, set_limit,
     written_knobs,
 };
-use pgbackfill::plan::review::Code;
+use pgbackfill::plan::Code;
 use pgbackfill::run::{Knobs, Move, RunState};
 use pgbackfill::signal::{Bounds, Signal, Unit};
 
@@ -425,9 +425,9 @@ fn the_page_on_the_job_file_lists_exactly_the_keys_that_it_takes() {
     assert_eq!(top, list_in_sources("const KEYS: "));
     let pace = section("pace").words();
     assert_eq!(pace, set(written_knobs(&Knobs::default()).into_iter().map(|(name, _)| name)));
-    let known_knobs = known(&turn_knobs(&mut Knobs::default(), [("qqqqqqqqqq", "")]).unwrap_err());
+    let known_knobs = known(&set_knobs(&mut Knobs::default(), [("qqqqqqqqqq", "")]).unwrap_err());
     assert_eq!(&pace | &section("guard").words(), known_knobs);
-    let known_limits = known(&turn_limit(&mut Limits::default(), "qqqqqqqqqq", "").unwrap_err());
+    let known_limits = known(&set_limit(&mut Limits::default(), "qqqqqqqqqq", "").unwrap_err());
     assert_eq!(section("limits").words(), known_limits);
     assert_eq!(section("order").words(), list_in_sources("impl Settings for Order"));
 }

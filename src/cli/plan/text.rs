@@ -13,7 +13,7 @@ use pgbackfill::run::{Knobs, Mode};
 use pgbackfill::scan;
 
 use super::super::review;
-use super::{Rows, View};
+use super::view::{Rows, View};
 
 /// All sections, in the order of the questions that a person has.
 pub(super) fn of(view: &View) -> String {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::ChannelBinding;
 
+use super::environment::{Lookup, home_directory};
+use super::error::ParamsError;
 use super::passfile::{self, PassFile};
 use super::text::Words;
-use super::{Lookup, ParamsError, home_directory};
 
 /// Where packagers have put the server's socket; a path is `localhost` to a password file if it is one of these.
 const SOCKET_DIRS: [&str; 2] = ["/var/run/postgresql", "/tmp"];

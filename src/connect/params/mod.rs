@@ -6,85 +6,23 @@
 //! Must not know: the process's environment, the terminal, how a connection is made.
 
 mod config;
+mod environment;
+mod error;
 mod passfile;
 mod service;
 mod text;
 mod tls;
 mod words;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_postgres::Config;
 
+pub use environment::Lookup;
+pub use error::ParamsError;
+
 pub(super) use config::{Endpoint, Host, Sequence, Wanted};
 pub(super) use tls::{Roots, SslMode, TlsParams, Verify, Versions};
-
-/// Looks up one environment variable.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// A connection parameter that cannot be used.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParamsError {
-    /// The text is neither a URI nor `key=value` words.
-    #[error(
-        "connection string cannot be read: {0}\nhint: write postgresql://user@host:5432/database or host=… dbname=…"
-    )]
-    Syntax(String),
-    /// A parameter that nobody knows.
-    #[error("unknown connection parameter \"{name}\"{}", .near.as_ref().map(|near| format!("\nhint: did you mean \"{near}\"?")).unwrap_or_default())]
-    Unknown {
-        /// As it was written.
-        name: String,
-        /// The nearest known one.
-        near: Option<&'static str>,
-    },
-    /// libpq can do what this parameter asks for, and we cannot.
-    #[error(
-        "connection parameter {name} is not supported\nhint: leave it out if the connection is safe without it"
-    )]
-    Unsupported {
-        /// The parameter.
-        name: &'static str,
-    },
-    /// A value that the parameter does not take.
-    #[error("connection parameter {name} cannot be \"{value}\"\nhint: {expected}")]
-    Value {
-        /// The parameter.
-        name: &'static str,
-        /// As it was written.
-        value: String,
-        /// What it takes.
-        expected: &'static str,
-    },
-    /// A list that does not fit the list of hosts.
-    #[error(
-        "{found} values for {name} and {hosts} hosts\nhint: write one port for all, or a value for each host"
-    )]
-    Count {
-        /// The parameter.
-        name: &'static str,
-        /// How many values it has.
-        found: usize,
-        /// How many hosts there are.
-        hosts: usize,
-    },
-    /// A service that cannot be found or read.
-    #[error(
-        "{0}\nhint: PGSERVICEFILE names the file, else it is ~/.pg_service.conf, else pg_service.conf in PGSYSCONFDIR"
-    )]
-    Service(String),
-    /// Nobody to trust.
-    #[error(
-        "sslmode={mode} needs a root certificate, and there is no {file}\nhint: name it in sslrootcert; sslrootcert=system trusts what this host trusts"
-    )]
-    NoRoot {
-        /// `verify-ca` or `verify-full`.
-        mode: &'static str,
-        /// Where it was looked for.
-        file: String,
-    },
-}
 
 /// Everything needed to connect. `Debug` does not show the password.
 #[derive(Clone)]
@@ -123,6 +61,12 @@ impl ConnectParams {
         })
     }
 
+    /// Whether a connection string has a password in it; a string that cannot be read may have one.
+    #[must_use]
+    pub fn names_password(text: &str) -> bool {
+        text::parse(text).map_or(true, |words| words.contains_key("password"))
+    }
+
     /// What `pg_stat_activity` shows, unless the parameters say it.
     pub fn application_name(&mut self, name: &str) {
         if self.common.get_application_name() == Some(config::NAME) {
@@ -150,11 +94,6 @@ impl ConnectParams {
     }
 }
 
-/// The person's directory, in which libpq has its files.
-fn home_directory(environment: Lookup<'_>) -> Option<PathBuf> {
-    environment("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +105,16 @@ mod tests {
         assert_eq!(params.address(), "db1:6000,::1:6001, database \"app\"");
         assert_eq!(params.endpoints[1].password.as_deref(), Some("s@cret"));
         assert_eq!(params.common.get_user(), Some("ada"));
+    }
+
+    #[test]
+    fn a_password_in_a_connection_string_is_noticed() {
+        for text in ["postgres://u:secret@h/db", "host=h password=x", "postgres://h/db?password=x"] {
+            assert!(ConnectParams::names_password(text), "{text}");
+        }
+        for text in ["postgres://u@h:5432/db", "postgres://h:5432/db?sslmode=require", "shop"] {
+            assert!(!ConnectParams::names_password(text), "{text}");
+        }
     }
 
     #[test]

@@ -4,8 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::environment::{Lookup, home_directory};
+use super::error::ParamsError;
 use super::text::Words;
-use super::{Lookup, ParamsError, home_directory};
 
 /// Where packagers have put the system's file; PGSYSCONFDIR says it better.
 const SYSTEM_DIRS: [&str; 3] = ["/etc/postgresql-common", "/etc/sysconfig/pgsql", "/usr/local/pgsql/etc"];

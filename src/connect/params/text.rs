@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 
-use super::ParamsError;
+use super::error::ParamsError;
 
 /// Parameters by libpq's names.
 pub(super) type Words = BTreeMap<String, String>;

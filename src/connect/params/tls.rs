@@ -4,8 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::environment::{Lookup, home_directory};
+use super::error::ParamsError;
 use super::text::Words;
-use super::{Lookup, ParamsError, home_directory};
 
 /// `sslmode`, from none to all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

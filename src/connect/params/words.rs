@@ -3,8 +3,10 @@
 //!
 //! Must not know: how a connection is made.
 
+use super::environment::Lookup;
+use super::error::ParamsError;
+use super::service;
 use super::text::Words;
-use super::{Lookup, ParamsError, service};
 
 /// What we do with a parameter of libpq.
 #[derive(Clone, Copy)]

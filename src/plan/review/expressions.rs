@@ -4,10 +4,9 @@
 
 use serde_json::Value;
 
-use super::Subject;
 use crate::change::{VALUE, nodes};
 use crate::db::{Error, Session};
-use crate::plan::{Code, Finding, Plan, ask};
+use crate::plan::{Plan, ask};
 use crate::scan::Scan;
 use crate::sql::{Qualified, fixed};
 
@@ -15,7 +14,7 @@ use crate::sql::{Qualified, fixed};
 #[derive(Debug, Default)]
 pub(super) struct Expressions {
     /// Columns whose new value may differ from one evaluation to the next.
-    volatile: Vec<String>,
+    pub(super) volatile: Vec<String>,
     /// Tables and views that are read besides the target.
     pub(super) reads: Vec<Qualified>,
 }
@@ -50,24 +49,4 @@ async fn reads(session: &mut Session, plan: &Plan, scan: &Scan) -> Result<Vec<Qu
     let own =
         |name: &Qualified| *name == plan.table.name || plan.leaves.iter().any(|leaf| leaf.name == *name);
     Ok(named.filter(|name| !own(name)).collect())
-}
-
-pub(super) fn judge(subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let Some(facts) = &subject.facts.expressions else { return };
-    for column in &facts.volatile {
-        found.push(Finding::new(
-            Code::VolatileSet,
-            format!("the expression for column \"{column}\" has another value each time it is asked"),
-            "a batch that is repeated after an error computes other values, and values of sequences are lost: make sure that this does not matter",
-        ));
-    }
-    if subject.job.lookup.is_some() || !facts.reads.is_empty() {
-        let names: Vec<_> = facts.reads.iter().map(ToString::to_string).collect();
-        let names = if names.is_empty() { "another table".to_owned() } else { names.join(", ") };
-        found.push(Finding::new(
-            Code::StaleLookup,
-            format!("the new values come from {names}"),
-            "a batch that waits for a row keeps what it had read there before: let the application write both sides, or check them after the run",
-        ));
-    }
 }

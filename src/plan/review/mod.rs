@@ -12,6 +12,7 @@ mod sample;
 mod server;
 mod subject;
 mod table;
+mod values;
 
 pub use facts::{Facts, look};
 pub use subject::Subject;
@@ -25,7 +26,7 @@ use crate::db::{Error, NextAct};
 pub fn judge(subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     table::judge(subject, &mut found);
-    expressions::judge(subject, &mut found);
+    values::judge(subject, &mut found);
     sample::judge(subject, &mut found);
     replication::judge(subject, &mut found);
     server::judge(subject, &mut found);

@@ -9,20 +9,23 @@ use pgbackfill::engine::EngineError;
 use pgbackfill::job::{Job, JobErrors, set_knobs};
 use pgbackfill::plan::review::{Facts, Subject, failed_trial, judge, look, missing_create};
 use pgbackfill::plan::{
-    self, Estimate, Finding, Measured, Plan, Refusal, Sample, Severity, Trial, estimate, rows_estimated,
-    rows_to_change,
+    self, Finding, Measured, Plan, Refusal, Severity, Trial, estimate, rows_estimated, rows_to_change,
 };
-use pgbackfill::run::{Knobs, RunId, RunState};
+
 use pgbackfill::scan::Strategy;
 use pgbackfill::store;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Failure};
+use super::globals::{Globals, Output};
 use super::job::JobArgs;
-use super::{Globals, Output, connect, out};
+use super::{connect, out};
 
 mod text;
+mod view;
+
+use view::{Existing, Rows, View};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,45 +47,6 @@ pub(crate) struct PlanArgs {
     // Last, because its headings hold for whatever follows.
     #[command(flatten)]
     job: JobArgs,
-}
-
-/// Everything that is shown.
-#[derive(Debug, Serialize)]
-struct View {
-    schema: u32,
-    job: String,
-    table: String,
-    partitions: usize,
-    database: String,
-    role: String,
-    server_version: String,
-    key: Vec<String>,
-    stripes: u32,
-    why: String,
-    statement: Option<String>,
-    quiet: Vec<String>,
-    knobs: Knobs,
-    rows: Rows,
-    trial: Option<Measured>,
-    not_tried: Option<String>,
-    estimate: Option<Estimate>,
-    findings: Vec<Finding>,
-    grants: String,
-    run: Option<Existing>,
-}
-
-/// The latest run of the job.
-#[derive(Debug, Serialize)]
-struct Existing {
-    run: RunId,
-    state: RunState,
-}
-
-#[derive(Debug, Serialize)]
-struct Rows {
-    estimated: u64,
-    sample: Option<Sample>,
-    to_change: u64,
 }
 
 /// A job that cannot run at all has nothing but findings.
