@@ -20,7 +20,7 @@ test-pgbouncer: ## the tests with a server, all of them through PgBouncer in tra
 	@PGBACKFILL_TEST_THROUGH=pgbouncer $(WITH_POSTGRES) $(WITH_PGBOUNCER) cargo test --locked --test it $(ARGS)
 
 torture: ## every fault at every message and every await of the engine, then all of them at random, for DURATION seconds (600; OTHER=FILE, another version of the binary that takes part)
-	@PGBACKFILL_TORTURE_SECONDS=$(or $(DURATION),600) $(if $(OTHER),PGBACKFILL_OTHER=$(abspath $(OTHER))) $(WITH_POSTGRES) cargo test --locked --test it -- --nocapture fault::everywhere nemesis::
+	@PGBACKFILL_TORTURE_SECONDS=$(or $(DURATION),600) $(if $(OTHER),PGBACKFILL_OTHER=$(abspath $(OTHER))) $(WITH_POSTGRES) cargo test --locked --test it -- --nocapture faults::injected::everywhere faults::random::
 
 mutants: ## engines that are broken on purpose, each caught by a part of the tests or not, about 30 min (ONLY=name,name for some of them)
 	@PGBACKFILL_MUTANTS=1 $(WITH_POSTGRES) cargo test --locked --test it -- --nocapture mutants::no_mutant
