@@ -11,5 +11,6 @@ mod operate;
 mod plan;
 mod refuse;
 mod run;
+mod sandbox;
 mod sql;
 mod support;

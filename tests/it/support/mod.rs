@@ -25,6 +25,6 @@ pub(crate) use pgbackfill::{Finished, Pgbackfill, Running};
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use redirect::Redirect;
 pub(crate) use server::{
-    cut_off, own_server, own_server_for, psql, server_with, shared_server, troubled_server,
+    builder, cut_off, own_server, own_server_for, psql, server_with, shared_server, troubled_server,
 };
 pub(crate) use skip::skipped;
