@@ -151,11 +151,15 @@ async fn nobody_gets_to_see_the_password() {
         "t",
         "--set",
         "n = n + 1",
+        "--name",
+        "job",
+        "--mode",
+        "full",
         "--max-rows-per-second",
-        "1000",
+        "100",
     ]);
     let url = url.replacen("//app@", &format!("//app:{SECRET}@"), 1);
-    let running = slow.env("DATABASE_URL", url).env("RUST_LOG", "trace").spawn();
+    let running = slow.env("DATABASE_URL", &url).env("RUST_LOG", "trace").spawn();
     db.until_first_batch().await;
     let seen = "
         SELECT (SELECT string_agg(a::text, E'\\n') FROM pg_stat_activity AS a WHERE pid <> pg_backend_pid()),
@@ -165,10 +169,12 @@ async fn nobody_gets_to_see_the_password() {
                 JOIN pgbackfill.event AS e ON e.run = r.id)";
     let row = db.client().await.query_one(seen, &[]).await.unwrap();
     let (activity, stored): (String, String) = (row.get(0), row.get(1));
-    assert!(activity.contains("pgbackfill t") && !activity.contains(SECRET), "{activity}");
+    assert!(activity.contains("pgbackfill job") && !activity.contains(SECRET), "{activity}");
     assert!(stored.contains("n + 1") && !stored.contains(SECRET), "{stored}");
     let processes = processes().await;
     assert!(processes.contains("--max-rows-per-second") && !processes.contains(SECRET), "{processes}");
+    let set = Pgbackfill::new(["set", "job", "max-rows-per-second=none"]).env("DATABASE_URL", url);
+    set.run().await.expect_code(0);
     let said = running.finish().await.expect_code(0);
     assert!(said.stderr.contains("TRACE"), "the log was not as talkative as it can be");
     assert!(!said.stderr.contains(SECRET) && !said.stdout.contains(SECRET), "{}{}", said.stderr, said.stdout);
@@ -213,7 +219,7 @@ async fn with_too_few_connections_fewer_workers_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_gives_its_connection_up_for_the_heartbeat_and_the_guard() {
     let (db, role, url) = limited(5).await;
-    let run = run().args(["--workers", "3", "--output", "json", "--max-rows-per-second", "2000"]);
+    let run = run().args(["--workers", "3", "--output", "json", "--max-rows-per-second", "500"]);
     let process = run.env("DATABASE_URL", url).spawn();
     db.until_changed(101).await;
     // Fewer than before, and whoever is faster has them.

@@ -17,8 +17,8 @@ use crate::support::{
 const ROWS: i64 = 30_000;
 const KILLS: u32 = 20;
 const RESTARTS: u32 = 5;
-/// 15,000 batches: more than are committed before the last of the kills.
-const SLOW: &str = "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 2\nlimits.retries = 100\n";
+/// 15,000 batches: more than are committed under this ceiling before the last of the kills.
+const SLOW: &str = "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 2\npace.max_rows_per_second = 400\nlimits.retries = 100\n";
 
 /// A table and a job behind `PgBouncer`; none if this machine has none.
 async fn scene(toml: &str) -> Option<(Database, JobFile)> {
@@ -65,7 +65,7 @@ async fn processes_killed_behind_it_change_every_row_once() {
         let one = &mut processes[rng.usize(..3)];
         std::mem::replace(one, job.run(&db).spawn()).kill().await;
     }
-    ask(&db, ["set", "job", "max-rows-per-batch=1000"]).await;
+    ask(&db, ["set", "job", "max-rows-per-batch=1000", "max-rows-per-second=none"]).await;
     for process in processes {
         process.finish().await.expect_code(0);
     }
@@ -89,7 +89,7 @@ async fn processes_outlive_a_pgbouncer_that_is_killed_and_change_every_row_once(
     db.until_progress().await;
     // Those that were there before the first restart are there after the last one.
     assert!(processes.iter().all(|process| !process.has_ended()), "a process did not outlive the restarts");
-    ask(&db, ["set", "job", "max-rows-per-batch=1000"]).await;
+    ask(&db, ["set", "job", "max-rows-per-batch=1000", "max-rows-per-second=none"]).await;
     for process in processes {
         process.finish().await.expect_code(0);
     }

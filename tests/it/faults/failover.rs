@@ -89,8 +89,9 @@ impl Pair {
         connect(server, &self.db.name).await.batch_execute(sql).await.unwrap();
     }
 
+    /// The rest in a few large batches.
     async fn lift_the_ceiling(&self, server: &Server) {
-        let set = self.set(server, ["max-rows-per-second=none"]).await;
+        let set = self.set(server, ["max-rows-per-second=none", "max-rows-per-batch=2000"]).await;
         // It may be complete already.
         assert!(matches!(set.code, Some(0 | 1)), "{}", set.stderr);
     }

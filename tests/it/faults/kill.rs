@@ -15,15 +15,16 @@ use crate::support::{
     Database, JobFile, Pgbackfill, Running, counted_table, database, database_on, machine, own_server, random,
 };
 
-const ROWS: i64 = 200_000;
+const ROWS: i64 = 100_000;
 const PROCESSES: usize = 3;
 const KILLS: u32 = 50;
 const CRASHES: u32 = 10;
 /// Attempts of a batch, while the server is there.
 const RETRIES: usize = 2;
 
-/// Two rows a batch are 100,000 batches: more than any machine commits before the last of the kills.
-const SLOW: &str = "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 2\n";
+/// Two rows a batch are 50,000 batches: more than are committed under this ceiling before the last of the kills.
+const SLOW: &str =
+    "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 2\npace.max_rows_per_second = 1500\n";
 
 fn start_all(job: &JobFile, db: &Database) -> Vec<Running> {
     (0..PROCESSES).map(|_| job.run(db).spawn()).collect()
@@ -31,6 +32,13 @@ fn start_all(job: &JobFile, db: &Database) -> Vec<Running> {
 
 async fn set(db: &Database, knob: &str) {
     Pgbackfill::new(["set", "job", knob]).on(db).run().await.expect_code(0);
+}
+
+/// The rest in batches of so many rows, without the ceiling.
+async fn hurry(db: &Database, rows_per_batch: u32) {
+    let rows = format!("max-rows-per-batch={rows_per_batch}");
+    let hurry = Pgbackfill::new(["set", "job", "max-rows-per-second=none", &rows]);
+    hurry.on(db).run().await.expect_code(0);
 }
 
 /// Kills one of the processes and puts a new one in its place; false if it had ended by itself.
@@ -73,7 +81,7 @@ async fn killed(order: &str) {
         kills += u32::from(replace(&mut processes[rng.usize(..PROCESSES)], &job, &db).await);
         if kills == KILLS {
             // From here on towards the end, which the kills do not spare either.
-            set(&db, "max-rows-per-batch=100").await;
+            hurry(&db, 100).await;
         }
     }
     println!("{kills} kills");
@@ -104,7 +112,7 @@ async fn processes_outlive_a_server_that_crashes_and_change_every_row_once() {
     db.until_progress().await;
     // Those that were there before the first crash are there after the last one.
     assert!(processes.iter().all(|process| !process.has_ended()), "a process did not outlive the crashes");
-    set(&db, "max-rows-per-batch=50000").await;
+    hurry(&db, 50_000).await;
     all_complete(processes).await;
     assert_exact(&db).await;
 }
@@ -122,7 +130,7 @@ async fn a_server_that_is_away_for_more_attempts_than_a_batch_has_is_waited_for(
     process.until_said("retrying", 2 * RETRIES + 1).await;
     block_in_place(|| server.restart()).unwrap();
     db.until_progress().await;
-    set(&db, "max-rows-per-batch=50000").await;
+    hurry(&db, 50_000).await;
     process.finish().await.expect_code(0);
     assert_exact(&db).await;
 }
@@ -139,7 +147,10 @@ async fn a_server_that_does_not_come_back_is_given_up_when_the_job_says() {
     let ended = process.finish().await.expect_code(75);
     assert!(ended.stderr.contains("is the server up"), "{}", ended.stderr);
     block_in_place(|| server.restart()).unwrap();
-    job.run_with(&db, ["--max-rows-per-batch", "50000"]).run().await.expect_code(0);
+    job.run_with(&db, ["--max-rows-per-batch", "50000", "--max-rows-per-second", "none"])
+        .run()
+        .await
+        .expect_code(0);
     assert_exact(&db).await;
 }
 
@@ -168,7 +179,7 @@ async fn four_processes_share_a_run_and_each_takes_part() {
     let _machine = machine::exclusive().await;
     let db = database().await;
     // The ceiling keeps the first from finishing before the last has come.
-    let job = JobFile::new("table = 't'\nset.n = 'n + 1'\npace.max_rows_per_second = 5000\n");
+    let job = JobFile::new("table = 't'\nset.n = 'n + 1'\npace.max_rows_per_second = 2000\n");
     counted_table(&db, ROWS).await;
     let processes: Vec<_> = (0..4).map(|_| job.run(&db).spawn()).collect();
     db.until_claimed_by(8).await;

@@ -7,7 +7,8 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::support::{Database, Finished, JobFile, Pgbackfill, Running, counted_table, server_with};
 
-pub(super) const ROWS: i64 = 200_000;
+/// At the ceiling they last for 100 s.
+pub(super) const ROWS: i64 = 30_000;
 
 /// A job that counts up under a ceiling, with settings of `[guard]`.
 pub(super) struct GuardedRun {
@@ -27,7 +28,7 @@ impl GuardedRun {
 
     async fn new(db: Database, mode: &str, guard: &str) -> Self {
         counted_table(&db, ROWS).await;
-        let pace = format!("[pace]\nmode = '{mode}'\nmax_rows_per_second = 2000\n");
+        let pace = format!("[pace]\nmode = '{mode}'\nmax_rows_per_second = 300\n");
         let job = JobFile::new(&format!("table = 't'\nset.n = 'n + 1'\n{pace}[guard]\n{guard}"));
         Self { db, job }
     }

@@ -386,7 +386,7 @@ async fn two_runs_in_one_database_have_one_guard_and_each_its_own_reasons() {
         "--output",
         "json",
         "--max-rows-per-second",
-        "2000",
+        "300",
     ];
     let second = Pgbackfill::new(other).on(&run.db).spawn();
     run.db.until("(SELECT count(*) FROM pgbackfill.process WHERE auto_workers = 2) = 2").await;

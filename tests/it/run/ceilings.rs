@@ -87,8 +87,12 @@ async fn three_processes_share_the_ceiling_and_take_over_the_share_of_one_that_w
     let mut processes = at_work(&job, &db, 3).await;
     assert_near(speed(&db, CHANGED).await, ROWS_PER_S);
     processes.remove(0).kill().await;
-    // Three seconds of silence make a process count as gone, half a second later the others hear of it.
-    settle(&db, 5).await;
+    // Three seconds of silence make a process count as gone, and the next heartbeat of each tells the others.
+    let heard = "(SELECT min(last_seen) FROM heard) > (SELECT max(last_seen) FROM silent) + interval '4 s'";
+    let seen = "SELECT last_seen FROM pgbackfill.process ORDER BY last_seen";
+    db.until(&format!("(WITH heard AS ({seen} DESC LIMIT 2), silent AS ({seen} LIMIT 1) SELECT {heard})"))
+        .await;
+    settle(&db, 1).await;
     assert_near(speed(&db, CHANGED).await, ROWS_PER_S);
     cancel(&db, processes).await;
 }

@@ -5,9 +5,9 @@ use crate::support::{Database, JobFile, Pgbackfill, Running, database};
 
 /// Rows of each partition.
 const ROWS: i64 = 4_000;
-/// Some seconds for all partitions: each test has changed them by then, and takes the ceiling away.
+/// Half a minute for all partitions: each test has changed them by then, and takes the ceiling away.
 const PACED: &str =
-    "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_second = 1000\npace.max_rows_per_batch = 100\n";
+    "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_second = 400\npace.max_rows_per_batch = 100\n";
 
 /// A table `t` with the partitions `t_1`, `t_2`, `t_3` of `ROWS` rows each, and a table `t_4` that could be the next.
 async fn scene() -> (Database, JobFile) {
@@ -104,7 +104,7 @@ async fn a_partition_dropped_with_work_left_blocks_the_run_with_its_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finished_partition_may_be_dropped() {
     let (db, job) = scene().await;
-    let process = at_work(&job, &db).await;
+    let process = job.run_with(&db, ["--max-rows-per-second", "1000"]).spawn();
     db.until(
         "(SELECT NOT bool_or(r.state = 'open') AND min(l.state) = 'planned'
           FROM pgbackfill.leaf AS l JOIN pgbackfill.range AS r ON r.run = l.run AND r.leaf = l.number

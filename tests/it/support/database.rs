@@ -19,6 +19,9 @@ use super::{PgBouncer, Redirect, shared_server};
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Each look costs a server that others use, too, about a millisecond.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Its value `pgbouncer` sends the binary through `PgBouncer` in every test.
 const THROUGH: &str = "PGBACKFILL_TEST_THROUGH";
 
@@ -135,7 +138,7 @@ impl Database {
 pub(crate) async fn until(client: &Client, condition: &str) {
     let question = format!("SELECT coalesce(({condition})::bool, false)");
     let answer = time::timeout(PATIENCE, async {
-        let mut ticks = time::interval(Duration::from_millis(5));
+        let mut ticks = time::interval(LOOK_EVERY);
         while !holds(client, &question).await {
             ticks.tick().await;
         }

@@ -145,6 +145,8 @@ pub(super) async fn inject(bed: &TestBed, mishap: Mishap, at: usize) -> bool {
 fn process(bed: &TestBed, plan: &str) -> Child {
     Command::new(env::current_exe().unwrap())
         .args(["--exact", NAME.split_once("::").expect("a crate and its module").1, "--nocapture"])
+        // Nobody reads where it panics, and finding out takes longer than all the rest.
+        .env("RUST_BACKTRACE", "0")
         .envs([(PLAN, plan), (URL, &bed.direct_url()), (WORK, &bed.work().to_string())])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time;
 
-use super::{KILLS, PROCESSES, SLOW, all_complete, replace, set};
+use super::{KILLS, PROCESSES, SLOW, all_complete, hurry, replace};
 use crate::support::oracle::assert_nothing_left;
 use crate::support::{Application, JobFile, Running, assert_exact_beside_others, database, machine, random};
 
@@ -24,7 +24,7 @@ async fn processes_killed_while_others_write_and_stripes_change_change_every_row
         let one = rng.usize(..PROCESSES);
         kills += u32::from(replace(&mut processes[one], &jobs[one], &db).await);
         if kills == KILLS {
-            set(&db, "max-rows-per-batch=1000").await;
+            hurry(&db, 1000).await;
         }
     }
     let transactions = application.stop().await;
