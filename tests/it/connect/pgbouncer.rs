@@ -53,7 +53,7 @@ async fn processes_behind_it_share_a_run_and_change_every_row_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_killed_behind_it_change_every_row_once() {
-    let _machine = machine::exclusive().await;
+    let _machine = machine::loaded().await;
     let Some((db, job)) = scene(SLOW).await else { return };
     let mut rng = random::seeded();
     let mut processes: Vec<_> = (0..3).map(|_| job.run(&db).spawn()).collect();
@@ -74,7 +74,7 @@ async fn processes_killed_behind_it_change_every_row_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_outlive_a_pgbouncer_that_is_killed_and_change_every_row_once() {
-    let _machine = machine::exclusive().await;
+    let _machine = machine::loaded().await;
     let Some((mut db, job)) = scene(SLOW).await else { return };
     let mut rng = random::seeded();
     let processes: Vec<_> = (0..2).map(|_| job.run(&db).spawn()).collect();

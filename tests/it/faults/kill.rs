@@ -69,7 +69,7 @@ async fn processes_killed_at_any_instant_in_key_order_change_every_row_once() {
 }
 
 async fn killed(order: &str) {
-    let _machine = machine::exclusive().await;
+    let _machine = machine::loaded().await;
     let (db, job, mut rng) = (database().await, JobFile::new(&format!("{SLOW}{order}")), random::seeded());
     counted_table(&db, ROWS).await;
     let mut processes = start_all(&job, &db);
@@ -81,7 +81,7 @@ async fn killed(order: &str) {
         kills += u32::from(replace(&mut processes[rng.usize(..PROCESSES)], &job, &db).await);
         if kills == KILLS {
             // From here on towards the end, which the kills do not spare either.
-            hurry(&db, 100).await;
+            hurry(&db, 2000).await;
         }
     }
     println!("{kills} kills");
@@ -176,7 +176,7 @@ async fn when_a_worker_gives_up_the_whole_process_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_processes_share_a_run_and_each_takes_part() {
-    let _machine = machine::exclusive().await;
+    let _machine = machine::loaded().await;
     let db = database().await;
     // The ceiling keeps the first from finishing before the last has come.
     let job = JobFile::new("table = 't'\nset.n = 'n + 1'\npace.max_rows_per_second = 2000\n");

@@ -10,7 +10,7 @@ use crate::support::{Application, JobFile, Running, assert_exact_beside_others, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_killed_while_others_write_and_stripes_change_change_every_row_once() {
-    let _machine = machine::exclusive().await;
+    let _machine = machine::loaded().await;
     let (db, mut rng) = (database().await, random::seeded());
     // The order does not decide the result, so processes of one run may differ in it.
     let jobs = [1, 8, 32].map(|stripes| JobFile::new(&format!("{SLOW}order.stripes = {stripes}\n")));
@@ -24,7 +24,7 @@ async fn processes_killed_while_others_write_and_stripes_change_change_every_row
         let one = rng.usize(..PROCESSES);
         kills += u32::from(replace(&mut processes[one], &jobs[one], &db).await);
         if kills == KILLS {
-            hurry(&db, 1000).await;
+            hurry(&db, 2000).await;
         }
     }
     let transactions = application.stop().await;
