@@ -5,6 +5,9 @@ WITH_POSTGRES := .ci/postgres.sh
 # The same for PgBouncer, without which a few tests are skipped.
 WITH_PGBOUNCER := .ci/pgbouncer.sh
 
+# Most tests wait most of their time, so that more of them than there are cores are at work; those that cannot bear that say so.
+TEST_THREADS := cores=$$(getconf _NPROCESSORS_ONLN); RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((cores > 6 ? cores : 6))}
+
 .PHONY: help demo test test-pgbouncer torture mutants bench bench-engine bench-pure bench-reclaim pace-eval lint setup clean
 
 help: ## what can be made (the default)
@@ -14,13 +17,13 @@ demo: ## kill a backfill half way and watch it finish, on a throwaway server
 	@$(WITH_POSTGRES) cargo run --locked --release -- demo $(ARGS)
 
 test: ## all tests, on throwaway servers
-	@$(WITH_POSTGRES) $(WITH_PGBOUNCER) cargo test --locked
+	@$(TEST_THREADS) $(WITH_POSTGRES) $(WITH_PGBOUNCER) cargo test --locked
 
 test-pgbouncer: ## the tests with a server, all of them through PgBouncer in transaction mode
-	@PGBACKFILL_TEST_THROUGH=pgbouncer $(WITH_POSTGRES) $(WITH_PGBOUNCER) cargo test --locked --test it $(ARGS)
+	@$(TEST_THREADS) PGBACKFILL_TEST_THROUGH=pgbouncer $(WITH_POSTGRES) $(WITH_PGBOUNCER) cargo test --locked --test it $(ARGS)
 
 torture: ## every fault at every message and every await of the engine, then all of them at random, for DURATION seconds (600; OTHER=FILE, another version of the binary that takes part)
-	@PGBACKFILL_TORTURE_SECONDS=$(or $(DURATION),600) $(if $(OTHER),PGBACKFILL_OTHER=$(abspath $(OTHER))) $(WITH_POSTGRES) cargo test --locked --test it -- --nocapture fault::everywhere nemesis::
+	@PGBACKFILL_TORTURE_SECONDS=$(or $(DURATION),600) $(if $(OTHER),PGBACKFILL_OTHER=$(abspath $(OTHER))) $(WITH_POSTGRES) cargo test --locked --test it -- --nocapture faults::injected::everywhere faults::random::
 
 mutants: ## engines that are broken on purpose, each caught by a part of the tests or not, about 30 min (ONLY=name,name for some of them)
 	@PGBACKFILL_MUTANTS=1 $(WITH_POSTGRES) cargo test --locked --test it -- --nocapture mutants::no_mutant

@@ -65,8 +65,20 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::path::PathBuf;
 
+    use tokio::runtime;
+    use tokio::signal::unix::{SignalKind, signal};
+
     use super::super::account::Account;
     use super::*;
+
+    /// A process in the place of the server, which SIGQUIT ends. Under `nohup make test &` that signal is ignored, and what is ignored
+    /// stays so in a child; what is caught has its default there.
+    fn stand_in() -> Child {
+        let runtime = runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let caught = runtime.block_on(async { signal(SignalKind::quit()) });
+        drop(caught.unwrap());
+        Command::new("sleep").arg("600").spawn().unwrap()
+    }
 
     /// What a watchman sees of our death is the end of his pipe.
     fn after_our_death(mut watchman: Watchman) {
@@ -83,7 +95,7 @@ mod tests {
     #[test]
     fn our_death_ends_the_server_and_removes_its_directory() {
         let (home, dir) = home();
-        let mut server = Command::new("sleep").arg("600").spawn().unwrap();
+        let mut server = stand_in();
         let mut watchman = Watchman::post(&home).unwrap();
         watchman.watch(server.id());
         after_our_death(watchman);
@@ -94,7 +106,7 @@ mod tests {
     #[test]
     fn a_stopped_servers_process_id_is_not_signalled_again() {
         let (home, dir) = home();
-        let mut other = Command::new("sleep").arg("600").spawn().unwrap();
+        let mut other = stand_in();
         let mut watchman = Watchman::post(&home).unwrap();
         watchman.watch(other.id());
         watchman.rest();

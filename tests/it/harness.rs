@@ -2,7 +2,7 @@
 
 use pgbackfill::sandbox::{Fsync, StopMode};
 
-use super::support::{Pgbackfill, database, database_on, own_server, shared_server};
+use crate::support::{Pgbackfill, database, database_on, own_server, shared_server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_test_has_a_database_of_its_own() {

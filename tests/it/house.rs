@@ -241,7 +241,7 @@ fn the_documents_name_files_that_are_there() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// The tests of `tests/it` as its binary names them: `fault::lost_answer::only_the_very_transaction_is_ended`.
+/// The tests of `tests/it` as its binary names them: `faults::injected::lost_answer::only_the_very_transaction_is_ended`.
 fn names_of_tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for source in below("tests/it") {

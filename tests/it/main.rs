@@ -1,30 +1,17 @@
-//! Everything that needs a real server or the real binary, in one test binary with one shared server.
+//! Everything that needs a real server or the real binary, in one test binary with one shared server: a folder for each room, and on top
+//! what all of them stand on, the rules of the house, and the engines that are broken on purpose.
 
-mod bad_input;
-mod cli;
-mod connection;
-mod control;
-mod demo;
-mod disk;
+mod connect;
 mod documents;
-mod engine;
-mod failover;
-mod fault;
+mod faults;
 mod guard;
 mod harness;
-mod hostile;
 mod house;
-mod jobs;
-mod kill;
 mod mutants;
-mod nemesis;
-mod parity;
-mod partitions;
-mod pgbouncer;
-mod races;
-mod rate;
-mod retry;
-mod review;
-mod statements;
-mod striped;
+mod operate;
+mod plan;
+mod refuse;
+mod run;
+mod sandbox;
+mod sql;
 mod support;

@@ -49,8 +49,55 @@ struct Mutant {
 #[serde(deny_unknown_fields)]
 struct Edit {
     file: PathBuf,
+    /// Where the text stands, so that a match that no longer applies says where to look.
+    function: Option<String>,
     old: String,
     new: String,
+}
+
+impl Edit {
+    /// Whether the text stands once in this file, in the function that is named; else what is wrong.
+    fn fits(&self, text: &str) -> Result<(), String> {
+        let found: Vec<_> = text.match_indices(&self.old).map(|(at, _)| at).collect();
+        let stands_in: Vec<_> = found.iter().map(|at| function_at(text, *at)).collect();
+        let meant = self.function.as_deref();
+        if found.len() == 1 && (meant.is_none() || stands_in[0] == meant) {
+            return Ok(());
+        }
+        let file = self.file.display();
+        let meant = meant.map_or(String::new(), |name| format!(", which was in fn {name}"));
+        Err(format!("{:?}{meant} stands {} times in {file}: {stands_in:?}", self.old, found.len()))
+    }
+}
+
+/// The function that begins last before this place.
+fn function_at(text: &str, at: usize) -> Option<&str> {
+    // The line may be the function's own first one.
+    let end = text[at..].find('\n').map_or(text.len(), |length| at + length);
+    let mut heads = text[..end].lines().filter_map(|line| {
+        let (before, rest) = line.trim_start().split_once("fn ")?;
+        let is_head =
+            before.split(' ').all(|word| ["", "async", "const"].contains(&word) || word.starts_with("pub"));
+        let length = rest.find(['(', '<'])?;
+        is_head.then_some(&rest[..length])
+    });
+    heads.next_back()
+}
+
+#[test]
+fn an_edit_that_no_longer_fits_says_where_it_was() {
+    let text = "fn one() {\n    a();\n}\n\npub(super) async fn two<T>() {\n    b();\n}\n";
+    let edit = |function: &str, old: &str| Edit {
+        file: "src/x.rs".into(),
+        function: Some(function.into()),
+        old: old.into(),
+        new: String::new(),
+    };
+    assert_eq!(edit("two", "b();").fits(text), Ok(()));
+    assert_eq!(edit("one", "fn one").fits(text), Ok(()));
+    let moved = edit("one", "b();").fits(text).unwrap_err();
+    assert_eq!(moved, "\"b();\", which was in fn one stands 1 times in src/x.rs: [Some(\"two\")]");
+    assert!(edit("two", "c();").fits(text).unwrap_err().contains("in fn two stands 0 times"));
 }
 
 fn mutants() -> Vec<Mutant> {
@@ -66,14 +113,7 @@ impl Mutant {
         for edit in &self.edit {
             let path = tree.join(&edit.file);
             let text = fs::read_to_string(&path).unwrap();
-            assert_eq!(
-                text.matches(&edit.old).count(),
-                1,
-                "{}: {:?} in {}",
-                self.name,
-                edit.old,
-                edit.file.display()
-            );
+            edit.fits(&text).unwrap_or_else(|wrong| panic!("{}: {wrong}", self.name));
             fs::write(&path, text.replacen(&edit.old, &edit.new, 1)).unwrap();
             before.push((path, text));
         }
@@ -88,7 +128,7 @@ fn every_mutant_can_be_made_of_the_engine_as_it_is() {
     for mutant in &all {
         for edit in &mutant.edit {
             let text = fs::read_to_string(root().join(&edit.file)).unwrap();
-            assert_eq!(text.matches(&edit.old).count(), 1, "{}: {:?}", mutant.name, edit.old);
+            edit.fits(&text).unwrap_or_else(|wrong| panic!("{}: {wrong}", mutant.name));
         }
     }
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fastrand::Rng;
 use pgbackfill::run::RunId;
 use tokio::task::JoinHandle;
 use tokio::time;
 use tokio_postgres::{Client, Error};
 
+use super::Database;
 use super::oracle::assert_seamless;
-use super::{Database, Dice};
 
 /// Before the run.
 pub(crate) const ROWS: i64 = 120_000;
@@ -33,21 +34,21 @@ pub(crate) struct Application {
 
 impl Application {
     /// On tables of its own, which are made first.
-    pub(crate) async fn start(db: &Database, mut dice: Dice) -> Self {
+    pub(crate) async fn start(db: &Database, mut rng: Rng) -> Self {
         db.client().await.batch_execute(TABLES).await.unwrap();
-        let (door, stop) = (db.door(), Arc::new(AtomicBool::new(false)));
+        let (address, stop) = (db.address(), Arc::new(AtomicBool::new(false)));
         let stopping = stop.clone();
         let task = tokio::spawn(async move {
             let (mut transactions, mut client) = (0, None);
             while !stopping.load(Ordering::Relaxed) {
                 if let Some(at) = &client {
-                    match write(at, &mut dice).await {
+                    match write(at, &mut rng).await {
                         Ok(()) => transactions += 1,
                         // Its server may be gone for a while; whatever was not committed is not in its log either.
                         Err(_) => client = None,
                     }
                 } else {
-                    client = door.client().await.ok();
+                    client = address.client().await.ok();
                     time::sleep(Duration::from_millis(20)).await;
                 }
             }
@@ -62,9 +63,9 @@ impl Application {
     }
 }
 
-async fn write(client: &Client, dice: &mut Dice) -> Result<(), Error> {
-    let key = dice.index(2 * ROWS as usize) as i64;
-    let sql = match dice.index(4) {
+async fn write(client: &Client, rng: &mut Rng) -> Result<(), Error> {
+    let key = rng.usize(..2 * ROWS as usize) as i64;
+    let sql = match rng.usize(..4) {
         0 => "INSERT INTO t (id, note, born) VALUES ($1::bigint | 1, 'new', 'during') ON CONFLICT DO NOTHING",
         1 => {
             "WITH dead AS (DELETE FROM t WHERE id = $1 RETURNING id, n, born)

@@ -14,10 +14,13 @@ use tokio::time;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, NoTls};
 
-use super::{PgBouncer, Signpost, shared_server};
+use super::{PgBouncer, Redirect, shared_server};
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Each look costs a server that others use, too, about a millisecond.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Its value `pgbouncer` sends the binary through `PgBouncer` in every test.
 const THROUGH: &str = "PGBACKFILL_TEST_THROUGH";
@@ -25,9 +28,9 @@ const THROUGH: &str = "PGBACKFILL_TEST_THROUGH";
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
 /// Drops databases beside the tests, so that none waits for the checkpoint that DROP DATABASE makes.
-static JANITOR: LazyLock<Sender<Dropped>> = LazyLock::new(|| {
+static DROPPER: LazyLock<Sender<Dropped>> = LazyLock::new(|| {
     let (sender, dropped) = mpsc::channel();
-    thread::spawn(move || sweep(&dropped));
+    thread::spawn(move || drop_all(&dropped));
     sender
 });
 
@@ -82,9 +85,9 @@ impl Database {
         self
     }
 
-    /// Everybody follows the signpost from now on.
-    pub(crate) fn behind_signpost(mut self, signpost: &Signpost) -> Self {
-        let (port, name) = (signpost.port, &self.name);
+    /// Every connection goes through the redirect from now on.
+    pub(crate) fn behind_redirect(mut self, redirect: &Redirect) -> Self {
+        let (port, name) = (redirect.port, &self.name);
         self.direct_url = format!("postgresql://postgres@127.0.0.1:{port}/{name}?sslmode=disable");
         self.url = self.direct_url.clone();
         self
@@ -119,9 +122,9 @@ impl Database {
         connect(&self.direct_url).await.unwrap()
     }
 
-    /// For those who have to come again.
-    pub(crate) fn door(&self) -> Door {
-        Door(self.direct_url.clone())
+    /// Where new connections are made, for those who lose theirs.
+    pub(crate) fn address(&self) -> Address {
+        Address(self.direct_url.clone())
     }
 
     /// Waits until the condition, an SQL expression, is true; a table that does not exist yet makes it false. For what
@@ -135,7 +138,7 @@ impl Database {
 pub(crate) async fn until(client: &Client, condition: &str) {
     let question = format!("SELECT coalesce(({condition})::bool, false)");
     let answer = time::timeout(PATIENCE, async {
-        let mut ticks = time::interval(Duration::from_millis(5));
+        let mut ticks = time::interval(LOOK_EVERY);
         while !holds(client, &question).await {
             ticks.tick().await;
         }
@@ -143,13 +146,13 @@ pub(crate) async fn until(client: &Client, condition: &str) {
     answer.await.unwrap_or_else(|_| panic!("after {PATIENCE:?} it is still not so that {condition}"));
 }
 
-/// The way to a server that may be gone for a while.
+/// Of a server that may be gone for a while.
 #[derive(Clone)]
-pub(crate) struct Door(String);
+pub(crate) struct Address(String);
 
-impl Door {
+impl Address {
     /// To this database of a server, whatever stands before it.
-    pub(crate) fn to(server: &Server, database: &str) -> Self {
+    pub(crate) fn of(server: &Server, database: &str) -> Self {
         Self(server.connection_string(database))
     }
 
@@ -161,8 +164,8 @@ impl Door {
 impl Drop for Database {
     fn drop(&mut self) {
         let dropped = Dropped { admin_url: self.admin_url.clone(), name: self.name.clone() };
-        // The janitor lives as long as the process.
-        let _ = JANITOR.send(dropped);
+        // That thread lives as long as the process.
+        let _ = DROPPER.send(dropped);
     }
 }
 
@@ -181,7 +184,7 @@ async fn holds(client: &Client, question: &str) -> bool {
     }
 }
 
-fn sweep(dropped: &mpsc::Receiver<Dropped>) {
+fn drop_all(dropped: &mpsc::Receiver<Dropped>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for Dropped { admin_url, name } in dropped {
         runtime.block_on(async {

@@ -9,6 +9,11 @@ use tempfile::TempDir;
 
 use super::{Database, Pgbackfill};
 
+/// Counts each row of `t` up, so that a row that is changed twice shows it.
+pub(crate) const COUNT_UP: &str = "table = 't'\nset.n = 'n + 1'\n";
+/// The same under a ceiling: a run goes on for as long as a test needs it, which then takes the ceiling away.
+pub(crate) const PACED: &str = "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_second = 2000\n";
+
 /// A job file in a directory that is removed with it. The job's name is `job`.
 pub(crate) struct JobFile {
     dir: TempDir,
@@ -43,7 +48,8 @@ impl JobFile {
     }
 }
 
-fn in_full(toml: &str) -> String {
+/// The job in mode full, unless it has a mode.
+pub(super) fn in_full(toml: &str) -> String {
     if toml.contains("mode =") {
         toml.to_owned()
     } else if toml.contains("[pace]") {

@@ -15,9 +15,11 @@ use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time;
+use tokio::{time, try_join};
 
 use super::Database;
 
@@ -101,7 +103,8 @@ impl Pgbackfill {
         let child = self.command.spawn().unwrap();
         // A child that has not been waited for has a process id.
         let pid = Pid::from_raw(child.id().unwrap().cast_signed());
-        Running { pid, output: tokio::spawn(child.wait_with_output()) }
+        let said = watch::Sender::new(Vec::new());
+        Running { pid, said: said.subscribe(), output: tokio::spawn(output_of(child, said)) }
     }
 }
 
@@ -110,9 +113,36 @@ fn unread() -> io::PipeWriter {
     io::pipe().unwrap().1
 }
 
+/// Reads both outputs to their ends; what it says on stdout can be seen meanwhile.
+async fn output_of(mut child: Child, said: watch::Sender<Vec<u8>>) -> io::Result<Output> {
+    // Unless they lead elsewhere.
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let out = async {
+        let Some(mut stdout) = stdout else { return Ok(()) };
+        let mut part = [0; 4096];
+        loop {
+            match stdout.read(&mut part).await? {
+                0 => return Ok::<_, io::Error>(()),
+                read => said.send_modify(|said| said.extend_from_slice(&part[..read])),
+            }
+        }
+    };
+    let err = async {
+        let mut all = Vec::new();
+        if let Some(mut stderr) = stderr {
+            stderr.read_to_end(&mut all).await?;
+        }
+        Ok::<_, io::Error>(all)
+    };
+    let ((), stderr) = try_join!(out, err)?;
+    let status = child.wait().await?;
+    Ok(Output { status, stdout: said.borrow().clone(), stderr })
+}
+
 /// A child that runs; its output is read all the time, so that it never waits for us.
 pub(crate) struct Running {
     pid: Pid,
+    said: watch::Receiver<Vec<u8>>,
     output: JoinHandle<io::Result<Output>>,
 }
 
@@ -120,6 +150,15 @@ impl Running {
     /// Its process id.
     pub(crate) fn pid(&self) -> i32 {
         self.pid.as_raw()
+    }
+
+    /// Waits until it has told so many events of this kind.
+    pub(crate) async fn until_said(&self, kind: &str, times: usize) {
+        let told = format!("\"event\":\"{kind}\"");
+        let mut said = self.said.clone();
+        let enough = said.wait_for(|said| String::from_utf8_lossy(said).matches(&told).count() >= times);
+        let enough = time::timeout(PATIENCE, enough).await.map(|told| told.is_ok());
+        assert_eq!(enough, Ok(true), "it has not told {kind} {times} times");
     }
 
     pub(crate) fn has_ended(&self) -> bool {

@@ -65,7 +65,8 @@ pub(crate) async fn cut_off(primary: &Server, client: &Client) {
     }
 }
 
-fn builder() -> Builder {
+/// Of a server of one's own, in the directory for what is temporary.
+pub(crate) fn builder() -> Builder {
     Server::builder(binaries()).within(env::temp_dir())
 }
 

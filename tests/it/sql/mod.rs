@@ -1,0 +1,3 @@
+//! The statements themselves.
+
+mod statements;
