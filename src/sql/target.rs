@@ -319,6 +319,7 @@ mod tests {
     #[test]
     fn the_lock_holds_the_range_and_the_shape_of_its_table() {
         insta::assert_snapshot!(lock(&orders()), @r#"
+        -- name: range_lock
         -- The row lock is the lease; what it finds decides, not what the worker remembers.
         SELECT r.stripe,
                r.cursor,
