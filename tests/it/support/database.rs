@@ -17,7 +17,7 @@ use tokio_postgres::{Client, Error, NoTls};
 use super::{PgBouncer, Redirect, shared_server};
 
 /// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Each look costs a server that others use, too, about a millisecond.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -24,7 +24,7 @@ use tokio::{time, try_join};
 use super::Database;
 
 /// A child that needs longer is stuck; it is killed and the test fails.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A call of the binary, to be completed like a [`Command`].
 pub(crate) struct Pgbackfill {
