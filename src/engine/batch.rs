@@ -11,7 +11,7 @@ use super::lease::{self, BatchError};
 use super::part::Part;
 use crate::change::{Answer, Measure};
 use crate::db::Session;
-use crate::store::{Checkpoint, Counters, Hint};
+use crate::store::{Checkpoint, Hint, RangeCounters};
 
 /// A batch that was committed.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Committed {
     /// Of it, the statement: what more rows make longer.
     pub(super) statement_took: Duration,
     /// The range's counters from now on.
-    pub(super) counters: Counters,
+    pub(super) counters: RangeCounters,
 }
 
 /// Runs one batch and commits it with its checkpoint.
@@ -56,7 +56,7 @@ async fn run_in_txn(
     batch: &NextBatch,
     measure: Measure,
     hint: &Hint,
-) -> Result<(Answer, Duration, Counters), BatchError> {
+) -> Result<(Answer, Duration, RangeCounters), BatchError> {
     let facts = &part.facts;
     let scan = facts.plan.scan(range.claim.table.clone());
     let rows = scan.rows(&batch.span, range.stripe(), batch.stripe_rows);

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::catalog::{Checkpoints, Holder, OrderFacts};
 use crate::scan::{self, Choice, Observed, Strategy};
-use crate::store::Counters;
+use crate::store::RangeCounters;
 use crate::stripe::Striping;
 
 /// What the workers of one process know about it.
@@ -42,9 +42,9 @@ impl RangeStrategy {
     }
 
     /// A range is done: what its updates were decides about the next ones.
-    pub(super) fn learn(&self, striping: Striping, counters: Counters) {
+    pub(super) fn learn(&self, striping: Striping, counters: RangeCounters) {
         let stripes = striping.stripes().get();
-        let Counters { rows_changed, rows_hot } = counters;
+        let RangeCounters { rows_changed, rows_hot } = counters;
         self.stripes.lock().learn(Observed { stripes, rows_changed, rows_hot });
     }
 

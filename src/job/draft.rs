@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::diagnostic::Faults;
 use super::guard::{CustomSignal, check_guard};
-use super::model::{Assignment, Job, Lookup, Marks, SetMark};
+use super::model::{Job, Lookup, Marks, NewValue, SetMark};
 use super::name::JobName;
 use super::order::Order;
 use super::pace::{Limits, Pace, check_knobs};
@@ -67,7 +67,7 @@ impl SetMark {
     }
 }
 
-impl Assignment {
+impl NewValue {
     pub(super) fn new((column, expression): (Written, Written)) -> Self {
         Self { column: column.text, expression: expression.text }
     }
@@ -232,7 +232,7 @@ impl Draft {
             on: at(&self.on),
             signals: signals_at,
         };
-        let set: Vec<_> = self.set.into_iter().map(Assignment::new).collect();
+        let set: Vec<_> = self.set.into_iter().map(NewValue::new).collect();
         Job {
             name: self.name.unwrap_or_else(|| default_name(&table, &set)),
             description: text(self.description),
@@ -251,7 +251,7 @@ impl Draft {
 }
 
 /// `orders_status_v2` for a job that sets `status_v2` of `orders`.
-fn default_name(table: &TableName, set: &[Assignment]) -> JobName {
+fn default_name(table: &TableName, set: &[NewValue]) -> JobName {
     let columns = set.iter().map(|assignment| assignment.column.as_str());
     let parts: Vec<_> = std::iter::once(table.name.as_str()).chain(columns).collect();
     JobName::coined(&parts.join("_"))

@@ -23,7 +23,7 @@ pub mod units;
 pub use crate::run::Mode;
 pub use diagnostic::{Diagnostic, JobErrors, NoErrors};
 pub use guard::CustomSignal;
-pub use model::{Assignment, Job, Lookup, Part};
+pub use model::{Job, Lookup, NewValue, Part};
 pub use name::{JobName, JobNameError};
 pub use order::Order;
 pub use pace::{Limits, Pace, WORKERS, knob_changes, set_knobs, set_limit, written_knobs};

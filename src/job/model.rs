@@ -12,7 +12,7 @@ use super::table::TableName;
 
 /// One column and the SQL expression for its new value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assignment {
+pub struct NewValue {
     /// The column, taken literally: never folded.
     pub column: String,
     /// The expression, as it was written.
@@ -40,7 +40,7 @@ pub struct Job {
     /// The key's columns, each taken literally; empty for the primary key.
     pub key: Vec<String>,
     /// What to set, in the order written; never empty.
-    pub set: Vec<Assignment>,
+    pub set: Vec<NewValue>,
     /// Which rows; all of them where there is none.
     pub filter: Option<String>,
     /// Another relation that expressions may read.

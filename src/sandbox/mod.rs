@@ -11,6 +11,7 @@ mod binaries;
 mod builder;
 mod error;
 mod home;
+mod port;
 mod postmaster;
 mod server;
 mod wait;

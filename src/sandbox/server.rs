@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::SandboxError;
 use super::account::Account;
-use super::builder::on_a_free_port;
 use super::home::Home;
+use super::port::on_a_free_port;
 use super::postmaster::{Launch, Postmaster};
 use super::wait;
 use super::watchman::Watchman;
-use super::{Binaries, Builder, SandboxError};
 
 /// How a server is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +59,6 @@ pub struct Kept {
 }
 
 impl Server {
-    /// A server of these programs, with PostgreSQL's own settings until told otherwise.
-    #[must_use]
-    pub fn builder(binaries: Binaries) -> Builder {
-        Builder::new(binaries)
-    }
-
     pub(super) fn new(
         home: Home,
         watchman: Watchman,

@@ -21,7 +21,7 @@ pub const GUARD_ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// A time in which no worker works, so that the application can be measured without us.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Quiet {
+pub struct QuietTime {
     /// Seconds from now to its beginning; negative once it has begun.
     pub in_s: f64,
     /// Seconds from now to its end.
@@ -46,7 +46,7 @@ pub struct Published {
     /// Why not more.
     pub share_why: Option<String>,
     /// When no worker is to work.
-    pub quiet: Option<Quiet>,
+    pub quiet: Option<QuietTime>,
 }
 
 /// What a leader, or a process that would like to lead, has to say.
@@ -90,7 +90,7 @@ pub(super) fn published(row: &Row) -> Result<Published, String> {
         read_s_ago: row.get("read_s_ago"),
         share: row.get("share"),
         share_why: row.get("share_why"),
-        quiet: quiet.map(|(in_s, until_s)| Quiet { in_s, until_s }),
+        quiet: quiet.map(|(in_s, until_s)| QuietTime { in_s, until_s }),
     })
 }
 

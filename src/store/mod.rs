@@ -20,14 +20,16 @@ pub use bad_row::{
     bad_rows_hold_in_txn, drop_bad_row_in_txn, is_bad_row, lock_bad_row, next_bad_rows,
     settle_bad_row_in_txn,
 };
-pub use guard::{GUARD_ANSWER_MAX, Lead, Led, Published, Quiet, Read, guard_now, leave_guard, read_guard};
+pub use guard::{
+    GUARD_ANSWER_MAX, Lead, Led, Published, QuietTime, Read, guard_now, leave_guard, read_guard,
+};
 pub use leaf::{
     LeafNo, OpenLeaf, StoredLeaf, add_leaf_in_txn, leaves, move_frontier_in_txn, next_leaf_in_txn,
 };
 pub use process::{Assignment, Beat, Heard, Process, beat, leave, live};
 pub use range::{
-    Checkpoint, Claim, Counters, Fence, Hint, NewRange, Position, RangeState, StripesNow, add_range_in_txn,
-    claim, keep, latest_stripes, lock_range, open_work, release, rest,
+    Checkpoint, Claim, Fence, Hint, NewRange, Position, RangeCounters, RangeState, StripesNow,
+    add_range_in_txn, claim, keep, latest_stripes, lock_range, open_work, release, rest,
 };
 pub use run::{
     Ask, Listed, NewRun, Recorded, Run, StoreError, adopt_pace_in_txn, create_in_txn, history, latest, list,

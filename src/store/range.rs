@@ -127,7 +127,7 @@ pub struct Checkpoint {
 
 /// The counters of a range after a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counters {
+pub struct RangeCounters {
     /// Rows changed so far.
     pub rows_changed: u64,
     /// Of them, HOT.
@@ -266,7 +266,7 @@ impl Checkpoint {
         run: RunId,
         claim: &Claim,
         hint: &Hint,
-    ) -> Result<Counters, Error> {
+    ) -> Result<RangeCounters, Error> {
         let cursor = self.position.cursor.as_ref().map(|mark| &mark.0);
         let state = self.state.as_str();
         let params = [
@@ -284,7 +284,7 @@ impl Checkpoint {
         ];
         let row = session.query_and_commit(fixed::RANGE_CHECKPOINT, &params).await?;
         let count = |column: &str| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
-        Ok(Counters { rows_changed: count("rows_changed"), rows_hot: count("rows_hot") })
+        Ok(RangeCounters { rows_changed: count("rows_changed"), rows_hot: count("rows_hot") })
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio_postgres::{Client, NoTls};
 
-use self::backfill::{Backfill, Part};
+use self::backfill::Backfill;
 use self::report::{heading, number, say};
 
 /// The server's database that the demo works in.
@@ -90,17 +90,10 @@ async fn show(server: &Server, args: &DemoArgs) -> anyhow::Result<ExitCode> {
 
     heading("pgbackfill run, again, to the end")?;
     let second = backfill.run_to_the_end().await?;
-    finish(&client, args.rows, &Parts { first, seam, second }).await
+    finish(&client, args.rows, &proof::Parts { first, seam, second }).await
 }
 
-/// The two parts of the backfill and what was found between them.
-struct Parts {
-    first: Part,
-    seam: proof::Seam,
-    second: Part,
-}
-
-async fn finish(client: &Client, rows: i64, parts: &Parts) -> anyhow::Result<ExitCode> {
+async fn finish(client: &Client, rows: i64, parts: &proof::Parts) -> anyhow::Result<ExitCode> {
     heading("What the table says")?;
     let count = proof::count(client, &job::status_v2()?).await?;
     let verdict = proof::verdict(rows, parts.first.end, &parts.seam, &count);

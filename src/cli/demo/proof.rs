@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::interval;
 use tokio_postgres::{Client, Error};
 
-use super::backfill::End;
+use super::backfill::{End, Part};
 
 /// Between two looks for the killed process's backends.
 const LOOK: Duration = Duration::from_millis(10);
@@ -67,6 +67,13 @@ pub(super) fn verdict(rows: i64, first: End, seam: &Seam, count: &Count) -> Vec<
     must(count.more == 0, format!("{} rows were changed more than once", count.more));
     must(count.wrong == 0, format!("status_v2 is wrong in {} rows", count.wrong));
     faults
+}
+
+/// The two parts of the backfill and what was found between them.
+pub(super) struct Parts {
+    pub(super) first: Part,
+    pub(super) seam: Seam,
+    pub(super) second: Part,
 }
 
 #[cfg(test)]

@@ -6,9 +6,8 @@ use std::io::{self, Write};
 
 use pgbackfill::sandbox::Kept;
 
-use super::Parts;
 use super::backfill::{End, Part};
-use super::proof::{Count, Seam};
+use super::proof::{Count, Parts, Seam};
 
 /// Prints the text. At once, because a child process prints next.
 pub(super) fn say(text: &str) -> io::Result<()> {

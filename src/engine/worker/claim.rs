@@ -6,6 +6,7 @@ use super::super::claimed::{ClaimedRange, NextBatch};
 use super::super::complete::{self, Found};
 use super::super::exit::End;
 use super::super::lease::BatchError;
+use super::super::part::Part;
 use super::state::{Interruption, LOOK_AGAIN, Worker};
 use crate::db::{Error, Session};
 use crate::event::Event;
@@ -31,7 +32,7 @@ impl Worker {
             if claim.rested {
                 self.start_isolated();
             }
-            let cells = self.cells_ahead(session, &claim, cut.step).await?;
+            let cells = cells_ahead(&part, session, &claim, cut.step).await?;
             self.range = ClaimedRange::new(claim, cells);
             return Ok(());
         }
@@ -45,35 +46,7 @@ impl Worker {
             self.range = ClaimedRange::new(planned.claim, planned.cells);
             return Ok(());
         }
-        self.finish(session).await
-    }
-
-    async fn finish(&mut self, session: &mut Session) -> Result<(), Interruption> {
-        let part = &self.part;
-        let mut found = complete::look(part, session).await?;
-        if found == Found::AllDone {
-            part.primary.dial_again().await?;
-            found = complete::complete(part, session).await?;
-        }
-        match found {
-            Found::Complete => Err(Interruption::Leave(End::Complete)),
-            Found::MoreWork | Found::AllDone => Ok(()),
-            Found::NotYet => {
-                let others = || Reason::idle("the last ranges are with other workers");
-                let resting = part.account.resting().map(|why| Reason::new(Hold::Blocked, Why::Retry, why));
-                part.wait(self.index, resting.unwrap_or_else(others), LOOK_AGAIN).await;
-                Ok(())
-            }
-            Found::LeafGone(name) => Err(BatchError::TableChanged(leaf_gone(&name)).into()),
-        }
-    }
-
-    /// The boundaries between a claimed range's cursor and its end.
-    async fn cells_ahead(&self, session: &mut Session, claim: &Claim, step: u32) -> Result<Vec<Cell>, Error> {
-        let after = claim.position.cursor.clone().or_else(|| claim.span.after.clone());
-        let ahead = Span { after, through: claim.span.through.clone() };
-        let scan = self.part.facts.plan.scan(claim.table.clone());
-        scan.cells(session, &ahead, step, CELLS_MAX).await
+        finish(&part, self.index, session).await
     }
 
     /// The next batch; a cell that is too large for it is read again in finer steps.
@@ -84,11 +57,11 @@ impl Worker {
     ) -> Result<NextBatch, Error> {
         let rows = self.rows();
         if self.size.isolates() {
-            self.refine(session, range, 1).await?;
+            refine(&self.part, session, range, 1).await?;
             return Ok(range.smallest_batch());
         }
         let stripes = range.claim.striping.stripes().get();
-        self.refine(session, range, rows.saturating_mul(stripes)).await?;
+        refine(&self.part, session, range, rows.saturating_mul(stripes)).await?;
         Ok(range.next_batch(rows))
     }
 
@@ -99,20 +72,53 @@ impl Worker {
         let left = part.rows_left_each().unwrap_or(u64::MAX);
         u32::try_from(left).map_or(rows, |left| rows.min(left.max(1)))
     }
+}
 
-    /// Makes the first cell finer if a batch must be smaller than it.
-    async fn refine(
-        &self,
-        session: &mut Session,
-        range: &mut ClaimedRange,
-        rows_max: u32,
-    ) -> Result<(), Error> {
-        if let Some(span) = range.too_coarse(rows_max) {
-            let scan = self.part.facts.plan.scan(range.claim.table.clone());
-            range.refine(scan.cells(session, &span, rows_max, CELLS_MAX).await?);
-        }
-        Ok(())
+/// There seems to be nothing left: the run is completed, or it is said what is waited for.
+async fn finish(part: &Part, worker: u32, session: &mut Session) -> Result<(), Interruption> {
+    let mut found = complete::look(part, session).await?;
+    if found == Found::AllDone {
+        part.primary.dial_again().await?;
+        found = complete::complete(part, session).await?;
     }
+    match found {
+        Found::Complete => Err(Interruption::Leave(End::Complete)),
+        Found::MoreWork | Found::AllDone => Ok(()),
+        Found::NotYet => {
+            let others = || Reason::idle("the last ranges are with other workers");
+            let resting = part.account.resting().map(|why| Reason::new(Hold::Blocked, Why::Retry, why));
+            part.wait(worker, resting.unwrap_or_else(others), LOOK_AGAIN).await;
+            Ok(())
+        }
+        Found::LeafGone(name) => Err(BatchError::TableChanged(leaf_gone(&name)).into()),
+    }
+}
+
+/// The boundaries between a claimed range's cursor and its end.
+async fn cells_ahead(
+    part: &Part,
+    session: &mut Session,
+    claim: &Claim,
+    step: u32,
+) -> Result<Vec<Cell>, Error> {
+    let after = claim.position.cursor.clone().or_else(|| claim.span.after.clone());
+    let ahead = Span { after, through: claim.span.through.clone() };
+    let scan = part.facts.plan.scan(claim.table.clone());
+    scan.cells(session, &ahead, step, CELLS_MAX).await
+}
+
+/// Makes the first cell finer if a batch must be smaller than it.
+async fn refine(
+    part: &Part,
+    session: &mut Session,
+    range: &mut ClaimedRange,
+    rows_max: u32,
+) -> Result<(), Error> {
+    if let Some(span) = range.too_coarse(rows_max) {
+        let scan = part.facts.plan.scan(range.claim.table.clone());
+        range.refine(scan.cells(session, &span, rows_max, CELLS_MAX).await?);
+    }
+    Ok(())
 }
 
 fn leaf_gone(name: &str) -> String {

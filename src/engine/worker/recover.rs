@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use super::super::claimed::NextBatch;
+use super::super::claimed::{ClaimedRange, NextBatch};
 use super::super::error_policy::{self, Failures, Remedy};
 use super::super::exit::End;
 use super::super::lease::BatchError;
+use super::super::part::Part;
 use super::super::quarantine::{self, Quarantined};
 use super::state::{Interruption, LOOK_AGAIN, Worker};
 use crate::db::{Error, NextAct, sqlstate};
@@ -105,7 +106,7 @@ impl Worker {
             (Remedy::Fewer, _) => self.retry_with_fewer(error, stripe_rows).await,
             (Remedy::RestRange, Some(_)) => self.rest_range(error).await,
             (Remedy::Bisect, Some(_)) => {
-                self.retrying(error.sqlstate(), error.to_string(), Duration::ZERO);
+                retrying(&self.part, self.index, error.sqlstate(), error.to_string(), Duration::ZERO);
                 self.size.halve(stripe_rows);
             }
             (Remedy::Quarantine, Some(batch)) => return self.quarantine(error, batch).await,
@@ -117,12 +118,13 @@ impl Worker {
                 self.range = None;
                 self.retry_later(error).await;
             }
-            (Remedy::AwaitPerson, _) => self.await_person(error).await,
+            (Remedy::AwaitPerson, _) => await_person(&self.part, self.index, error).await,
             (Remedy::Block | Remedy::Bisect | Remedy::Quarantine, _) if act == NextAct::Reconnect => {
                 return Some(End::Unreachable(error.to_string()));
             }
             (Remedy::Block | Remedy::Bisect | Remedy::Quarantine, _) => {
-                return Some(self.block(self.describe(error)).await);
+                let why = describe(self.range.as_ref(), error);
+                return Some(self.block(why).await);
             }
         }
         None
@@ -142,7 +144,7 @@ impl Worker {
     async fn make_way(&mut self, why: String, batch: Option<&NextBatch>) {
         self.size.halve(batch.map_or(1, |batch| batch.stripe_rows.max(1)));
         let pause = LOOK_AGAIN / 4;
-        self.retrying(Some(sqlstate::QUERY_CANCELED), why.clone(), pause);
+        retrying(&self.part, self.index, Some(sqlstate::QUERY_CANCELED), why.clone(), pause);
         let reason = Reason::new(Hold::Throttled, Why::BlockedSessions, why);
         self.part.wait(self.index, reason, pause).await;
     }
@@ -156,11 +158,11 @@ impl Worker {
         // If that is lost, the hint ends by itself.
         let _ = store::rest(&mut session, run, claim.number, &worker, REST.as_secs_f64()).await;
         self.session = session.is_usable().then_some(session);
-        self.forget_failures();
+        self.failures = Failures::default();
         self.size = self.usual_size.take().unwrap_or_default();
         let why = format!("range {} of {} has rows that others hold: {error}", claim.number, claim.table);
         self.part.account.rests(why, REST);
-        self.retrying(error.sqlstate(), error.to_string(), REST);
+        retrying(&self.part, self.index, error.sqlstate(), error.to_string(), REST);
     }
 
     /// A range that was let alone: its next row alone says whether it is free now.
@@ -182,30 +184,12 @@ impl Worker {
         self.session = session.is_usable().then_some(session);
     }
 
-    fn retrying(&self, sqlstate: Option<&str>, message: String, pause: Duration) {
-        self.part.counters.retried();
-        self.part.events.emit(Event::Retrying {
-            worker: Some(self.index),
-            sqlstate: sqlstate.map(str::to_owned),
-            message,
-            wait_ms: pause.as_millis() as u64,
-        });
-    }
-
     async fn retry_later(&mut self, error: &Error) {
         let pause = self.back_off.next().unwrap_or(LOOK_AGAIN);
         self.extend_hint(pause).await;
-        self.retrying(error.sqlstate(), error.to_string(), pause);
+        retrying(&self.part, self.index, error.sqlstate(), error.to_string(), pause);
         let reason = Reason::new(Hold::Blocked, Why::Retry, format!("trying again after: {error}"));
         self.part.wait(self.index, reason, pause).await;
-    }
-
-    async fn await_person(&mut self, error: &Error) {
-        self.part.counters.retried();
-        let text = format!("the server needs a person: {error}");
-        self.part.events.notice(format!("{text}; probing once a minute"));
-        let reason = Reason::new(Hold::Blocked, Why::Disk, text);
-        self.part.wait(self.index, reason, error_policy::DISK_PROBE).await;
     }
 
     /// Puts the row at fault aside, or blocks the run if there are too many of them.
@@ -254,27 +238,10 @@ impl Worker {
         if done == Quarantined::Full {
             self.range = Some(range);
         } else {
-            self.forget_failures();
+            self.failures = Failures::default();
             self.range = range.advance(batch);
         }
         Ok(done)
-    }
-
-    fn describe(&self, error: &Error) -> String {
-        if error.sqlstate() == Some(sqlstate::UNDEFINED_TABLE) {
-            // It does not matter in which range it was noticed.
-            let remedy = "put it back and resume, or cancel the run";
-            return format!("{error}\nhint: it was there when the run began: {remedy}");
-        }
-        let Some(range) = &self.range else { return error.to_string() };
-        let mut text = format!("{}, range {}: {error}", range.claim.table, range.claim.number);
-        if let Some(context) = error.server().and_then(|server| server.context.as_ref()) {
-            text = format!("{text}\n{context}");
-        }
-        if let Some(hint) = error.server().and_then(|server| server.hint.as_ref()) {
-            text = format!("{text}\nhint: {hint}");
-        }
-        text
     }
 
     /// Blocks the run, so that no worker tries what would fail again.
@@ -294,4 +261,40 @@ impl Worker {
             }
         }
     }
+}
+
+/// A batch will be tried again after a pause.
+fn retrying(part: &Part, worker: u32, sqlstate: Option<&str>, message: String, pause: Duration) {
+    part.counters.retried();
+    part.events.emit(Event::Retrying {
+        worker: Some(worker),
+        sqlstate: sqlstate.map(str::to_owned),
+        message,
+        wait_ms: pause.as_millis() as u64,
+    });
+}
+
+async fn await_person(part: &Part, worker: u32, error: &Error) {
+    part.counters.retried();
+    let text = format!("the server needs a person: {error}");
+    part.events.notice(format!("{text}; probing once a minute"));
+    part.wait(worker, Reason::new(Hold::Blocked, Why::Disk, text), error_policy::DISK_PROBE).await;
+}
+
+/// Why the run is blocked, with where it happened.
+fn describe(range: Option<&ClaimedRange>, error: &Error) -> String {
+    if error.sqlstate() == Some(sqlstate::UNDEFINED_TABLE) {
+        // It does not matter in which range it was noticed.
+        let remedy = "put it back and resume, or cancel the run";
+        return format!("{error}\nhint: it was there when the run began: {remedy}");
+    }
+    let Some(range) = range else { return error.to_string() };
+    let mut text = format!("{}, range {}: {error}", range.claim.table, range.claim.number);
+    if let Some(context) = error.server().and_then(|server| server.context.as_ref()) {
+        text = format!("{text}\n{context}");
+    }
+    if let Some(hint) = error.server().and_then(|server| server.hint.as_ref()) {
+        text = format!("{text}\nhint: {hint}");
+    }
+    text
 }

@@ -89,9 +89,4 @@ impl Worker {
     pub(super) fn hint(&self, rows: u32) -> Hint {
         self.part.hint(self.index, rows)
     }
-
-    /// The batches in a row have ended well.
-    pub(super) fn forget_failures(&mut self) {
-        self.failures = Failures::default();
-    }
 }

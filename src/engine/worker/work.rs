@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::batch::{self, Committed};
+use super::super::batch_size::BatchSize;
 use super::super::claimed::{ClaimedRange, NextBatch};
-use super::super::error_policy;
+use super::super::error_policy::{self, Failures};
 use super::super::exit::End;
 use super::super::lease::BatchError;
 use super::super::part::Part;
@@ -35,7 +36,7 @@ pub(in crate::engine) async fn work(part: Arc<Part>, index: u32) -> End {
 
 impl Worker {
     async fn step(&mut self) -> Option<End> {
-        if let Some(end) = self.reason_to_leave() {
+        if let Some(end) = reason_to_leave(&self.part, self.index) {
             return Some(end);
         }
         match self.part.throttle.may_go(self.index, Instant::now()) {
@@ -52,16 +53,6 @@ impl Worker {
                 Err(interruption) => self.handle(interruption).await,
             },
         }
-    }
-
-    fn reason_to_leave(&self) -> Option<End> {
-        if self.part.exit.is_leaving() {
-            return Some(End::Stopped);
-        }
-        if self.part.rows_left() == Some(0) {
-            return Some(End::MaxRows);
-        }
-        (self.index >= self.part.team.possible()).then_some(End::Surplus)
     }
 
     /// One batch, and what has to come before and after it.
@@ -101,7 +92,7 @@ impl Worker {
         match batch::run(&part, session, &range, &batch, measure, &hint).await {
             Ok(done) => {
                 if self.committed(range, &batch, done) == RangeState::Done && part.strategy.seeks_holder() {
-                    self.name_snapshot_holder(session).await?;
+                    name_snapshot_holder(&part, session).await?;
                 }
                 Ok(())
             }
@@ -121,35 +112,22 @@ impl Worker {
             return Ok(session);
         }
         tokio::select! {
-            session = self.connect() => session.map_err(Interruption::NoConnection),
+            session = connect(&self.part, self.index) => session.map_err(Interruption::NoConnection),
             // A server that does not answer may take its time with every address.
             () = self.part.exit.token().cancelled() => Err(Interruption::Idle),
         }
-    }
-
-    async fn connect(&self) -> Result<Session, Error> {
-        let session = self.part.primary.session().await?;
-        self.part.inflight.register(self.index, session.canceller(), session.open_transaction());
-        Ok(session)
-    }
-
-    /// Names what keeps dead rows from being removed.
-    async fn name_snapshot_holder(&self, session: &Session) -> Result<(), Error> {
-        if let Some(holder) = catalog::horizon(session).await? {
-            self.part.events.notice(self.part.strategy.name_holder(&holder));
-        }
-        Ok(())
     }
 
     /// Takes note of a batch that was committed; gives the state of its range.
     fn committed(&mut self, range: ClaimedRange, batch: &NextBatch, done: Committed) -> RangeState {
         let (part, number) = (self.part.clone(), range.claim.number);
         self.batch = None;
-        self.forget_failures();
+        self.failures = Failures::default();
         self.usual_size = None;
         self.back_off = error_policy::back_off();
         part.counters.committed(done.rows_changed, batch.stripe_rows.into());
-        self.learn_size(batch, done);
+        let target = Duration::from_millis(part.throttle.knobs(self.index).batch_time_ms.get().into());
+        learn_size(&mut self.size, batch, done, target);
         self.debt.rows += done.rows_changed as f64;
         self.debt.wal_bytes += done.wal_bytes.unwrap_or(0) as f64;
         part.events.emit(Event::BatchCommitted {
@@ -169,18 +147,6 @@ impl Worker {
         state
     }
 
-    fn learn_size(&mut self, batch: &NextBatch, done: Committed) {
-        // A single key is mostly of another stripe; that it passed is a success all the same, and the next may be two.
-        let rows = batch.stripe_rows.max(u32::from(self.size.isolates()));
-        if rows > 0 {
-            let target_ms = self.part.throttle.knobs(self.index).batch_time_ms.get();
-            self.size.succeeded(rows, done.statement_took, Duration::from_millis(target_ms.into()));
-        }
-        if let Some(wal_bytes) = done.wal_bytes {
-            self.size.wrote(wal_bytes, done.rows_changed);
-        }
-    }
-
     async fn leave(mut self) {
         if let (Some(mut session), Some(range)) = (self.session.take(), self.range.take()) {
             let worker = self.hint(1).worker;
@@ -189,4 +155,39 @@ impl Worker {
         }
         self.part.gone(self.index);
     }
+}
+
+async fn connect(part: &Part, worker: u32) -> Result<Session, Error> {
+    let session = part.primary.session().await?;
+    part.inflight.register(worker, session.canceller(), session.open_transaction());
+    Ok(session)
+}
+
+/// Names what keeps dead rows from being removed.
+async fn name_snapshot_holder(part: &Part, session: &Session) -> Result<(), Error> {
+    if let Some(holder) = catalog::horizon(session).await? {
+        part.events.notice(part.strategy.name_holder(&holder));
+    }
+    Ok(())
+}
+
+fn learn_size(size: &mut BatchSize, batch: &NextBatch, done: Committed, target: Duration) {
+    // A single key is mostly of another stripe; that it passed is a success all the same, and the next may be two.
+    let rows = batch.stripe_rows.max(u32::from(size.isolates()));
+    if rows > 0 {
+        size.succeeded(rows, done.statement_took, target);
+    }
+    if let Some(wal_bytes) = done.wal_bytes {
+        size.wrote(wal_bytes, done.rows_changed);
+    }
+}
+
+fn reason_to_leave(part: &Part, worker: u32) -> Option<End> {
+    if part.exit.is_leaving() {
+        return Some(End::Stopped);
+    }
+    if part.rows_left() == Some(0) {
+        return Some(End::MaxRows);
+    }
+    (worker >= part.team.possible()).then_some(End::Surplus)
 }

@@ -60,7 +60,10 @@ impl Files {
                     folder = folder.rsplit_once('/')?.0.to_owned();
                 }
             }
-            first if is_module && (self.0.contains_key(&format!("{own}/{first}.rs")) || self.is_folder(&format!("{own}/{first}"))) => {}
+            first
+                if is_module
+                    && (self.0.contains_key(&format!("{own}/{first}.rs"))
+                        || self.is_folder(&format!("{own}/{first}"))) => {}
             _ => return None,
         }
         let mut found = None;
@@ -99,12 +102,25 @@ impl Files {
         let is_module = file.ends_with("/mod.rs");
         let imports = uses(text).into_iter().filter(|(is_public, _)| !(is_module && *is_public));
         let mut found: Vec<_> = imports.map(|(_, path)| path).collect();
-        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
+        let mut within = false;
+        let code = text.lines().filter(|line| {
+            let is_part = within || is_use(line);
+            within = is_part && !line.contains(';');
+            !is_part
+        });
+        let code: String = code.collect::<Vec<_>>().join("\n");
+        let words = code.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
         let inline = words.filter(|word| word.contains("::") && !word.starts_with("::"));
-        let inline = inline.map(|word| word.split("::").map(str::to_owned).filter(|part| !part.is_empty()).collect());
+        let inline =
+            inline.map(|word| word.split("::").map(str::to_owned).filter(|part| !part.is_empty()).collect());
         found.extend(inline.filter(|path: &Vec<String>| path.len() > 1 || is_module));
         found
     }
+}
+
+/// Whether an import begins on this line.
+fn is_use(line: &str) -> bool {
+    line.find("use ").is_some_and(|at| is_statement(&line[..at]))
 }
 
 /// The imports of a text, each as its parts, and whether it is handed on.
@@ -112,7 +128,8 @@ fn uses(text: &str) -> Vec<(bool, Vec<String>)> {
     let mut found = Vec::new();
     for statement in text.split(';') {
         let Some(at) = statement.rfind("use ").filter(|at| is_statement(&statement[..*at])) else { continue };
-        let is_public = statement[..at].lines().last().is_some_and(|before| before.trim_start().starts_with("pub"));
+        let is_public =
+            statement[..at].lines().last().is_some_and(|before| before.trim_start().starts_with("pub"));
         let tree: String = statement[at + 4..].split_whitespace().collect::<Vec<_>>().join(" ");
         expand(&[], &tree, &mut |path| found.push((is_public, path)));
     }

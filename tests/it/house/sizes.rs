@@ -76,7 +76,8 @@ fn no_type_is_a_bag_of_everything() {
     for source in in_rooms_without_bags() {
         let lines = lines(&source);
         for (name, whole) in items(&lines, &["struct "]) {
-            let is_field = |line: &&&str| line.starts_with("    ") && line.contains(": ") && !line.contains("//");
+            let is_field =
+                |line: &&&str| line.starts_with("    ") && line.contains(": ") && !line.contains("//");
             let fields = whole.iter().filter(is_field).count();
             if fields > FIELDS_MAX {
                 bags.push(format!("{}: {name} has {fields} fields", source.path));
@@ -85,7 +86,8 @@ fn no_type_is_a_bag_of_everything() {
         for (name, whole) in items(&lines, &["impl "]) {
             let inside: Vec<_> = whole.iter().filter(|line| line.starts_with("    ")).copied().collect();
             let own = items(&inside, &["fn "]).len();
-            let folder = source.path.rsplit_once('/').map(|(folder, _)| folder.to_owned()).unwrap_or_default();
+            let folder =
+                source.path.rsplit_once('/').map(|(folder, _)| folder.to_owned()).unwrap_or_default();
             *methods.entry((folder, super::first_word(&name))).or_default() += own;
         }
     }
@@ -96,8 +98,17 @@ fn no_type_is_a_bag_of_everything() {
 
 #[test]
 fn these_rules_see_what_they_measure() {
-    let text = ["pub(super) struct Bag {", "    a: u32,", "    pub b: u32,", "}", "impl Bag {",
-        "    pub async fn fill(&self) {", "        x();", "    }", "}"];
+    let text = [
+        "pub(super) struct Bag {",
+        "    a: u32,",
+        "    pub b: u32,",
+        "}",
+        "impl Bag {",
+        "    pub async fn fill(&self) {",
+        "        x();",
+        "    }",
+        "}",
+    ];
     let structs = items(&text, &["struct "]);
     assert_eq!((structs.len(), structs[0].1.len()), (1, 4));
     let functions = items(&text, &["fn "]);

@@ -108,7 +108,7 @@ async fn kinds_of(work: Work, bed: &TestBed, in_full: bool) -> Vec<Vec<Case>> {
 const CLAIM: &str = "-- name: range_claim\n";
 const PLAN: &str = "-- name: leaf_next\n";
 const QUARANTINE: &str = "-- name: bad_row_insert\n";
-const MEND: &str = "WITH settled AS";
+const SETTLED: &str = "-- name: bad_row_settle\n";
 
 /// What a piece of work is there for is among its messages.
 fn assert_visits(work: Work, seen: &[Seen]) {
@@ -127,7 +127,7 @@ fn assert_visits(work: Work, seen: &[Seen]) {
             let batch = seen.iter().position(is_batch_begin);
             assert!(batch < planned, "the range that was there was to be claimed");
         }
-        Work::Retry => assert_eq!(times(MEND), 3, "three rows were to be mended"),
+        Work::Retry => assert_eq!(times(SETTLED), 3, "three rows were to be mended"),
     }
 }
 
