@@ -155,7 +155,7 @@ pub struct Told {
     pub event: Event,
 }
 
-/// Where events go. Sending never waits, and that nobody listens is no error.
+/// Where events go. Sending never waits, and it is no error if none listens.
 #[derive(Clone, Debug)]
 pub struct Emitter {
     sender: mpsc::UnboundedSender<Told>,
@@ -171,7 +171,7 @@ pub fn channel(database: &str) -> (Emitter, mpsc::UnboundedReceiver<Told>) {
 }
 
 impl Emitter {
-    /// The same for events of this run.
+    /// An emitter for events of this run.
     #[must_use]
     pub fn of_run(&self, run: RunId) -> Self {
         Self { run: Some(run), ..self.clone() }

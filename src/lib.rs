@@ -33,7 +33,7 @@
 //!      set.status_v2 = 'upper(status)'\n\
 //!      where = 'status_v2 IS NULL'",
 //! )?;
-//! // The library reads no environment: whoever wants PGHOST and the like passes std::env::var here.
+//! // The library reads no environment: to use PGHOST and the like pass std::env::var here.
 //! let params = ConnectParams::resolve("postgresql://app@localhost/shop", &|_| None)?;
 //! let pool = Pool::new(&params, 3)?;
 //! let options = Options {

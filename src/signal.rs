@@ -23,7 +23,7 @@ pub enum Signal {
     Maintenance,
     /// Dead rows of the table, in percent of all its rows.
     DeadRows,
-    /// For how long somebody has kept dead rows from being removed, in milliseconds.
+    /// For how long a session has kept dead rows from being removed, in milliseconds.
     OldSnapshot,
     /// For how long a command that needs the table for itself has been waiting for it, in milliseconds.
     DdlWaiting,
@@ -67,7 +67,7 @@ pub struct Reading {
     /// A consumer of changes, and not a standby: it counts where a person lists it.
     #[serde(default)]
     pub logical: bool,
-    /// It is this much or more: whoever leads has not led for so long.
+    /// It is this much or more: the leader has not led for so long.
     #[serde(default)]
     pub at_least: bool,
 }
@@ -122,7 +122,7 @@ impl Signal {
         }
     }
 
-    /// The bounds where nobody has set others.
+    /// The bounds unless others are set.
     #[must_use]
     pub const fn usual(self) -> Bounds {
         let (slow, stop) = match self {
@@ -133,7 +133,7 @@ impl Signal {
             Self::Maintenance => (Some(0), None),
             Self::DeadRows => (Some(50), None),
             Self::OldSnapshot => (Some(5 * 60_000), Some(60 * 60_000)),
-            // Whoever waits for the table keeps everybody behind him waiting, too.
+            // A session that waits for the table keeps all behind it waiting, too.
             Self::DdlWaiting => (None, Some(0)),
             // How many are many depends on the machine, which the server does not tell.
             Self::ActiveSessions => (None, None),
@@ -188,7 +188,7 @@ pub struct Guard {
     pub blocked_sessions_ms: Option<u32>,
     /// How much longer than without us a short transaction of the application may take, in milliseconds.
     pub added_latency_ms: u32,
-    /// Signals that nobody could read for so long stop us, in milliseconds.
+    /// Signals that could not be read for so long stop us, in milliseconds.
     pub deadline_ms: u32,
 }
 

@@ -47,7 +47,7 @@ pub enum WindowError {
     /// It is closed all day, or open all day.
     #[error("`{0}` begins and ends at the same time; leave it out to work all day")]
     Empty(String),
-    /// Nobody knows the zone.
+    /// The zone is not known.
     #[error("`{0}` is not a time zone such as `Europe/Berlin`")]
     Zone(String),
 }

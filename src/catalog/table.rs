@@ -101,14 +101,14 @@ pub async fn columns(session: &Session, relation: u32) -> Result<Vec<Column>, Er
         .collect())
 }
 
-/// The leaves below a table as they are now. To measure them the server opens them, so it waits for whoever has locked one;
+/// The leaves below a table as they are now. To measure them the server opens them, so it waits for the session that has locked one;
 /// the transaction's `lock_timeout` ends that.
 pub async fn leaves_in_txn(session: &Session, relation: u32, key: &[String]) -> Result<Vec<Leaf>, Error> {
     let rows = session.query(fixed::LEAVES, &[(&relation, Type::OID), (&key, Type::TEXT_ARRAY)]).await?;
     Ok(rows.iter().map(leaf).collect())
 }
 
-/// The same in a transaction of its own, with these settings.
+/// [`leaves_in_txn`] in a transaction of its own, with these settings.
 pub async fn leaves(
     session: &mut Session,
     settings: &str,

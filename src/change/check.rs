@@ -45,7 +45,7 @@ impl<'a> Check<'a> {
 }
 
 pub(super) fn of_update<'a>(update: &'a Update, scan: &Scan) -> Vec<Check<'a>> {
-    let mut from = scan.from_item();
+    let mut from = scan.source();
     let mut all = Vec::new();
     if let Some(lookup) = &update.lookup {
         // A FROM item must not bring a WHERE of its own: in parentheses it could not.

@@ -66,7 +66,7 @@ pub fn nodes(plan: &Value) -> Vec<&Value> {
 
 fn sources(update: &Update, scan: &Scan) -> String {
     let lookup = update.lookup.iter().map(|lookup| lookup.from.clone());
-    std::iter::once(scan.from_item()).chain(lookup).collect::<Vec<_>>().join(", ")
+    std::iter::once(scan.source()).chain(lookup).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

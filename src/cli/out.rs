@@ -21,7 +21,7 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(text(&serde_json::to_string(value)?)?)
 }
 
-/// The last word of a command whose exit code is its result: whoever closed the pipe changes nothing about that.
+/// The last word of a command whose exit code is its result: a closed pipe changes nothing about that.
 pub(crate) fn verdict(line: &str) -> io::Result<()> {
     match text(line) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -29,7 +29,7 @@ pub(crate) fn verdict(line: &str) -> io::Result<()> {
     }
 }
 
-/// One block of text on stderr. Unlike `eprintln!` it does not panic when nobody reads there any more.
+/// One block of text on stderr. Unlike `eprintln!` it does not panic when the pipe is closed.
 pub(crate) fn aside(text: &str) {
     let _ = writeln!(Stderr, "{text}");
 }
@@ -39,7 +39,7 @@ pub(crate) fn question(text: &str) {
     let _ = write!(Stderr, "{text}");
 }
 
-/// Stderr for those who panic or complain when they cannot write: what nobody reads is dropped.
+/// Stderr for libraries that panic or complain when they cannot write: what cannot be written is dropped.
 pub(crate) struct Stderr;
 
 impl Write for Stderr {
@@ -54,7 +54,7 @@ impl Write for Stderr {
     }
 }
 
-/// Whether this error says that nobody reads any more.
+/// Whether this error says that the pipe is closed.
 pub(crate) fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

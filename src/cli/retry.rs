@@ -1,4 +1,4 @@
-//! `pgbackfill retry`: the rows of the quarantine once more, after somebody has mended them.
+//! `pgbackfill retry`: the rows of the quarantine once more, after they were mended.
 //!
 //! Must not know: how a row is run again.
 

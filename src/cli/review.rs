@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 
 use pgbackfill::catalog;
 use pgbackfill::db::{Error, Pool};
-use pgbackfill::engine::EngineError;
+use pgbackfill::engine::{EngineError, Which};
 use pgbackfill::job::Job;
 use pgbackfill::plan;
 use pgbackfill::plan::review::{Facts, Subject, judge, look};
@@ -17,15 +17,24 @@ use super::exit::Failure;
 use super::globals::Globals;
 use super::out;
 
+/// What is done about warnings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Warnings {
+    /// A person at a terminal is asked.
+    Ask,
+    /// They were accepted beforehand.
+    Accepted,
+}
+
 /// Whether a run may begin. One that is there already is entered without a review: nothing must stand in the way of going on.
 pub(crate) async fn passes(
     pool: &Pool,
     job: &Job,
-    new_run: bool,
-    yes: bool,
+    which: Which,
+    warnings: Warnings,
     globals: &Globals,
 ) -> anyhow::Result<bool> {
-    let found = match findings(pool, job, new_run).await {
+    let found = match findings(pool, job, which).await {
         Ok(found) => found,
         Err(Unreviewed::Refused(failure)) => return Err(failure.into()),
         Err(Unreviewed::NotNow(error)) => {
@@ -43,7 +52,8 @@ pub(crate) async fn passes(
         )
         .into());
     }
-    Ok(!has(Severity::Warning) || yes || !is_attended() || go_on()?)
+    let may_ask = warnings == Warnings::Ask && is_attended();
+    Ok(!has(Severity::Warning) || !may_ask || go_on()?)
 }
 
 /// `warning[code]: what was seen`, and what may be done on a line of its own.
@@ -66,7 +76,7 @@ impl From<Error> for Unreviewed {
     }
 }
 
-async fn findings(pool: &Pool, job: &Job, new_run: bool) -> Result<Vec<Finding>, Unreviewed> {
+async fn findings(pool: &Pool, job: &Job, which: Which) -> Result<Vec<Finding>, Unreviewed> {
     let refused = |error: EngineError| Unreviewed::Refused(error.into());
     let mut session = pool.session().await.map_err(|error| refused(error.into()))?;
     let server = catalog::server(&session).await?;
@@ -76,7 +86,7 @@ async fn findings(pool: &Pool, job: &Job, new_run: bool) -> Result<Vec<Finding>,
         Ok(false) => false,
         Err(_) => true,
     };
-    if server.standby || (begun && !new_run) {
+    if server.standby || (begun && which == Which::Current) {
         return Ok(vec![]);
     }
     let plan = plan::preflight(&mut session, job, &server.user).await;
@@ -85,7 +95,7 @@ async fn findings(pool: &Pool, job: &Job, new_run: bool) -> Result<Vec<Finding>,
     Ok(judge(&Subject { job, plan: &plan, server: &server, facts: &facts, measured: None, estimate: None }))
 }
 
-/// Somebody sits there who can read and answer.
+/// A person sits at the terminal, who can read and answer.
 fn is_attended() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::exit::{Exit, Failure};
 use super::globals::{Globals, Output};
 use super::job::JobArgs;
+use super::review::Warnings;
 use super::{connect, operate, out, review, show};
 
 const EXAMPLES: &str = "\
@@ -56,7 +57,8 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
         host: operate::host(),
         by: operate::by(),
     };
-    if !review::passes(&pool, &job, args.new_run, args.yes, globals).await? {
+    let warnings = if args.yes { Warnings::Accepted } else { Warnings::Ask };
+    if !review::passes(&pool, &job, options.which, warnings, globals).await? {
         out::aside("nothing was begun");
         return Ok(Exit::Stopped);
     }

@@ -1,4 +1,4 @@
-//! Which backend a connection was given, in the words of whoever answered it. A pooler answers for itself, with a number of its own,
+//! Which backend a connection was given, as the other side named it. A pooler answers for itself, with a number of its own,
 //! so this tells whether one stands between us and the server.
 //!
 //! tokio-postgres keeps the number to itself, but a request to cancel carries it: here one is written, and read instead of sent.

@@ -46,7 +46,7 @@ impl Canceller {
         }
     }
 
-    /// The backend whose statement it stops, as whoever answered the connection named it: a pooler names none of the server's.
+    /// The backend whose statement it stops, as the other side of the connection named it: a pooler names none of the server's.
     pub async fn backend(&self) -> Option<i32> {
         backend::backend(&self.token).await
     }
@@ -59,7 +59,7 @@ impl Canceller {
     }
 }
 
-/// A stream that is not hung up by whoever uses it.
+/// A stream that is not closed by the function that uses it.
 struct StaysOpen<'a, S>(&'a mut S);
 
 impl<S: AsyncRead + Unpin> AsyncRead for StaysOpen<'_, S> {

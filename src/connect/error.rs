@@ -27,7 +27,7 @@ pub enum Error {
     /// The server refused a statement.
     #[error("{}", one_line(.0))]
     Server(Box<ServerError>),
-    /// The server answered, and let nobody in.
+    /// The server answered, and refused the connection.
     #[error("cannot connect to {address}: {}{}", one_line(.refused), hint(way_in(.refused)))]
     Refused {
         /// Host, port and database.
@@ -154,7 +154,7 @@ fn without_answer(error: &tokio_postgres::Error) -> Error {
     }
 }
 
-/// An error with its causes on one line: the outer text alone ("error connecting to server") helps nobody.
+/// An error with its causes on one line: the outer text alone ("error connecting to server") says too little.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

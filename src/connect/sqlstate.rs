@@ -13,7 +13,7 @@
 //!
 //! Must not know: batches, how often something was tried.
 
-/// A statement was cancelled: by a timeout, by somebody else, or by ourselves.
+/// A statement was cancelled: by a timeout, by another session, or by ourselves.
 pub const QUERY_CANCELED: &str = "57014";
 /// A lock could not be had within `lock_timeout`.
 pub const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -35,7 +35,7 @@ pub const CANNOT_CONNECT_NOW: &str = "57P03";
 pub enum NextAct {
     /// The connection or the server is gone for now: a new connection, then the whole batch again, smaller after two.
     Reconnect,
-    /// Somebody else was in the way: the whole batch again, smaller after two.
+    /// Another session was in the way: the whole batch again, smaller after two.
     Retry,
     /// Too slow or too large: half of it.
     Halve,
@@ -54,7 +54,7 @@ pub fn next_act(sqlstate: Option<&str>) -> NextAct {
         return NextAct::Reconnect;
     };
     match code {
-        // query_canceled: our own statement_timeout, or somebody's pg_cancel_backend. out_of_memory, of a foreign server's, too.
+        // query_canceled: our own statement_timeout, or another session's pg_cancel_backend. out_of_memory, of a foreign server's, too.
         // configuration_limit_exceeded: temp_file_limit, which fewer rows stay below.
         "57014" | "53200" | "53400" | "HV001" => NextAct::Halve,
         // transaction_rollback, serialization_failure (a row moved between partitions, too), deadlock_detected, lock_not_available,
@@ -81,7 +81,7 @@ fn by_class(code: &str) -> NextAct {
         // XQuery's arguments, CASE without a branch, more rows than one from a subquery, data_exception, integrity_constraint_violation;
         // a trigger's action, a row that its own trigger has changed already, PL/pgSQL: RAISE, STRICT, ASSERT.
         Some("10" | "20" | "21" | "22" | "23" | "09" | "27" | "P0") => NextAct::Bisect,
-        // 42 and 0A (the job's text), 28 (rights), 55 and 3F (its objects), XX (corruption), and all that nobody foresaw.
+        // 42 and 0A (the job's text), 28 (rights), 55 and 3F (its objects), XX (corruption), and all that was not foreseen.
         _ => NextAct::Block,
     }
 }

@@ -53,7 +53,7 @@ async fn take_part(call: Call<'_>) -> Result<Summary, EngineError> {
         call.pool.renew();
         let rows = |max: NonZeroU64| max.get().saturating_sub(summary.rows_changed_here).max(1);
         let max_rows = call.options.max_rows.and_then(|max| NonZeroU64::new(rows(max)));
-        options = Options { max_rows, workers, ..options };
+        options = Options { workers, max_rows, ..options };
         left = Some(LeftServer { primary: from, run: summary.run });
         before = Some(summary);
     }

@@ -183,7 +183,7 @@ pub(super) fn differs(run: &Run, job: &Job, plan: &Plan, server: &Server) -> Opt
             .to_string();
         return Some(format!(
             "job \"{}\" is not the one that run {} was started with; it would change other rows or change them otherwise\n\n{diff}\n\
-             hint: put the old text back to go on, or start over with --new-run; only [pace], [limits] and description may differ",
+             hint: put the old text back to go on, or start over with --new-run; only [pace], [limits], [order], [guard] and description may differ",
             run.job, run.id
         ));
     } else if run.system_identifier != server.system_identifier {

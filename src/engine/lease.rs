@@ -44,7 +44,7 @@ pub(super) async fn lock_in_txn(
     if !more.is_empty() {
         settings = format!("{settings}; {more}");
     }
-    let (walked, key) = (scan.from_item(), facts.plan.walk.key_names());
+    let (walked, key) = (scan.source(), facts.plan.walk.key_names());
     let fence = store::lock_range(session, &settings, facts.run_id(), &range.claim, &walked, &key).await?;
     let fence = fence.ok_or(BatchError::ClaimLost)?;
     part.primary.check(&part.primary.on(fence.timeline))?;

@@ -308,7 +308,7 @@ impl<'a> Retry<'a> {
     /// BEGIN, and the lock of the entry; goes on only if run and table are as they have to be. False: another process has it.
     async fn lock_in_txn(&mut self, bad: &BadKey, scan: &Scan) -> Result<bool, BatchError> {
         self.session.answers_within(self.answer_max);
-        let (walked, key) = (scan.from_item(), self.plan.walk.key_names());
+        let (walked, key) = (scan.source(), self.plan.walk.key_names());
         let fence =
             store::lock_bad_row(&mut self.session, &self.settings, self.run.id, bad, &walked, &key).await?;
         let Some(fence) = fence else { return Ok(false) };

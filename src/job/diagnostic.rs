@@ -25,7 +25,7 @@ impl Diagnostic {
         Self { code: None, message, hint, place: spot.place(), excerpt: spot.excerpt() }
     }
 
-    /// The same under a stable name, for whoever looks it up.
+    /// Gives it a stable name, under which it can be looked up.
     #[must_use]
     pub fn coded(self, code: &'static str) -> Self {
         Self { code: Some(code), ..self }

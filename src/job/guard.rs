@@ -113,7 +113,7 @@ impl Guard {
         Ok(())
     }
 
-    /// A setting as a person writes it; none for a list that nobody wrote.
+    /// A setting as a person writes it; none for a list that was not written.
     fn value(&self, setting: &str) -> Option<String> {
         if let Some((signal, side)) = bound(setting) {
             let Bounds { slow, stop } = self.bounds(signal);

@@ -18,7 +18,7 @@ impl Job {
         settle(job, faults)
     }
 
-    /// The same without a file. Returns everything that is wrong, each with its flag.
+    /// Reads a job from flags. Returns everything that is wrong, each with its flag.
     pub fn from_parts(parts: JobParts) -> Result<Self, JobErrors> {
         let (draft, mut faults) = parts::read(parts);
         let job = draft.check(&mut faults);

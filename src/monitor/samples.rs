@@ -16,14 +16,14 @@ const TELLING: usize = 15;
 pub struct Samples {
     span: Duration,
     every: Duration,
-    samples: VecDeque<(Instant, f64)>,
+    latest: VecDeque<(Instant, f64)>,
 }
 
 impl Samples {
     /// Keeps what is not older than `span`; one is sent `every` so often.
     #[must_use]
     pub fn new(span: Duration, every: Duration) -> Self {
-        Self { span, every, samples: VecDeque::new() }
+        Self { span, every, latest: VecDeque::new() }
     }
 
     /// One that took `ms` and ended now.
@@ -31,7 +31,7 @@ impl Samples {
         let every_ms = (self.every.as_secs_f64() * 1000.0).max(1.0);
         let mut ms = ms;
         loop {
-            self.samples.push_back((now, ms));
+            self.latest.push_back((now, ms));
             ms -= every_ms;
             if ms <= 0.0 {
                 return;
@@ -41,17 +41,17 @@ impl Samples {
 
     /// Forgets all of them: from now on something else holds.
     pub fn forget(&mut self) {
-        self.samples.clear();
+        self.latest.clear();
     }
 
     /// The 95th percentile, in milliseconds; none while there are too few that are not too old.
     #[must_use]
     pub fn p95_ms(&mut self, now: Instant) -> Option<f64> {
         let span = self.span;
-        while self.samples.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > span) {
-            self.samples.pop_front();
+        while self.latest.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > span) {
+            self.latest.pop_front();
         }
-        let mut all: Vec<f64> = self.samples.iter().map(|(_, ms)| *ms).collect();
+        let mut all: Vec<f64> = self.latest.iter().map(|(_, ms)| *ms).collect();
         if all.len() < TELLING {
             return None;
         }

@@ -1,4 +1,4 @@
-//! The names of findings: a contract with scripts and with whoever looks one up, in one place.
+//! The names of findings: a contract with scripts and with people who look one up, in one place.
 //!
 //! Must not know: what makes a finding true.
 
@@ -12,7 +12,7 @@ use crate::job::Diagnostic;
 pub enum Severity {
     /// The job cannot run like this.
     Error,
-    /// Somebody should decide whether it may.
+    /// A person should decide whether it may.
     Warning,
     /// Good to know.
     Note,

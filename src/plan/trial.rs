@@ -32,7 +32,7 @@ const GROWTH: u32 = 8;
 /// No try may hold its rows for longer than so many batches would, within these limits.
 const BATCHES_MAX: u32 = 5;
 const TRY_MAX: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(5);
-/// The same, and the way there and back.
+/// The longest wait for an answer: a try at its longest, a COMMIT of others before it, and the way there and back.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
 /// Time between two looks at who waits for the try.
 const LOOK: Duration = Duration::from_millis(50);

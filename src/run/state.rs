@@ -63,7 +63,7 @@ impl RunState {
             (Running | Paused, Move::Block) => Blocked,
             // A person ends it; whatever was committed stays.
             (Running | Paused | Blocked, Move::Cancel) => Cancelled,
-            // The process that found every range done says so, and nobody else may.
+            // The process that found every range done says so, and no other may.
             (Running, Move::Complete) => Complete,
             (from, asked) => return Err(IllegalMove { from, asked }),
         })

@@ -79,7 +79,7 @@ pub(super) fn boundaries(scan: &KeyScan, bounds: Bounds) -> String {
          ) AS step\nWHERE grid.cell < ${cells}\n)\n\
          SELECT ARRAY[{out}]\nFROM grid\nORDER BY cell",
         select = select.join(", "),
-        from = scan.from_item(),
+        from = scan.source(),
         between = scan.between(bounds),
         order = columns.join(", "),
         step = step.join(", "),
@@ -93,7 +93,7 @@ pub(super) fn boundaries(scan: &KeyScan, bounds: Bounds) -> String {
 
 /// How many keys `(after, through]` has; asked only of the last, short cell of a range.
 pub(super) fn count(scan: &KeyScan, bounds: Bounds) -> String {
-    format!("SELECT count(*)\nFROM {}\nWHERE {}", scan.from_item(), scan.between(bounds))
+    format!("SELECT count(*)\nFROM {}\nWHERE {}", scan.source(), scan.between(bounds))
 }
 
 /// The last key of the leaf as one `text[]`, no row if the leaf is empty.
@@ -104,7 +104,7 @@ pub(super) fn last_key(scan: &KeyScan) -> String {
     format!(
         "SELECT ARRAY[{}]\nFROM {}\nORDER BY {}\nLIMIT 1",
         text.join(", "),
-        scan.from_item(),
+        scan.source(),
         order.join(", ")
     )
 }

@@ -53,7 +53,7 @@ impl Bounds {
 }
 
 impl KeyScan {
-    /// The same under a name that none of our own can be mistaken for, where the user's expressions have no say.
+    /// The scan under a name that none of our own can be mistaken for, where the user's expressions have no say.
     pub(super) fn under_our_name(&self) -> Self {
         Self { alias: Ident("pgbackfill_row".into()), ..self.clone() }
     }
@@ -73,8 +73,8 @@ impl KeyScan {
         self.key.iter().map(|column| self.column(column)).collect()
     }
 
-    /// `ONLY` because a leaf has no children of its own, and a child that somebody adds must not be touched.
-    pub(super) fn from_item(&self) -> String {
+    /// `ONLY` because a leaf has no children of its own, and a child that is added must not be touched.
+    pub(super) fn source(&self) -> String {
         format!("ONLY {} AS {}", self.table, self.alias)
     }
 
@@ -112,7 +112,7 @@ impl KeyScan {
     }
 
     fn found(&self, condition: String, values: Vec<(Option<TextParam<String>>, Type)>) -> Rows {
-        let (walked, alias) = (self.from_item(), self.alias.clone());
+        let (walked, alias) = (self.source(), self.alias.clone());
         Rows { walked, alias, beside: None, condition, settings: "", values }
     }
 
@@ -177,7 +177,7 @@ impl KeyScan {
         format!(
             "SELECT ARRAY[{}]\nFROM {}\nWHERE {}.ctid = $1::tid",
             text.join(", "),
-            self.from_item(),
+            self.source(),
             self.alias
         )
     }
@@ -189,7 +189,7 @@ impl KeyScan {
             .zip(&mark.0)
             .map(|(column, text)| format!("{column} = {}", literal(text)))
             .collect();
-        format!("SELECT FROM {} WHERE {}", self.from_item(), same.join(" AND "))
+        format!("SELECT FROM {} WHERE {}", self.source(), same.join(" AND "))
     }
 
     /// The table is read for that: its columns alone know in which order their values are.
@@ -208,7 +208,7 @@ impl KeyScan {
              AND (r.lo IS NULL OR {columns} > {lo})\nAND {columns} <= {hi}",
             run = n + 1,
             leaf = n + 2,
-            from = scan.from_item(),
+            from = scan.source(),
             at = scan.is_at(),
             lo = bound("lo"),
             hi = bound("hi"),

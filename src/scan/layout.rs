@@ -53,7 +53,7 @@ fn neighbours_sql(scan: &KeyScan, bounds: Bounds) -> String {
     };
     format!(
         "SELECT {key} AS key, (ctid::text::point)[0]::bigint AS page\nFROM {}\nWHERE {}\nORDER BY {}\nLIMIT ${}",
-        scan.from_item(),
+        scan.source(),
         scan.between(bounds),
         columns.join(", "),
         bounds.parameters(columns.len()) + 1

@@ -78,9 +78,9 @@ impl Scan {
 
     /// The leaf as a FROM item, under the name that the job's expressions use.
     #[must_use]
-    pub fn from_item(&self) -> String {
+    pub fn source(&self) -> String {
         let Self::Keys(keys) = self;
-        keys.from_item()
+        keys.source()
     }
 
     /// The rows of one stripe of a span in which about `rows` rows of that stripe are expected.

@@ -7,7 +7,7 @@ use super::fixed;
 /// Locks the range's row, which is the lease, and reads where it stands and whether its table is still the same.
 ///
 /// The empty scan of the walked table takes an ACCESS SHARE lock on it before the statement's snapshot is taken: from here to
-/// COMMIT nobody can rename, drop, detach or retype it, so what the fence finds holds for the whole batch.
+/// COMMIT no session can rename, drop, detach or retype it, so what the fence finds holds for the whole batch.
 ///
 /// `walked` is the table as a FROM item. Parameters: run, number of the range, the quoted name of the leaf, the key's column names.
 #[must_use]

@@ -131,7 +131,7 @@ pub async fn read_guard(session: &mut Session, lead: &Lead<'_>) -> Result<Option
 /// The signals as they were read last.
 #[derive(Clone, Debug, Serialize)]
 pub struct Read {
-    /// The process that reads them; none: nobody does just now.
+    /// The process that reads them; none: no process does just now.
     pub leader: Option<String>,
     /// Their age in seconds.
     pub read_s_ago: f64,

@@ -71,7 +71,7 @@ pub struct Claim {
     pub rested: bool,
 }
 
-/// What is hinted at a range that nobody is to take for a while.
+/// What is hinted at a range that no worker is to take for a while.
 const RESTING: &str = "resting";
 
 /// A range to be inserted.
@@ -100,7 +100,7 @@ pub struct Fence {
     pub position: Position,
     /// The server's timeline.
     pub timeline: i32,
-    /// Done by somebody else.
+    /// Done by another worker.
     pub done: bool,
     /// The counter of HOT updates before the batch.
     pub hot_before: i64,
@@ -138,7 +138,7 @@ fn mark(row: &Row, column: &str) -> Option<Mark> {
     row.get::<_, Option<Vec<String>>>(column).map(Mark)
 }
 
-/// Takes the first range that nobody holds or hints at, in a transaction of its own.
+/// Takes the first range that no worker holds or hints at, in a transaction of its own.
 pub async fn claim(session: &mut Session, run: RunId, hint: &Hint) -> Result<Option<Claim>, Error> {
     let params = [
         (&run.0 as _, Type::INT8),
@@ -319,7 +319,7 @@ pub async fn keep(session: &mut Session, run: RunId, range: RangeNo, own: &Hint)
     hint(session, run, range, &own.worker, &own.worker, own.for_s).await
 }
 
-/// Gives a range up, and nobody takes it for so many seconds: something of others is in the way there.
+/// Gives a range up, and no worker takes it for so many seconds: something of others is in the way there.
 pub async fn rest(
     session: &mut Session,
     run: RunId,

@@ -19,7 +19,7 @@ pub enum StoreError {
     /// The state does not allow it.
     #[error(transparent)]
     Illegal(#[from] IllegalMove),
-    /// Nobody has run this job here.
+    /// This job was never run here.
     #[error(
         "there is no run of job \"{0}\" in this database\nhint: pgbackfill list shows the runs there are"
     )]

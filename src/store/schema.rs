@@ -24,7 +24,7 @@ pub enum SchemaError {
         /// In this program.
         known: i32,
     },
-    /// It was made by an earlier program, and whoever only looks does not change it.
+    /// It was made by an earlier program, and a command that only looks does not change it.
     #[error(
         "the control schema \"pgbackfill\" has version {found}, this program needs version {needed}\nhint: pgbackfill run of any job brings it up to date, without stopping who is at work"
     )]
@@ -120,7 +120,7 @@ pub async fn installed(session: &Session) -> Result<bool, SchemaError> {
     Ok(found > 0)
 }
 
-/// The same for what can be seen in our version of the schema only.
+/// Whether anything was ever run in this database, for what can be seen in our version of the schema only.
 pub async fn up_to_date(session: &Session) -> Result<bool, SchemaError> {
     let found = version(session, Want::Look).await?;
     if !check(found)? && found > 0 {

@@ -46,6 +46,7 @@ impl HoldLog {
     }
 
     /// For how long the present reason has held.
+    #[must_use]
     pub fn held(&self, now: Instant) -> Option<Duration> {
         self.0.as_ref().map(|since| now.saturating_duration_since(since.at))
     }

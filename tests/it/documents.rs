@@ -81,7 +81,8 @@ impl Page {
     /// The rows that begin with a word of code, which is their first cell.
     fn listed(&self) -> Vec<Vec<String>> {
         let rows = self.rows().into_iter().filter_map(|mut row| {
-            row[0] = code(&row[0])?.to_owned();
+            let name = code(&row[0])?.to_owned();
+            row[0] = name;
             Some(row)
         });
         rows.collect()

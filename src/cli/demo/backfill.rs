@@ -80,7 +80,7 @@ impl Backfill {
         Ok(())
     }
 
-    /// Nobody is beside us on a throwaway server.
+    /// There is no application on a throwaway server.
     fn start_run(&self) -> anyhow::Result<Running> {
         self.start(&["run".as_ref(), self.job.as_os_str(), "--mode".as_ref(), "full".as_ref()])
     }
@@ -127,7 +127,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended already on every way but an interrupted one, and then nobody is left to tell.
+        // It has ended already on every way but an interrupted one, and then there is no one to tell.
         let _ = self.kill();
     }
 }

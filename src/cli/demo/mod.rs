@@ -123,7 +123,7 @@ async fn connect(url: &str) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// Waits for somebody who wants us to stop, and tells how he said it.
+/// Waits for a signal that asks to stop, and tells which.
 async fn interrupted() -> anyhow::Result<&'static str> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -79,7 +79,7 @@ pub(crate) async fn run(args: &PlanArgs, globals: &Globals) -> anyhow::Result<Ex
     }
 }
 
-/// Somebody wants it to stop.
+/// A signal asks to stop.
 pub(crate) async fn interrupted() -> std::io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
@@ -117,7 +117,7 @@ async fn review(
     Ok(if is_error { Exit::Usage } else { Exit::Complete })
 }
 
-/// None, too, where the control schema cannot be read: whoever runs the job is told about that.
+/// None, too, where the control schema cannot be read: `run` says so.
 async fn existing(session: &Session, job: &Job) -> Option<Existing> {
     if !store::installed(session).await.ok()? {
         return None;

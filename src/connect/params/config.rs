@@ -17,7 +17,7 @@ use super::text::Words;
 /// Where packagers have put the server's socket; a path is `localhost` to a password file if it is one of these.
 const SOCKET_DIRS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
-/// What `pg_stat_activity` shows of whoever gives no name.
+/// What `pg_stat_activity` shows where no name is given.
 pub(super) const NAME: &str = "pgbackfill";
 
 /// How a server is reached.
@@ -206,7 +206,7 @@ fn no_number(name: &'static str, value: &str) -> ParamsError {
     ParamsError::Value { name, value: value.into(), expected: "it takes a whole number" }
 }
 
-/// Every batch writes, so a standby in a list of servers is passed over unless somebody asks otherwise.
+/// Every batch writes, so a standby in a list of servers is passed over unless the parameters ask otherwise.
 pub(super) fn wanted(words: &Words, servers: usize) -> Result<Wanted, ParamsError> {
     let default = if servers > 1 { "read-write" } else { "any" };
     Ok(match words.get("target_session_attrs").map_or(default, String::as_str) {

@@ -10,7 +10,7 @@ pub enum ParamsError {
         "connection string cannot be read: {0}\nhint: write postgresql://user@host:5432/database or host=… dbname=…"
     )]
     Syntax(String),
-    /// A parameter that nobody knows.
+    /// A parameter that neither libpq nor we know.
     #[error("unknown connection parameter \"{name}\"{}", .near.as_ref().map(|near| format!("\nhint: did you mean \"{near}\"?")).unwrap_or_default())]
     Unknown {
         /// As it was written.
@@ -53,7 +53,7 @@ pub enum ParamsError {
         "{0}\nhint: PGSERVICEFILE names the file, else it is ~/.pg_service.conf, else pg_service.conf in PGSYSCONFDIR"
     )]
     Service(String),
-    /// Nobody to trust.
+    /// There is no root certificate to trust.
     #[error(
         "sslmode={mode} needs a root certificate, and there is no {file}\nhint: name it in sslrootcert; sslrootcert=system trusts what this host trusts"
     )]

@@ -14,7 +14,7 @@ const SYSTEM_DIRS: [&str; 3] = ["/etc/postgresql-common", "/etc/sysconfig/pgsql"
 /// The parameters of a service: from the person's file, else from the system's.
 pub(super) fn read(name: &str, environment: Lookup<'_>) -> Result<Words, ParamsError> {
     let named = environment("PGSERVICEFILE").map(PathBuf::from);
-    // A file that somebody named has to be there; those in their usual endpoints need not.
+    // A file that was named has to be there; those in their usual places need not.
     let own = named.clone().or_else(|| home_directory(environment).map(|home| home.join(".pg_service.conf")));
     let system_dir = environment("PGSYSCONFDIR").map(PathBuf::from);
     let system_dirs = system_dir.map_or_else(|| SYSTEM_DIRS.map(PathBuf::from).to_vec(), |dir| vec![dir]);

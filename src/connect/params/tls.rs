@@ -105,7 +105,7 @@ fn wrong<T>(name: &'static str, value: &str, expected: &'static str) -> Result<T
 }
 
 fn mode(words: &Words, system: bool) -> Result<SslMode, ParamsError> {
-    // Whoever trusts every public authority has to check the name: anybody can have such a certificate.
+    // With every public authority trusted the name has to be checked: anybody can have such a certificate.
     let given = words.get("sslmode").map_or(if system { "verify-full" } else { "prefer" }, String::as_str);
     let mode = match given {
         "disable" => SslMode::Disable,

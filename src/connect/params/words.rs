@@ -69,7 +69,7 @@ const KNOWN: [(&str, &str, Use); 46] = [
     ("scram_client_key", "", Use::Only(&[""])),
 ];
 
-/// Adds to what the connection string says what the service and the variables say; refuses what nobody knows or we cannot do.
+/// Adds to what the connection string says what the service and the variables say; refuses what is unknown or we cannot do.
 pub(super) fn complete(mut words: Words, environment: Lookup<'_>) -> Result<Words, ParamsError> {
     let secret = words.contains_key("password");
     for name in words.keys() {

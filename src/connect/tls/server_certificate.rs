@@ -20,7 +20,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 #[derive(Debug)]
 pub(super) struct ServerCertificate {
     pub(super) provider: Arc<CryptoProvider>,
-    /// None: whoever answers.
+    /// None: any name.
     pub(super) chain: Option<Arc<WebPkiServerVerifier>>,
     /// The root certificates themselves.
     pub(super) trusted: Vec<CertificateDer<'static>>,

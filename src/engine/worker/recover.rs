@@ -194,7 +194,7 @@ impl Worker {
 
     /// Puts the row at fault aside, or blocks the run if there are too many of them.
     async fn quarantine(&mut self, error: &Error, batch: NextBatch) -> Option<End> {
-        let Some(claim) = self.range.as_ref().map(|range| range.claim.clone()) else { return None };
+        let claim = self.range.as_ref()?.claim.clone();
         // The batch has one row, which is at its end.
         let key = self.part.facts.plan.scan(claim.table.clone()).key_at(&batch.span.through);
         let sqlstate = error.sqlstate().unwrap_or_default().to_owned();

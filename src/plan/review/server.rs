@@ -10,7 +10,7 @@ use crate::plan::{Code, Finding};
 
 /// A snapshot that is older keeps dead rows from being removed for longer than a stripe can wait, in seconds.
 const SNAPSHOT_S_MAX: f64 = 5.0;
-/// The same where only its age in transactions is known: some seconds on a busy server.
+/// The age of an old snapshot where only its transactions are known: some seconds on a busy server.
 const SNAPSHOT_TRANSACTIONS_MAX: i64 = 50_000;
 /// Vacuum begins to freeze at an age; at so many times that, it does not get anywhere.
 const BEHIND: i64 = 2;
@@ -31,7 +31,7 @@ pub(super) fn judge(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         found.push(Finding::new(
             Code::Pooler,
             "a pooler such as PgBouncer stands before the server".into(),
-            "that is fine, in transaction mode, too; its pool needs a connection for each worker and one more for each process",
+            "that is fine, in transaction mode, too; its pool needs a connection for each worker and two more for each process, three with signals of the job's own",
         ));
     }
 }

@@ -8,7 +8,7 @@ use crate::plan::{Code, Finding};
 
 /// Dead rows are removed when they are more than a threshold; with so many times as many, autovacuum does not keep up.
 const BEHIND: f64 = 2.0;
-/// Fewer are nobody's concern.
+/// Fewer are no problem.
 const DEAD_ROWS_MIN: i64 = 10_000;
 
 pub(super) fn judge(subject: &Subject<'_>, found: &mut Vec<Finding>) {

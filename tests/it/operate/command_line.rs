@@ -148,3 +148,23 @@ async fn more_workers_than_a_server_has_connections_are_a_usage_error() {
     let said = job(&db, ["--workers", "100000"]).run().await.expect_code(2).stderr;
     assert!(said.contains("`100000` is not between 1 and 64"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_of_json_says_where_it_was_and_the_last_one_how_it_ended_on_an_error_too() {
+    let db = table().await;
+    let lines = job(&db, ["--output", "json"]).run().await.expect_code(0).json();
+    for line in &lines {
+        assert!(line["at"].is_string() && line["database"].is_string() && line["run"] == 1, "{line}");
+    }
+    assert_eq!(lines.last().unwrap()["event"], "left");
+    // The run is complete; one of another definition is in the way of it.
+    let other = call(&db, ["run", "--table", "t", "--set", "n = n + 2", "--output", "json"]);
+    let ended = other.run().await.expect_code(5);
+    let last = ended.json().pop().unwrap();
+    assert_eq!(last["event"], "failed");
+    assert!(
+        last["message"].as_str().unwrap().contains("is not the one that run 1 was started with"),
+        "{last}"
+    );
+    assert!(last["database"].is_string() && last["at"].is_string(), "{last}");
+}

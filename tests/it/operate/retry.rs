@@ -233,3 +233,16 @@ async fn a_job_that_was_never_run_has_nothing_to_retry() {
     hint: did you mean "job"?
     "#);
 }
+
+/// A version before the quarantine stored the range has put the rows aside: their range is found by its bounds.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_an_earlier_version_put_aside_are_counted_in_their_range() {
+    let (db, job) = quarantined(2_000, "i IN (3, 1999)").await;
+    let client = db.client().await;
+    let stored = client.query_one("SELECT count(range) FROM pgbackfill.bad_row", &[]).await.unwrap();
+    assert_eq!(stored.get::<_, i64>(0), 2, "the range is not stored with the row");
+    execute(&db, "UPDATE pgbackfill.bad_row SET range = NULL; UPDATE t SET d = 1").await;
+    let said = retry(&db, &job).run().await.expect_code(0);
+    assert_eq!(fates(&said).len(), 2);
+    assert_complete(&db, 2_000).await;
+}

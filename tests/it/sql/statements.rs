@@ -274,7 +274,7 @@ async fn a_range_is_locked_by_its_key_and_the_target_is_not_read() {
     let (run, number, table, key) = (1_i64, 9_999_i64, "public.t", vec!["id"]);
     let params: [Param<'_>; 4] =
         [(&run, Type::INT8), (&number, Type::INT8), (&table, Type::TEXT), (&key, Type::TEXT_ARRAY)];
-    let plan = plan(&mut session(&db).await, BATCH, &sql::range_lock(&scan.from_item()), &params).await;
+    let plan = plan(&mut session(&db).await, BATCH, &sql::range_lock(&scan.source()), &params).await;
     assert!(plan.contains("Index Scan using range_pkey on range r"), "{plan}");
     assert!(plan.contains("One-Time Filter: false") && !plan.contains("Seq Scan on t"), "{plan}");
 }
