@@ -162,7 +162,8 @@ async fn nobody_gets_to_see_the_password() {
     let running = slow.env("DATABASE_URL", &url).env("RUST_LOG", "trace").spawn();
     db.until_first_batch().await;
     let seen = "
-        SELECT (SELECT string_agg(a::text, E'\\n') FROM pg_stat_activity AS a WHERE pid <> pg_backend_pid()),
+        SELECT (SELECT string_agg(a::text, E'\\n') FROM pg_stat_activity AS a
+                WHERE datname = current_database() AND pid <> pg_backend_pid()),
                (SELECT string_agg(concat_ws(E'\\n', r::text, p::text, e::text), E'\\n')
                 FROM pgbackfill.run AS r
                 JOIN pgbackfill.process AS p ON p.run = r.id

@@ -211,7 +211,8 @@ async fn stuck(job: &JobFile, db: &Database) -> (Running, tokio_postgres::Client
     let process = job.run(db).spawn();
     db.until(
         "(SELECT count(*) = 2 FROM pg_stat_activity
-          WHERE application_name = 'pgbackfill job' AND wait_event_type = 'Lock' AND query LIKE 'UPDATE%')",
+          WHERE datname = current_database() AND application_name = 'pgbackfill job'
+          AND wait_event_type = 'Lock' AND query LIKE 'UPDATE%')",
     )
     .await;
     (process, locker)

@@ -72,7 +72,9 @@ async fn a_transaction_whose_answer_was_lost_is_ended_by_the_next_session() {
     let mut session = pool.session().await.unwrap();
     assert!(lock_row(&mut session, SOON).await.is_err() && proxy.fired());
     drop(session);
-    let locked = "SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass AND mode = 'RowShareLock'";
+    let locked = "SELECT count(*) FROM pg_locks
+                  WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                  AND relation = 't'::regclass AND mode = 'RowShareLock'";
     let held: i64 = db.client().await.query_one(locked, &[]).await.unwrap().get(0);
     assert_eq!(held, 1, "the server let go of the row by itself");
     let mut session = pool.session().await.unwrap();
