@@ -77,7 +77,8 @@ async fn freeze_between_batches(db: &Database, process: &Running) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_frozen_finds_out_that_its_range_went_on_without_it() {
-    let toml = "table = 't'\nset.n = 'n + 1'\norder.stripes = 1\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 1000\n";
+    // Slowly enough that most of the first range is left when the process is stopped in it.
+    let toml = "table = 't'\nset.n = 'n + 1'\norder.stripes = 1\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 100\n";
     let (db, job) = (database().await, JobFile::new(toml));
     counted_table(&db, ROWS).await;
     let one = || job.run_with(&db, ["--workers", "1"]).spawn();
@@ -89,10 +90,7 @@ async fn a_worker_that_was_frozen_finds_out_that_its_range_went_on_without_it() 
     let row = client.query_one(held, &[]).await.unwrap();
     let (number, passed): (i64, i64) = (row.get(0), row.get(1));
     let other = one();
-    db.until(&format!(
-        "(SELECT rows_passed > {passed} + 60 FROM pgbackfill.range WHERE number = {number} AND state = 'open')"
-    ))
-    .await;
+    db.until(&format!("(SELECT rows_passed > {passed} FROM pgbackfill.range WHERE number = {number})")).await;
     frozen.signal(Signal::SIGCONT);
     // It has looked at its range and found something else to do.
     db.until("(SELECT count(DISTINCT hint_worker) FROM pgbackfill.range) = 2").await;
@@ -143,7 +141,8 @@ COMMIT";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_that_was_planned_anew_is_not_worked_on_by_its_old_bounds() {
-    let toml = "table = 't'\nset.n = 'n + 1'\norder.stripes = 1\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 1000\n";
+    // Slowly enough that most of the first range is left when the process is stopped in it.
+    let toml = "table = 't'\nset.n = 'n + 1'\norder.stripes = 1\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 100\n";
     let (db, job) = (database().await, JobFile::new(toml));
     counted_table(&db, ROWS).await;
     let process = job.run_with(&db, ["--workers", "1"]).spawn();
