@@ -74,7 +74,7 @@ pub enum Event {
     },
     /// A batch failed and will be tried again.
     Retrying {
-        /// Which worker of this process, from 0; none for the control connection.
+        /// Which worker of this process, from 0; none for the process itself, which looks for the new primary.
         worker: Option<u32>,
         /// Five characters, where the server gave one.
         sqlstate: Option<String>,
@@ -149,7 +149,7 @@ pub struct Told {
     pub at: Timestamp,
     /// The database of the run.
     pub database: String,
-    /// The run; none: it is not known yet.
+    /// The run; none: the process has not joined one.
     pub run: Option<RunId>,
     /// What happened.
     pub event: Event,
@@ -206,8 +206,8 @@ pub struct Progress {
     pub workers: u32,
     /// Processes seen alive in the last seconds.
     pub processes: u32,
-    /// What this process is waiting for, if it is waiting: `paused by ada@host at 03:10:04 UTC`, `the rate ceiling of
-    /// 1000 rows/s`, ….
+    /// What this process is waiting for, if it is waiting: `paused by ada@host at 03:10:04 UTC`, `held at
+    /// max_rows_per_second = 1000`, ….
     pub waiting: Option<String>,
     /// How this process is held back, if it is.
     pub hold: Option<Hold>,

@@ -5,13 +5,13 @@
 //! number of processes can call it at the same time, on any hosts; each helps, and each can leave or be killed at any instant.
 //!
 //! ```text
-//!  job file ──► Job ──► preflight ──► enter the run ──► workers ──────────────► complete
+//!  job file ──► Job ──► preflight ──► join the run ───► workers ──────────────► complete
 //!  (TOML)       job      plan          engine, store     engine   ▲        │
 //!                        asks the      makes it, joins   │        │        └─ events ──► observe: bar, lines, JSON
-//!                        catalog and   it, or goes on    │        └─ orders: state, knobs, shares (a heartbeat)
+//!                        catalog and   it, or goes on    │        └─ what the run asks: state, knobs, shares (a heartbeat)
 //!                        the server                      ▼
 //!                          ┌──────────────── one batch, one transaction ────────────────┐
-//!                          │ BEGIN → lock the range's row → UPDATE → move cursor → COMMIT │ ◄─ pace: may I go?
+//!                          │ BEGIN → lock the range's row → UPDATE → move cursor → COMMIT │ ◄─ throttle: may I go?
 //!                          └─────────────────────────────────────────────────────────────┘
 //! ```
 //!

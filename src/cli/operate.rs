@@ -66,11 +66,7 @@ async fn change(job: &str, globals: &Globals, asked: Move, reason: Option<String
     let run = name::latest(&session, job).await?;
     let done = operate::change_state(&mut session, &run, asked, reason.as_deref(), &by()).await;
     let done = done.map_err(Failure::from)?;
-    let hint = if asked == Move::Resume && done.is_idle {
-        "\nhint: no process is at work on it: run the job to go on"
-    } else {
-        ""
-    };
+    let hint = if done.is_idle { "\nhint: no process is at work on it: run the job to go on" } else { "" };
     out::verdict(&format!("run {} of job \"{}\" is {}{hint}", run.id, run.job, done.state))?;
     Ok(Exit::Complete)
 }

@@ -1,4 +1,4 @@
-//! `pgbackfill retry`: the rows of the quarantine once more, after they were mended.
+//! `pgbackfill retry`: the rows of the quarantine once more, after they were corrected.
 //!
 //! Must not know: how a row is run again.
 
@@ -33,12 +33,12 @@ pub(crate) struct RetryArgs {
 
 pub(crate) async fn run(args: &RetryArgs, globals: &Globals) -> anyhow::Result<Exit> {
     let job = args.job.job("retry")?;
-    // Who has never run anything is told so.
+    // A job that was never run is refused here.
     name::latest(&connect::session_up_to_date(globals).await?, job.name.as_str()).await?;
     let params = connect::params(globals, &format!("pgbackfill retry {}", job.name))?;
     let pool = connect::pool(&params, 1)?;
     tokio::select! {
-        mended = retry(&pool, &job, args.output) => verdict(&mended?, args.output),
+        ended = retry(&pool, &job, args.output) => verdict(&ended?, args.output),
         interrupted = plan::interrupted() => {
             interrupted?;
             // The transaction in hand is rolled back by the server, unless its COMMIT was on the way.
@@ -60,10 +60,11 @@ async fn retry(pool: &Pool, job: &Job, output: Output) -> anyhow::Result<RetrySu
             written = told;
         }
     };
-    let mended = engine::retry_bad_rows(pool, job, &operate::by(), &mut tell).await.map_err(Failure::from)?;
+    let retried =
+        engine::retry_bad_rows(pool, job, &operate::by(), &mut tell).await.map_err(Failure::from)?;
     match written {
         Err(error) if !error.chain().any(out::is_broken_pipe) => Err(error),
-        _ => Ok(mended),
+        _ => Ok(retried),
     }
 }
 
@@ -77,16 +78,16 @@ fn line(retried: &Retried) -> String {
     }
 }
 
-fn verdict(mended: &RetrySummary, output: Output) -> anyhow::Result<Exit> {
+fn verdict(retried: &RetrySummary, output: Output) -> anyhow::Result<Exit> {
     match output {
-        Output::Text => out::verdict(&summary(mended))?,
-        Output::Json => out::json(mended)?,
+        Output::Text => out::verdict(&summary(retried))?,
+        Output::Json => out::json(retried)?,
     }
-    Ok(if mended.left == 0 { Exit::Complete } else { Exit::BadRows })
+    Ok(if retried.left == 0 { Exit::Complete } else { Exit::BadRows })
 }
 
-fn summary(mended: &RetrySummary) -> String {
-    let RetrySummary { run, job, changed, dropped, left, .. } = mended;
+fn summary(retried: &RetrySummary) -> String {
+    let RetrySummary { run, job, changed, dropped, left, .. } = retried;
     let rows = |n: &u64| counted(*n, "row", "rows");
     format!(
         "{job}, run {run}: {} changed, {} taken out, {} left in quarantine",

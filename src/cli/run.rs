@@ -18,7 +18,7 @@ use super::{connect, operate, out, review, show};
 const EXAMPLES: &str = "\
 Examples:
   pgbackfill run jobs/orders_status_v2.toml
-  pgbackfill run jobs/orders_status_v2.toml --max-rows 1000        a canary; run it again to go on
+  pgbackfill run jobs/orders_status_v2.toml --max-rows 1000        a small first run; run it again to go on
   pgbackfill run --table orders --set \"status_v2 = upper(status)\" --where \"status_v2 IS NULL\"
 
 Running the same job in another terminal or on another host helps the same run.

@@ -54,6 +54,18 @@ pub(super) struct Attended {
     pub(super) moved: Option<Moved>,
 }
 
+/// An error, and the run that the process had joined, if it had joined one.
+pub(super) struct Failed {
+    pub(super) run: Option<RunId>,
+    pub(super) error: EngineError,
+}
+
+impl<E: Into<EngineError>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self { run: None, error: error.into() }
+    }
+}
+
 /// A run that goes on elsewhere.
 pub(super) struct Moved {
     pub(super) from: Arc<Primary>,
@@ -68,7 +80,7 @@ pub(super) async fn attend(
     mut session: Session,
     server: &Server,
     follows: Option<RunId>,
-) -> Result<Attended, EngineError> {
+) -> Result<Attended, Failed> {
     let began = Instant::now();
     let Call { pool, job, options, events, .. } = call;
     let plan = plan::preflight(&mut session, job, &server.user).await?;
@@ -103,7 +115,7 @@ pub(super) async fn attend(
     if matches!(worked, Err(EngineError::Unreachable(_))) && is_reachable() {
         leave::say_good_bye(&part).await;
     }
-    let mut left = worked?;
+    let mut left = worked.map_err(|error| Failed { run: Some(part.facts.run_id()), error })?;
     let workers = part.team.own_number();
     let moved = left.moved.take().map(|what| Moved { from: part.primary.clone(), what, workers });
     Ok(Attended { summary: leave::leave(&part, left, began, &last).await, moved })

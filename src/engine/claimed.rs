@@ -51,7 +51,7 @@ impl ClaimedRange {
 
     /// Where the cursor stands: none at the start of the table.
     fn after(&self) -> Option<Mark> {
-        self.claim.position.cursor.clone().or_else(|| self.claim.span.after.clone())
+        self.claim.ahead().after
     }
 
     /// Cells from the front until one stripe of them has `rows` rows, at least one cell.

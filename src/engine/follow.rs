@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use super::attend::{self, Attended, Call, Moved};
+use super::attend::{self, Attended, Call, Failed, Moved};
 use super::{EngineError, Options, error_policy};
 use crate::db::{Found, Pool, Primary};
 use crate::event::{Emitter, Event, Summary};
@@ -32,19 +32,24 @@ pub async fn run(
             events.of_run(summary.run).emit(Event::Left(summary.clone()));
             Ok(summary)
         }
-        Err(error) => {
+        Err(Failed { run, error }) => {
             // The next process must not have to wait for what this one has left open.
             pool.end_lost().await;
-            events.emit(Event::Failed { message: error.to_string() });
+            run.map_or_else(|| events.clone(), |run| events.of_run(run))
+                .emit(Event::Failed { message: error.to_string() });
             Err(error)
         }
     }
 }
 
-async fn take_part(call: Call<'_>) -> Result<Summary, EngineError> {
+async fn take_part(call: Call<'_>) -> Result<Summary, Failed> {
     let (mut options, mut before, mut left) = (call.options.clone(), None, None);
     loop {
-        let attended = go_to_server(Call { options: &options, ..call }, left.as_ref()).await?;
+        let gone = go_to_server(Call { options: &options, ..call }, left.as_ref()).await;
+        let attended = gone.map_err(|Failed { run, error }| Failed {
+            run: run.or(left.as_ref().map(|left| left.run)),
+            error,
+        })?;
         let summary = added(attended.summary, before.as_ref());
         let Some(Moved { from, what, workers }) = attended.moved.filter(|_| !call.stop.is_cancelled()) else {
             return Ok(summary);
@@ -66,22 +71,26 @@ struct LeftServer {
 }
 
 /// The first time a server that is not there is an error at once; a new primary is looked for as a lost one is.
-async fn go_to_server(call: Call<'_>, left: Option<&LeftServer>) -> Result<Attended, EngineError> {
+async fn go_to_server(call: Call<'_>, left: Option<&LeftServer>) -> Result<Attended, Failed> {
     let (began, mut pauses) = (Instant::now(), error_policy::back_off());
     loop {
-        let error = match attend_where_the_address_leads(call, left).await {
-            Err(error @ (EngineError::Unreachable(_) | EngineError::Standby { .. })) => error,
+        let failed = match attend_where_the_address_leads(call, left).await {
+            Err(failed)
+                if matches!(failed.error, EngineError::Unreachable(_) | EngineError::Standby { .. }) =>
+            {
+                failed
+            }
             other => return other,
         };
         let is_over = began.elapsed() > call.job.limits.reconnect_timeout();
         if left.is_none() || is_over || call.stop.is_cancelled() {
-            return Err(error);
+            return Err(failed);
         }
         let pause = pauses.next().unwrap_or_default();
         call.events.emit(Event::Retrying {
             worker: None,
             sqlstate: None,
-            message: error.to_string(),
+            message: failed.error.to_string(),
             wait_ms: pause.as_millis() as u64,
         });
         tokio::select! {
@@ -94,16 +103,16 @@ async fn go_to_server(call: Call<'_>, left: Option<&LeftServer>) -> Result<Atten
 async fn attend_where_the_address_leads(
     call: Call<'_>,
     left: Option<&LeftServer>,
-) -> Result<Attended, EngineError> {
+) -> Result<Attended, Failed> {
     let session = call.pool.session().await?;
     let server = attend::writable(&session, call.pool).await?;
     match left.map(|left| left.primary.judge(&server.identity())) {
         Some(Found::Stale(what)) => {
             drop(session);
             call.pool.renew();
-            return Err(EngineError::Unreachable(what));
+            return Err(EngineError::Unreachable(what).into());
         }
-        Some(Found::Other(what)) => return Err(EngineError::Foreign(what)),
+        Some(Found::Other(what)) => return Err(EngineError::Foreign(what).into()),
         Some(Found::Same | Found::Promoted(_)) | None => {}
     }
     attend::attend(call, session, &server, left.map(|left| left.run)).await

@@ -68,18 +68,10 @@ pub(super) async fn join(
     let mut failures = 0;
     loop {
         session.begin(PLANNING).await?;
-        match join_in_txn(session, job, plan, server, options, follows).await {
-            Ok(joined) => {
-                session.commit().await?;
-                return Ok(joined);
-            }
-            Err(error) => {
-                session.rollback().await?;
-                failures += 1;
-                if failures > 5 || !is_passing(&error) {
-                    return Err(error);
-                }
-            }
+        let joined = join_in_txn(session, job, plan, server, options, follows).await;
+        match session.commit_or_rollback(joined).await {
+            Err(error) if failures < 5 && is_passing(&error) => failures += 1,
+            ended => return ended,
         }
     }
 }

@@ -52,7 +52,7 @@ async fn put_aside_in_txn(
     let scan = facts.plan.scan(claim.table.clone());
     let hot_before = lease::lock_in_txn(part, session, range, &scan, "").await?;
     let found = scan.row_in(&row.key, range.stripe());
-    let is_ours = session.query_one(&found.exist(), &found.params()).await?.get(0);
+    let is_ours = found.exist_in_txn(session).await?;
     let done = if is_ours { Quarantined::Kept } else { Quarantined::OfAnotherStripe };
     if done == Quarantined::Kept {
         if store::bad_rows_hold_in_txn(session, facts.run_id()).await? >= facts.limits.max_bad_rows {

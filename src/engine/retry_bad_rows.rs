@@ -291,7 +291,7 @@ impl<'a> Retry<'a> {
         let changed = self.plan.change.statement(&row).run_in_txn(&self.session, Measure::Rows).await?.rows;
         let fate = match (changed, range) {
             (0, _) => {
-                let exists = self.session.query_one(&row.exist(), &row.params()).await?.get(0);
+                let exists = row.exist_in_txn(&self.session).await?;
                 store::drop_bad_row_in_txn(&self.session, self.run.id, bad).await?;
                 if exists { Fate::Unselected } else { Fate::Gone }
             }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
@@ -13,7 +14,7 @@ use super::EngineError;
 use super::exit::End;
 use super::part::Part;
 use super::worker;
-use crate::db::Elsewhere;
+use crate::db::{Canceller, Elsewhere};
 use crate::event::Outcome;
 use crate::run::RunState;
 use crate::store::Assignment;
@@ -97,7 +98,7 @@ impl Supervisor {
                 return self.left();
             }
             let fact = self.next_fact().await;
-            self.handle(fact)?;
+            self.handle(fact).await?;
         }
     }
 
@@ -132,7 +133,7 @@ impl Supervisor {
         }
     }
 
-    fn handle(&mut self, fact: Fact) -> Result<(), EngineError> {
+    async fn handle(&mut self, fact: Fact) -> Result<(), EngineError> {
         match fact {
             Fact::Ended(Ok((index, end))) => {
                 self.live.remove(&index);
@@ -144,17 +145,17 @@ impl Supervisor {
                 self.give_up_one("the server has no connection left for what is done beside the workers");
             }
             Fact::Stopping => {}
-            Fact::GraceOver => self.cancel_batches(),
+            Fact::GraceOver => self.cancel_batches().await,
         }
         Ok(())
     }
 
-    /// All at once, and none is waited for: a server that does not answer must not hold up the supervisor.
-    fn cancel_batches(&self) {
-        for canceller in self.part.inflight.cancellers() {
-            // A batch that has just ended has nothing to cancel.
-            tokio::spawn(async move { drop(tokio::time::timeout(GRACE, canceller.cancel()).await) });
-        }
+    /// All at once, so that a server that does not answer holds up the supervisor for a second; and waited for, so that no request meets
+    /// what its connection is used for next.
+    async fn cancel_batches(&self) {
+        // A batch that has just ended has nothing to cancel.
+        let cancel = async |canceller: Canceller| drop(tokio::time::timeout(GRACE, canceller.cancel()).await);
+        join_all(self.part.inflight.cancellers().into_iter().map(cancel)).await;
     }
 
     fn note(&mut self, end: End) {

@@ -31,8 +31,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Asked {
     /// Whether this process leads, or may.
     pub may_lead: bool,
-    /// The share that was published a moment ago, from which a new leader goes on.
-    pub share: Option<f64>,
+    /// The share that was published a moment ago, from which a new leader goes on, and until when it is believed.
+    pub share: Option<(f64, Instant)>,
     /// Workers of this process that share what the application bears.
     pub auto_workers: u32,
     /// How much longer a short transaction of the application may take because of us, in milliseconds.
@@ -108,6 +108,8 @@ impl Monitor {
     async fn take_lead(&self) -> Result<Option<Leading>, Error> {
         let mut session = self.primary.session_beside().await?;
         let Asked { share, auto_workers, tolerated_ms, .. } = self.asked.borrow().clone();
+        // Heartbeats that fail bring no newer one.
+        let share = share.filter(|(_, until)| Instant::now() < *until).map(|(share, _)| share);
         let mut leading = Leading {
             controller: Controller::new(share, Instant::now()),
             wal_history: WalHistory::default(),
@@ -128,14 +130,15 @@ impl Monitor {
         probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         readings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let is_reading = tokio::select! {
                 biased;
-                _ = readings.tick() => {
-                    if !self.read(&mut leading).await? {
-                        return Ok(());
-                    }
-                }
-                _ = probes.tick() => self.run_probe(&mut leading).await?,
+                _ = readings.tick() => true,
+                _ = probes.tick() => false,
+            };
+            if !is_reading {
+                self.run_probe(&mut leading).await?;
+            } else if !self.read(&mut leading).await? {
+                return Ok(());
             }
         }
     }

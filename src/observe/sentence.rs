@@ -50,7 +50,7 @@ fn verb(entry: Entry) -> &'static str {
 }
 
 fn retrying(worker: Option<u32>, sqlstate: Option<&str>, message: &str, wait_ms: u64) -> String {
-    let who = worker.map_or("the control connection".to_owned(), |worker| format!("worker {worker}"));
+    let who = worker.map_or("this process".to_owned(), |worker| format!("worker {worker}"));
     // An error that came over a connection to be ends with its code.
     let code =
         sqlstate.filter(|code| !message.contains(code)).map(|code| format!("{code} ")).unwrap_or_default();
@@ -110,7 +110,7 @@ mod tests {
             wait_ms: 1200,
         };
         insta::assert_snapshot!(say(&retry(Some(0), Some("55P03"))), @"worker 0 tries again in 1 s: 55P03 canceling statement due to lock timeout");
-        insta::assert_snapshot!(say(&retry(None, None)), @"the control connection tries again in 1 s: canceling statement due to lock timeout");
+        insta::assert_snapshot!(say(&retry(None, None)), @"this process tries again in 1 s: canceling statement due to lock timeout");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub enum OperateError {
 pub struct Done {
     /// The state from now on.
     pub state: RunState,
-    /// Nothing will happen before the job is run: no process is at work.
+    /// It was to go on, and nothing will happen before the job is run: no process is at work.
     pub is_idle: bool,
 }
 
@@ -38,11 +38,11 @@ pub async fn change_state(
     reason: Option<&str>,
     by: &str,
 ) -> Result<Done, OperateError> {
-    ask(session, run, &Ask::State(asked), reason, by).await?;
-    // The request has found that it may; another state may have come between.
-    let state = run.state.step(asked).unwrap_or(run.state);
-    let live = store::live(session, run.id).await.map_err(|error| OperateError::Store(error.into()))?;
-    Ok(Done { state, is_idle: live.is_empty() })
+    let state = ask(session, run, &Ask::State(asked), reason, by).await?.unwrap_or(run.state);
+    // What was asked is done: that this cannot be read is no failure of it.
+    let is_idle =
+        asked == Move::Resume && store::live(session, run.id).await.is_ok_and(|live| live.is_empty());
+    Ok(Done { state, is_idle })
 }
 
 /// Sets knobs; gives what changed, in words; empty: nothing did.
@@ -78,7 +78,7 @@ async fn ask(
     ask: &Ask,
     reason: Option<&str>,
     by: &str,
-) -> Result<(), OperateError> {
+) -> Result<Option<RunState>, OperateError> {
     store::request(session, run.id, ask, reason, by).await.map_err(|error| match error {
         StoreError::Illegal(illegal) => {
             let hint = format!("hint: pgbackfill status {} shows where it stands", run.job);

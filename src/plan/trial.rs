@@ -308,11 +308,10 @@ async fn stripes_in_txn(
     let mut measured = Measured { rows_passed: rows.into(), ..Measured::default() };
     for number in 0..trial.stripes() {
         let left = attempt.time_max.saturating_sub(began.elapsed());
-        session.batch_execute(&settings::statement_timeout(left)).await?;
         let stripe = Stripe { striping: trial.striping, number };
         let found = trial.scan.rows(span, stripe, rows / trial.stripes());
-        session.batch_execute(settings::SEQUENTIAL_SCANS).await?;
-        session.batch_execute(found.settings).await?;
+        let set = [&settings::statement_timeout(left), settings::SEQUENTIAL_SCANS, found.settings].join("; ");
+        session.batch_execute(&set).await?;
         measured.add(plan.change.statement(&found).explain_in_txn(session).await?);
     }
     measured.growth_bytes = bytes(session, trial.relation).await?.saturating_sub(before);

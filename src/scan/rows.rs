@@ -4,7 +4,7 @@
 
 use tokio_postgres::types::Type;
 
-use crate::db::{Param, TextParam};
+use crate::db::{Error, Param, Session, TextParam};
 use crate::sql::Ident;
 
 /// What a statement needs to find the rows that it is about.
@@ -31,9 +31,9 @@ impl Rows {
         self.values.iter().map(|(value, ty)| (value as _, ty.clone())).collect()
     }
 
-    /// A query that tells whether there is any such row.
-    #[must_use]
-    pub fn exist(&self) -> String {
-        format!("SELECT EXISTS (SELECT FROM {} WHERE {})", self.walked, self.condition)
+    /// Whether there is any such row.
+    pub async fn exist_in_txn(&self, session: &Session) -> Result<bool, Error> {
+        let query = format!("SELECT EXISTS (SELECT FROM {} WHERE {})", self.walked, self.condition);
+        Ok(session.query_one(&query, &self.params()).await?.get(0))
     }
 }

@@ -178,9 +178,7 @@ OR guard.leader = $1
 -- A lease that lasts too long is of another clock: that of a primary before this one.
 OR guard.leader_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => $2)
 OR guard.readings @> '[{"signal": "active_sessions", "value": null}]' AND pg_has_role('pg_read_all_stats', 'USAGE')
-RETURNING readings::text,
-          share,
-          (SELECT coalesce(sum(process.busy), 0) FROM pgbackfill.process
+RETURNING (SELECT coalesce(sum(process.busy), 0) FROM pgbackfill.process
            WHERE process.left_at IS NULL AND process.auto_workers > 0
            AND process.last_seen > clock_timestamp() - make_interval(secs => $9)) AS busy,
           (SELECT coalesce(sum(process.auto_workers), 0) FROM pgbackfill.process

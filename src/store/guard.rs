@@ -17,7 +17,7 @@ use crate::sql::{fixed, settings};
 pub(super) const LEASE_S: f64 = 3.0;
 
 /// The longest wait for an answer while leading: the `statement_timeout`, and the way there and back.
-pub const GUARD_ANSWER_MAX: Duration = Duration::from_secs(5);
+const GUARD_ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// A time in which no worker works, so that the application can be measured without us.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,10 +67,6 @@ pub struct Lead<'a> {
 /// What the leader gets to know.
 #[derive(Clone, Debug)]
 pub struct Led {
-    /// The signals.
-    pub readings: Vec<Reading>,
-    /// What all may spend.
-    pub share: Option<f64>,
     /// What they spend.
     pub busy: f64,
     /// How many workers they have.
@@ -120,8 +116,6 @@ pub async fn read_guard(session: &mut Session, lead: &Lead<'_>) -> Result<Option
     let rows = session.commit_or_rollback(rows).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(Led {
-        readings: readings(row.get("readings")).map_err(Error::Protocol)?,
-        share: row.get("share"),
         busy: row.get("busy"),
         workers: u32::try_from(row.get::<_, i64>("workers")).unwrap_or(0),
         tolerated_ms: row.get("tolerated_ms"),

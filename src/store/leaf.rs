@@ -35,8 +35,6 @@ pub struct OpenLeaf {
 /// A leaf that the run knows.
 #[derive(Clone, Debug)]
 pub struct StoredLeaf {
-    /// Its number.
-    pub number: LeafNo,
     /// Its object id.
     pub relation: u32,
     /// Its name.
@@ -72,7 +70,6 @@ pub async fn leaves(session: &Session, run: RunId) -> Result<Vec<StoredLeaf>, Er
     Ok(rows
         .iter()
         .map(|row| StoredLeaf {
-            number: LeafNo(row.get("number")),
             relation: row.get("relation"),
             table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
             has_work: row.get("has_work"),

@@ -20,9 +20,7 @@ pub use bad_row::{
     bad_rows_hold_in_txn, drop_bad_row_in_txn, is_bad_row, lock_bad_row, next_bad_rows,
     settle_bad_row_in_txn,
 };
-pub use guard::{
-    GUARD_ANSWER_MAX, Lead, Led, Published, QuietTime, Read, guard_now, leave_guard, read_guard,
-};
+pub use guard::{Lead, Led, Published, QuietTime, Read, guard_now, leave_guard, read_guard};
 pub use leaf::{
     LeafNo, OpenLeaf, StoredLeaf, add_leaf_in_txn, leaves, move_frontier_in_txn, next_leaf_in_txn,
 };

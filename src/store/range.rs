@@ -71,6 +71,15 @@ pub struct Claim {
     pub rested: bool,
 }
 
+impl Claim {
+    /// What is left of it: from the cursor, or where it has none from the beginning, to the end.
+    #[must_use]
+    pub fn ahead(&self) -> Span {
+        let after = self.position.cursor.clone().or_else(|| self.span.after.clone());
+        Span { after, through: self.span.through.clone() }
+    }
+}
+
 /// What is hinted at a range that no worker is to take for a while.
 const RESTING: &str = "resting";
 

@@ -302,19 +302,20 @@ fn knobs_json(knobs: &Knobs) -> String {
     serde_json::to_string(knobs).expect("knobs are plain data")
 }
 
-/// Asks something of a run, in a transaction of its own. Its COMMIT is flushed: an order must not be lost.
+/// Asks something of a run, in a transaction of its own; gives the state that the run was moved to. The COMMIT is flushed: an order must
+/// not be lost.
 pub async fn request(
     session: &mut Session,
     run: RunId,
     ask: &Ask,
     reason: Option<&str>,
     by: &str,
-) -> Result<(), StoreError> {
+) -> Result<Option<RunState>, StoreError> {
     session.answers_within(ANSWER_MAX);
     session.begin(LASTING).await?;
     let done = match ask {
-        Ask::State(asked) => move_in_txn(session, run, *asked, reason, by).await.map(drop),
-        Ask::Knobs(knobs, detail) => set_knobs_in_txn(session, run, knobs, detail, by).await,
+        Ask::State(asked) => move_in_txn(session, run, *asked, reason, by).await.map(Some),
+        Ask::Knobs(knobs, detail) => set_knobs_in_txn(session, run, knobs, detail, by).await.map(|()| None),
     };
     session.commit_or_rollback(done).await
 }

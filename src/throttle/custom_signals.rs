@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
-use super::judge::CustomReading;
-use super::pacer::VALID;
+use super::judge::{CustomReading, VALID};
 use crate::db::{Error, Primary, Session};
 use crate::human;
 use crate::job::CustomSignal;

@@ -15,8 +15,8 @@ use crate::human;
 use crate::run::{Hold, RunId};
 use crate::signal::{Bounds, Guard, Reading, Signal};
 
-/// Readings are believed for so long.
-const VALID: Duration = Duration::from_secs(5);
+/// What was read and published is believed for so long.
+pub(super) const VALID: Duration = Duration::from_secs(5);
 /// What is over its bound is held until it is below this part of it.
 const RELEASE: f64 = 0.7;
 /// Each second over a bound leaves this part of the pace.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::gate::Decision;
-use super::judge::{CustomReading, Judge, Seen, Verdict};
+use super::judge::{CustomReading, Judge, Seen, VALID, Verdict};
 use super::level::{FLOOR, Level};
 use super::reason::{Reason, Why};
 use crate::human;
@@ -16,8 +16,6 @@ use crate::signal::blind;
 use crate::store::{Heard, Published};
 use crate::window::Standing;
 
-/// What was published is believed for so long.
-pub(super) const VALID: Duration = Duration::from_secs(5);
 /// The share until it was measured how much the application bears.
 const START: f64 = 0.25;
 
@@ -63,9 +61,11 @@ impl Pacer {
         self.age(now).is_some_and(|age| age <= VALID)
     }
 
-    /// The share that a leader published a moment ago.
-    pub(super) fn share_now(&self, now: Instant) -> Option<f64> {
-        self.latest.as_ref()?.heard.guard.share.filter(|_| self.is_fresh(now))
+    /// The share that a leader published a moment ago, and until when it is believed.
+    pub(super) fn share_now(&self, now: Instant) -> Option<(f64, Instant)> {
+        let share = self.latest.as_ref()?.heard.guard.share?;
+        let left = VALID.checked_sub(self.age(now)?)?;
+        Some((share, now + left))
     }
 
     /// What the workers may do by what is known now; none before the first heartbeat.

@@ -169,7 +169,7 @@ impl Throttle {
 
     /// The share that a leader published a moment ago.
     #[must_use]
-    pub fn share_now(&self) -> Option<f64> {
+    pub fn share_now(&self) -> Option<(f64, Instant)> {
         self.pacer.lock().share_now(Instant::now())
     }
 

@@ -12,7 +12,7 @@ use crate::db::{Error, Session};
 use crate::event::Event;
 use crate::plan;
 use crate::run::Hold;
-use crate::scan::{CELLS_MAX, Cell, Span};
+use crate::scan::{CELLS_MAX, Cell};
 use crate::store::{self, Claim};
 use crate::throttle::{Reason, Why};
 
@@ -101,10 +101,8 @@ async fn cells_ahead(
     claim: &Claim,
     step: u32,
 ) -> Result<Vec<Cell>, Error> {
-    let after = claim.position.cursor.clone().or_else(|| claim.span.after.clone());
-    let ahead = Span { after, through: claim.span.through.clone() };
     let scan = part.facts.plan.scan(claim.table.clone());
-    scan.cells(session, &ahead, step, CELLS_MAX).await
+    scan.cells(session, &claim.ahead(), step, CELLS_MAX).await
 }
 
 /// Makes the first cell finer if a batch must be smaller than it.

@@ -255,7 +255,7 @@ impl Worker {
         };
         match told.await {
             // Another worker was faster, with a reason of its own.
-            Ok(()) | Err(StoreError::Illegal(_)) => End::Blocked(reason),
+            Ok(_) | Err(StoreError::Illegal(_)) => End::Blocked(reason),
             Err(error) => {
                 End::Unreachable(format!("{reason}; and the run could not be marked as blocked: {error}"))
             }

@@ -146,6 +146,8 @@ async fn a_server_that_does_not_come_back_is_given_up_when_the_job_says() {
     block_in_place(|| server.stop(StopMode::Fast)).unwrap();
     let ended = process.finish().await.expect_code(75);
     assert!(ended.stderr.contains("is the server up"), "{}", ended.stderr);
+    let last = ended.json().pop().unwrap();
+    assert!(last["event"] == "failed" && last["run"] == 1, "{last}");
     block_in_place(|| server.restart()).unwrap();
     job.run_with(&db, ["--max-rows-per-batch", "50000", "--max-rows-per-second", "none"])
         .run()

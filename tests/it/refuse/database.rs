@@ -182,6 +182,24 @@ async fn an_older_control_schema_upgrades_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_an_older_control_schema_is_paused_and_resumed() {
+    let db = database_with(ORDERS).await;
+    let dir = job_dir(GOOD);
+    let run = || Pgbackfill::new(["run", "job.toml"]).in_dir(&dir).on(&db);
+    run().arg("--max-rows").arg("1").run().await.expect_code(3);
+    let version_7 = "
+        ALTER TABLE pgbackfill.process DROP COLUMN rows_passed_per_s;
+        ALTER TABLE pgbackfill.bad_row DROP COLUMN range;
+        DELETE FROM pgbackfill.version WHERE number = 8";
+    db.client().await.batch_execute(version_7).await.unwrap();
+    for (order, state) in [("pause", "paused"), ("resume", "running")] {
+        let said = Pgbackfill::new([order, "job"]).on(&db).run().await.expect_code(0);
+        assert!(said.stdout.starts_with(&format!("run 1 of job \"job\" is {state}")), "{}", said.stdout);
+    }
+    run().run().await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_newer_control_schema_is_left_alone_even_by_those_who_only_look() {
     let db = database_with(ORDERS).await;
     let dir = job_dir(GOOD);
