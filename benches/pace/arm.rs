@@ -57,7 +57,7 @@ pub(crate) fn auto() -> String {
     SET.to_owned()
 }
 
-/// Nothing but the heartbeat, the guard and its canaries: the window of the run is closed.
+/// Nothing but the heartbeat, the guard and its latency probes: the window of the run is closed.
 pub(crate) fn floor() -> String {
     let now = Timestamp::now().to_zoned(TimeZone::UTC).time();
     let in_hours = |hours: i64| now.wrapping_add(Span::new().hours(hours)).strftime("%H:%M").to_string();

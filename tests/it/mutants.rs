@@ -136,7 +136,7 @@ fn every_mutant_can_be_made_of_the_engine_as_it_is() {
 #[test]
 fn no_mutant_survives_the_suite() {
     if env::var_os(ON).is_none() {
-        // It takes an hour.
+        // It takes long.
         return;
     }
     let tree = root().join("target/mutants/tree");

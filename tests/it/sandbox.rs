@@ -46,14 +46,15 @@ async fn a_killed_server_comes_back_with_what_was_committed() {
 async fn a_restart_waits_for_the_busy_backends_of_the_killed_server() {
     let mut server = own_server(Fsync::Off);
     let url = server.connection_string("postgres");
-    let client = connect(&url).await;
+    let (client, observer) = (connect(&url).await, connect(&url).await);
     // Pure computation: such a backend does not look whether its postmaster still lives.
-    let busy = "SELECT 'busy', count(*) FROM generate_series(1, 5000000)";
+    let busy = "SELECT 'busy', count(*) FROM generate_series(1, 20000000)";
     let lost = tokio::spawn(async move { client.batch_execute(busy).await });
     let seen = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_activity \
                 WHERE state = 'active' AND query LIKE 'SELECT ''busy''%') \
                 LOOP PERFORM pg_stat_clear_snapshot(); END LOOP; END $$";
-    connect(&url).await.batch_execute(seen).await.unwrap();
+    observer.batch_execute("SET statement_timeout = '60s'").await.unwrap();
+    observer.batch_execute(seen).await.unwrap();
     server.stop(StopMode::Kill9).unwrap();
     server.restart().unwrap();
     assert_eq!(answer(&url, "SELECT 'up again'").await, "up again");
@@ -88,7 +89,9 @@ async fn a_kept_server_stays_up() {
     let url = server.connection_string("postgres");
     let kept = server.keep();
     assert_eq!(answer(&url, "SELECT 'up'").await, "up");
-    signal::kill(Pid::from_raw(kept.pid.unwrap().cast_signed()), Signal::SIGQUIT).unwrap();
+    let pid = Pid::from_raw(kept.pid.unwrap().cast_signed());
+    signal::kill(pid, Signal::SIGQUIT).unwrap();
+    nix::sys::wait::waitpid(pid, None).unwrap();
     kept.dirs.iter().for_each(|dir| fs::remove_dir_all(dir).unwrap());
 }
 

@@ -41,10 +41,10 @@ async fn assert_exact(db: &Database) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_behind_it_share_a_run_and_change_every_row_once() {
-    let Some((db, job)) = scene(PACED).await else { return };
+    let Some((db, job)) = scene(SLOW).await else { return };
     let processes: Vec<_> = (0..3).map(|_| job.run(&db).spawn()).collect();
     db.until_processes(3).await;
-    ask(&db, ["set", "job", "max-rows-per-second=none"]).await;
+    ask(&db, ["set", "job", "max-rows-per-batch=1000", "max-rows-per-second=none"]).await;
     for process in processes {
         process.finish().await.expect_code(0);
     }
@@ -121,7 +121,7 @@ async fn a_run_behind_it_is_paused_resumed_and_waited_for() {
     let process = job.run(&db).spawn();
     db.until_progress().await;
     ask(&db, ["pause", "job"]).await;
-    db.until("(SELECT bool_and(waiting IS NOT NULL) FROM pgbackfill.process)").await;
+    db.until("(SELECT bool_and(hold = 'paused') FROM pgbackfill.process)").await;
     let timed_out = Pgbackfill::new(["wait", "job", "--timeout", "100ms"]).on(&db).run().await;
     timed_out.expect_code(3);
     ask(&db, ["resume", "job"]).await;

@@ -1,19 +1,19 @@
-//! A standby is promoted while a backfill is on: whoever is led to it goes on there from what it knows, whoever stays with the old primary
-//! does its work there, and in each of the two every row is changed once.
+//! A standby is promoted during a backfill: a process that is led to it goes on there from what it knows, a process that stays with the
+//! old primary does its work there, and in each of the two every row is changed once.
 
 use pgbackfill::sandbox::{Fsync, Server, StopMode};
 use tokio::task::block_in_place;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::support::oracle::{assert_once, assert_tiled};
 use crate::support::{
-    Database, Finished, JobFile, Pgbackfill, Redirect, Running, counted_table, cut_off, database_on,
+    Address, Database, Finished, JobFile, Pgbackfill, Redirect, Running, counted_table, cut_off, database_on,
     own_server, until,
 };
 
 const ROWS: i64 = 40_000;
 
-/// A primary and a standby that has received all up to now and will not receive any more.
+/// A primary and a standby that has replayed all up to now.
 struct Pair {
     primary: Server,
     standby: Server,
@@ -22,10 +22,7 @@ struct Pair {
 }
 
 async fn connect(server: &Server, database: &str) -> Client {
-    let (client, connection) =
-        tokio_postgres::connect(&server.connection_string(database), NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
+    Address::of(server, database).client().await.unwrap()
 }
 
 impl Pair {
@@ -34,6 +31,8 @@ impl Pair {
         let standby = block_in_place(|| primary.standby("r1")).unwrap();
         let db = database_on(&primary).await;
         counted_table(&db, ROWS).await;
+        // A standby without the database would refuse the processes that are led there.
+        db.until_replayed().await;
         let toml = "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 20\npace.max_rows_per_second = 1000\nlimits.retries = 100\nguard.standbys = []\n";
         Self { primary, standby, db, job: JobFile::new(toml) }
     }
@@ -59,6 +58,8 @@ impl Pair {
 
     /// The standby becomes a primary without the last commits of the old one.
     async fn promote(&self) {
+        // So much that the run is there.
+        self.db.until_replayed().await;
         cut_off(&self.primary, &self.db.client().await).await;
         let standby = connect(&self.standby, "postgres").await;
         let before = self.rows_changed(&self.primary).await;
@@ -76,7 +77,6 @@ impl Pair {
 
     /// Promotes the standby under a process that is led there from its next connection on.
     async fn followed(&self) -> Running {
-        self.db.until_replayed().await;
         let process = self.process(&[&self.standby, &self.primary]);
         self.db.until_first_batch().await;
         self.promote().await;
@@ -196,7 +196,6 @@ async fn what_a_person_has_set_outlives_a_failover() {
     let process = pair.process_with(&[&pair.standby, &pair.primary], own);
     pair.db.until_first_batch().await;
     pair.set(&pair.primary, ["max-rows-per-second=700", "workers=1"]).await.expect_code(0);
-    pair.db.until_replayed().await;
     pair.promote().await;
     pair.end_sessions(&pair.primary).await;
     let standby = connect(&pair.standby, &pair.db.name).await;

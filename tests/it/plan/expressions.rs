@@ -1,8 +1,6 @@
 //! The job's expressions, and the rows that they meet.
 
-use super::{JOB, execute, facts, facts_of, with_table};
-
-const NONE: [&str; 0] = [];
+use super::{JOB, NONE, execute, facts, facts_of, partitioned, with_table};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expression_that_is_volatile_is_told_wherever_the_volatile_part_stands() {
@@ -66,12 +64,8 @@ async fn rows_that_violate_what_is_not_valid_are_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_constraint_holds_for_the_partition_that_has_it() {
-    let db = super::database().await;
+    let db = partitioned().await;
     let make = "
-        CREATE TABLE t (id int PRIMARY KEY, a int, b int) PARTITION BY RANGE (id);
-        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10);
-        CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (10) TO (20);
-        INSERT INTO t SELECT i, i, i FROM generate_series(1, 19) AS i;
         ALTER TABLE t2 ADD CONSTRAINT of_t2 CHECK (b > 15) NOT VALID";
     execute(&db, make).await;
     let told = facts(&db, "unchecked-constraint").await;

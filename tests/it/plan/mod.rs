@@ -13,7 +13,7 @@ mod walsender;
 
 use serde_json::Value;
 
-use crate::support::{Database, JobFile, Pgbackfill, database};
+use crate::support::{Database, JobFile, Pgbackfill, database, database_on, troubled_server};
 
 /// A thousand rows; [`JOB`] changes all of them.
 const TABLE: &str = "
@@ -21,12 +21,36 @@ CREATE TABLE t (id int PRIMARY KEY, a int, b int NOT NULL, c text);
 INSERT INTO t SELECT i, i, i, 'c' FROM generate_series(1, 1000) AS i;
 ANALYZE t";
 
+/// Nineteen rows in two partitions, `t1` and `t2`.
+const PARTITIONED: &str = "
+CREATE TABLE t (id int PRIMARY KEY, a int, b int) PARTITION BY RANGE (id);
+CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10);
+CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (10) TO (20);
+INSERT INTO t SELECT i, i, i FROM generate_series(1, 19) AS i";
+
+/// No facts.
+const NONE: [&str; 0] = [];
+
 const JOB: &str = "table = 't'\nset.a = 'b + 1'\n";
 
 /// A database with [`TABLE`] in it.
 async fn with_table() -> Database {
     let db = database().await;
     execute(&db, TABLE).await;
+    db
+}
+
+/// [`TABLE`] on a server whose slots, standbys and prepared transactions disturb no other test.
+async fn troubled() -> Database {
+    let db = database_on(troubled_server()).await;
+    execute(&db, TABLE).await;
+    db
+}
+
+/// A database with [`PARTITIONED`] in it.
+async fn partitioned() -> Database {
+    let db = database().await;
+    execute(&db, PARTITIONED).await;
     db
 }
 

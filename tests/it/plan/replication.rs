@@ -1,17 +1,8 @@
 //! Publications, slots and standbys.
 
 use super::walsender::Walsender;
-use super::{JOB, TABLE, execute, facts, facts_of, planned, provoked, with_table};
-use crate::support::{Database, database_on, troubled_server};
-
-const NONE: [&str; 0] = [];
-
-/// [`TABLE`] on a server whose slots and standbys nobody minds.
-async fn troubled() -> Database {
-    let db = database_on(troubled_server()).await;
-    execute(&db, TABLE).await;
-    db
-}
+use super::{JOB, NONE, execute, facts, facts_of, partitioned, planned, provoked, troubled, with_table};
+use crate::support::{Database, troubled_server};
 
 /// The facts about one slot or standby: others have theirs on the same server.
 async fn facts_about(db: &Database, code: &str, name: &str) -> Vec<String> {
@@ -31,12 +22,8 @@ async fn a_published_table_without_identity_cannot_be_changed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_can_a_partition_without_one() {
-    let db = super::database().await;
+    let db = partitioned().await;
     let make = "
-        CREATE TABLE t (id int PRIMARY KEY, a int, b int) PARTITION BY RANGE (id);
-        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10);
-        CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (10) TO (20);
-        INSERT INTO t SELECT i, i, i FROM generate_series(1, 19) AS i;
         CREATE PUBLICATION p FOR TABLE t";
     execute(&db, make).await;
     let told = provoked(&db, "ALTER TABLE t2 REPLICA IDENTITY NOTHING", "no-replica-identity").await;

@@ -1,10 +1,8 @@
 //! What the role may do, and the script for one that may do no more than the job.
 
-use super::{JOB, execute, facts, facts_as, planned, with_table};
+use super::{JOB, NONE, execute, facts, facts_as, planned, with_table};
 use crate::refuse::role;
 use crate::support::{JobFile, Pgbackfill};
-
-const NONE: [&str; 0] = [];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_superuser_is_told_and_another_role_is_not() {

@@ -1,15 +1,9 @@
 //! Who else is there, and how the server is set.
 
-use super::{JOB, TABLE, execute, facts, facts_as, with_table};
-use crate::support::{Database, database_behind_pgbouncer, database_on, skipped, troubled_server};
+use tokio_postgres::error::SqlState;
 
-const NONE: [&str; 0] = [];
-
-async fn troubled() -> Database {
-    let db = database_on(troubled_server()).await;
-    execute(&db, TABLE).await;
-    db
-}
+use super::{JOB, NONE, TABLE, execute, facts, facts_as, troubled, with_table};
+use crate::support::{database_behind_pgbouncer, skipped};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_snapshots_and_prepared_transactions_are_told_when_they_are_old() {
@@ -91,7 +85,8 @@ async fn timeouts_of_the_database_are_told() {
 async fn a_timeout_of_whole_transactions_is_told_where_there_is_one() {
     let db = with_table().await;
     let force = format!("ALTER DATABASE {} SET transaction_timeout = '9s'", db.name);
-    if db.client().await.batch_execute(&force).await.is_err() {
+    if let Err(error) = db.client().await.batch_execute(&force).await {
+        assert_eq!(error.code(), Some(&SqlState::UNDEFINED_OBJECT), "{error:?}");
         return skipped("PostgreSQL 17 or later");
     }
     let told = facts_as(db.direct_url(), JOB, "forced-timeout").await;

@@ -1,8 +1,6 @@
 //! What hangs on the table.
 
-use super::{JOB, execute, facts, facts_of, provoked, with_table};
-
-const NONE: [&str; 0] = [];
+use super::{JOB, NONE, execute, facts, facts_of, partitioned, provoked, with_table};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_on_a_set_column_is_told_and_one_on_another_is_not() {
@@ -43,12 +41,8 @@ async fn a_trigger_that_fires_is_told_with_its_cost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trigger_of_a_partitioned_table_is_told_once() {
-    let db = super::database().await;
+    let db = partitioned().await;
     let make = "
-        CREATE TABLE t (id int PRIMARY KEY, a int, b int) PARTITION BY RANGE (id);
-        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10);
-        CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (10) TO (20);
-        INSERT INTO t SELECT i, i, i FROM generate_series(1, 19) AS i;
         CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'";
     execute(&db, make).await;
     let trigger = "CREATE TRIGGER on_a BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION touch()";

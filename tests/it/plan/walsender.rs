@@ -5,13 +5,13 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A connection that reads the log, or has stopped reading it.
+/// A connection that reads the WAL, or has stopped reading it.
 pub(super) struct Walsender {
     stream: TcpStream,
 }
 
 impl Walsender {
-    /// Enters; `replication` is `true` for the log itself, `database` for the changes of one.
+    /// Enters; `replication` is `true` for the WAL itself, `database` for the changes of one.
     pub(super) async fn connect(port: u16, database: &str, replication: &str, name: &str) -> Self {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let mut startup = vec![0, 3, 0, 0];

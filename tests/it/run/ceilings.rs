@@ -53,11 +53,7 @@ async fn scene(db: &Database) {
 /// Processes that have all committed their first batches.
 async fn at_work(job: &JobFile, db: &Database, processes: usize) -> Vec<Running> {
     let all = (0..processes).map(|_| job.run(db).spawn()).collect();
-    let workers = 2 * processes;
-    db.until(&format!(
-        "(SELECT count(DISTINCT hint_worker) = {workers} FROM pgbackfill.range WHERE rows_passed > 0)"
-    ))
-    .await;
+    db.until_claimed_by(2 * processes).await;
     settle(db, 2).await;
     all
 }

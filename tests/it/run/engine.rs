@@ -6,6 +6,8 @@ use pgbackfill::engine::{EngineError, Options, Which};
 use pgbackfill::event::{Event, Outcome};
 use pgbackfill::job::{Job, JobName, JobParts};
 
+use tokio_postgres::error::SqlState;
+
 use crate::support::in_process::{job, options, run, run_with};
 use crate::support::oracle::{assert_once, assert_tiled};
 use crate::support::{COUNT_UP, Database, database, skipped};
@@ -217,8 +219,8 @@ async fn a_complete_job_says_so_and_a_new_run_repeats_it() {
 async fn max_rows_stops_early_and_the_next_process_goes_on() {
     let db = database().await;
     table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 20000) AS i").await;
-    let canary = Options { max_rows: std::num::NonZeroU64::new(1000), ..options() };
-    let ran = run_with(&db, &job(COUNT_UP), &canary).await.unwrap();
+    let small = Options { max_rows: std::num::NonZeroU64::new(1000), ..options() };
+    let ran = run_with(&db, &job(COUNT_UP), &small).await.unwrap();
     assert_eq!(ran.summary.outcome, Outcome::MaxRows);
     assert!((1000..3000).contains(&ran.summary.rows_changed_here), "{}", ran.summary.rows_changed_here);
     let rest = run(&db, COUNT_UP).await;
@@ -308,7 +310,8 @@ async fn a_limit_for_whole_transactions_ends_none_of_ours() {
     let db = database().await;
     let rows = table(&db, "id int PRIMARY KEY", "SELECT i FROM generate_series(1, 100) AS i").await;
     let limit = format!("ALTER DATABASE {} SET transaction_timeout = '200ms'", db.name);
-    if db.client().await.batch_execute(&limit).await.is_err() {
+    if let Err(error) = db.client().await.batch_execute(&limit).await {
+        assert_eq!(error.code(), Some(&SqlState::UNDEFINED_OBJECT), "{error:?}");
         return skipped("PostgreSQL 17 or later");
     }
     // Each batch takes half a second.

@@ -32,7 +32,7 @@ const WORK: &str = "PGBACKFILL_TEST_WORK";
 const NAME: &str = concat!(module_path!(), "::a_process_of_its_own");
 /// Longer than anything of a frozen process is waited for: its transactions, its connections, its claims.
 const FROZEN: Duration = Duration::from_secs(7);
-/// Longer than it waits for an answer itself, so that it finds its own deadline over; every so manieth time.
+/// Longer than it waits for an answer itself, so that it finds its own deadline over; every few times.
 const FROZEN_LONGER: Duration = Duration::from_secs(14);
 const LONGER_EVERY: usize = 4;
 const COUNTS: usize = 3;

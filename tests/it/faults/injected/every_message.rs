@@ -128,11 +128,11 @@ pub(super) fn of_batches_on(seen: &[Seen], connection: usize) -> Vec<Spot> {
     spots
 }
 
-/// All but the guard's canaries behind the first: how many of them there are is a matter of time.
+/// All but the guard's latency probes behind the first: how many of them there are is a matter of time.
 pub(super) fn of_all(seen: &[Seen]) -> Vec<Spot> {
-    let is_canary =
+    let is_probe =
         |seen: &Seen| seen.tag == 'Q' && seen.head.starts_with("SELECT set_config('statement_timeout'");
-    let Some(first) = seen.iter().find(|seen| is_canary(seen)).map(|seen| seen.spot) else {
+    let Some(first) = seen.iter().find(|seen| is_probe(seen)).map(|seen| seen.spot) else {
         return seen.iter().map(|seen| seen.spot).collect();
     };
     let (mut asked, mut answered) = (0, 0);

@@ -18,7 +18,7 @@ use crate::support::in_process::{job, options, run_with};
 use crate::support::{Database, counted_table, database, shared_server};
 
 /// Enough for an answer that comes, on a busy machine, too.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(5);
 const LATER: Duration = Duration::from_secs(30);
 const ROW: &str = "SELECT n FROM t WHERE id = $1 FOR UPDATE";
 
@@ -54,7 +54,7 @@ async fn an_answer_that_does_not_come_in_time_is_a_lost_connection() {
     let (_db, proxy, pool) = scene(Direction::ToServer, 1).await;
     let mut session = pool.session().await.unwrap();
     let error = lock_row(&mut session, SOON).await.unwrap_err();
-    assert_eq!(error.to_string(), "no answer within 2s");
+    assert_eq!(error.to_string(), "no answer within 5s");
     assert!(proxy.fired() && !session.is_usable());
     // Nobody waits a second time.
     session.answers_within(LATER);
@@ -115,7 +115,7 @@ async fn lose_a_claim(message: usize) {
     let claim = store::claim(&mut pool.session().await.unwrap(), RunId(1), &hint("next")).await.unwrap();
     assert!(claim.is_some(), "message {message}: nobody can have the range");
     // On a busy machine, too; without an end of its own it is over a minute.
-    assert!(began.elapsed() < Duration::from_secs(45), "message {message}: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(60), "message {message}: {:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,7 +67,7 @@ pub(crate) enum Direction {
     ToClient,
 }
 
-/// One message: of which connection, which way, and the how manieth of that, all from 0.
+/// One message: of which connection, which way, and its number among those, all from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spot {
     pub(crate) connection: usize,

@@ -29,7 +29,7 @@ pub(super) enum What {
     Message(Spot, Fault),
     /// A fault at a message that there is because of another fault.
     After((Spot, Fault), Spot, Fault),
-    /// A mishap of a process, at the how manieth of its moments.
+    /// A mishap of a process, at the moment of this number.
     Await(Mishap, usize),
 }
 
