@@ -55,7 +55,7 @@ pub struct Leaf {
     pub kind: String,
     /// From the statistics.
     pub rows_estimated: i64,
-    /// Whether the role may read and update it: rights on a partitioned table do not reach its partitions.
+    /// Whether the role may read and update it: privileges on a partitioned table do not reach its partitions.
     pub may_change: bool,
     /// Types and collations of the key's columns; none if a column is missing.
     pub shape: Option<String>,

@@ -81,7 +81,7 @@ fn by_class(code: &str) -> NextAct {
         // XQuery's arguments, CASE without a branch, more rows than one from a subquery, data_exception, integrity_constraint_violation;
         // a trigger's action, a row that its own trigger has changed already, PL/pgSQL: RAISE, STRICT, ASSERT.
         Some("10" | "20" | "21" | "22" | "23" | "09" | "27" | "P0") => NextAct::Bisect,
-        // 42 and 0A (the job's text), 28 (rights), 55 and 3F (its objects), XX (corruption), and all that was not foreseen.
+        // 42 and 0A (the job's text), 28 (privileges), 55 and 3F (its objects), XX (corruption), and all that was not foreseen.
         _ => NextAct::Block,
     }
 }

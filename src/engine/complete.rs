@@ -11,7 +11,7 @@ use crate::store::{self, StoreError};
 
 /// What was found when there seemed to be nothing left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Ending {
     /// Nothing is left, and the run could be completed.
     AllDone,
     /// The run is complete.
@@ -25,45 +25,45 @@ pub(super) enum Found {
 }
 
 /// Looks whether nothing is left.
-pub(super) async fn look(part: &Part, session: &mut Session) -> Result<Found, StoreError> {
+pub(super) async fn look(part: &Part, session: &mut Session) -> Result<Ending, StoreError> {
     session.begin(PLANNING).await?;
     let found = look_in_txn(part, session).await;
     session.commit_or_rollback(found).await
 }
 
 /// Completes the run if nothing is left. Its COMMIT is flushed, and with it all before it.
-pub(super) async fn complete(part: &Part, session: &mut Session) -> Result<Found, StoreError> {
+pub(super) async fn complete(part: &Part, session: &mut Session) -> Result<Ending, StoreError> {
     session.begin(PLANNING).await?;
     let found = complete_in_txn(part, session).await;
     session.commit_or_rollback(found).await
 }
 
-async fn complete_in_txn(part: &Part, session: &Session) -> Result<Found, StoreError> {
+async fn complete_in_txn(part: &Part, session: &Session) -> Result<Ending, StoreError> {
     match look_in_txn(part, session).await? {
-        Found::AllDone => {
+        Ending::AllDone => {
             let facts = &part.facts;
             store::move_in_txn(session, facts.run_id(), Move::Complete, None, &facts.by).await?;
-            Ok(Found::Complete)
+            Ok(Ending::Complete)
         }
         other => Ok(other),
     }
 }
 
-async fn look_in_txn(part: &Part, session: &Session) -> Result<Found, StoreError> {
+async fn look_in_txn(part: &Part, session: &Session) -> Result<Ending, StoreError> {
     session.batch_execute(FLUSHED).await?;
     let run = part.facts.run_id();
     match store::lock_in_txn(session, run).await? {
         RunState::Running => {}
-        RunState::Complete => return Ok(Found::Complete),
-        RunState::Paused | RunState::Blocked | RunState::Cancelled => return Ok(Found::NotYet),
+        RunState::Complete => return Ok(Ending::Complete),
+        RunState::Paused | RunState::Blocked | RunState::Cancelled => return Ok(Ending::NotYet),
     }
     match partitions::reconcile_in_txn(part, session).await? {
         Leaves::Same => {}
-        Leaves::New => return Ok(Found::MoreWork),
-        Leaves::Gone(name) => return Ok(Found::LeafGone(name)),
+        Leaves::New => return Ok(Ending::MoreWork),
+        Leaves::Gone(name) => return Ok(Ending::LeafGone(name)),
     }
     if store::open_work(session, run).await? > 0 {
-        return Ok(Found::NotYet);
+        return Ok(Ending::NotYet);
     }
-    Ok(Found::AllDone)
+    Ok(Ending::AllDone)
 }

@@ -50,7 +50,7 @@ pub(super) fn within(column: &str) -> String {
     format!("{column} >= {FIRST}\nAND {column} <= {LAST}")
 }
 
-/// The condition that selects one stripe among all rows: `((id::bigint >> 1) & 7) = 3`, or the same of a hash; none if there is only one.
+/// The condition that selects one stripe among all rows: `((id::bigint >> 1) & 7) = 3`, or the like with a hash of the key; none if there is only one.
 ///
 /// A hash may differ between major versions. A server that was upgraded has another system identifier, and a run does not go on
 /// there.

@@ -1,5 +1,5 @@
 -- name: blocked_by
--- Who waits for one of these sessions, and for how long if the server tells (from version 14 on).
+-- Which sessions wait for one of these sessions, and for how long if the server tells (from version 14 on).
 SELECT waiting.pid,
        ours.pid AS ours,
        1000 * extract(epoch FROM clock_timestamp() - (to_jsonb(waiting) ->> 'waitstart')::timestamptz)::float8 AS waited_ms

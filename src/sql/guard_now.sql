@@ -1,5 +1,5 @@
 -- name: guard_now
--- What was read last, for whoever looks.
+-- What was read last, as `status` shows it.
 SELECT leader,
        readings::text AS readings,
        extract(epoch FROM clock_timestamp() - read_at)::float8 AS read_s_ago

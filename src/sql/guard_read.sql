@@ -25,7 +25,7 @@ SET leader = $1,
             JOIN pgbackfill.leaf ON leaf.run = run.id
             WHERE run.state IN ('running', 'paused')
         ),
-        -- Where the log was at past moments.
+        -- Where the WAL was at past moments.
         past AS MATERIALIZED (
             SELECT lsn::pg_lsn AS lsn, age_s
             FROM unnest($7::text[], $8::float8[]) AS past (lsn, age_s)
@@ -52,11 +52,11 @@ SET leader = $1,
             WHERE (state IN ('streaming', 'catchup') AND replay_lsn IS NOT NULL) OR NOT (SELECT stats FROM seeing)
         ),
         reading AS (
-            -- A command that needs the table for itself, and everybody behind it in the queue.
+            -- A command that needs the table for itself, and all sessions behind it in the queue.
             SELECT 'ddl_waiting' AS signal, target.run,
                    session.who || ' has been waiting for ' || pg_locks.mode || ' on ' || target.name AS subject,
                    1000 * extract(epoch FROM clock_timestamp() - coalesce(
-                       -- Known from version 14 on; the start of a query from whoever may not see it is not told. The time of this statement is
+                       -- Known from version 14 on; the start of a query from a role that may not see it is not told. The time of this statement is
                        -- earlier than the clock, so that the age is never below nothing.
                        (to_jsonb(pg_locks) ->> 'waitstart')::timestamptz, session.query_start, statement_timestamp()))::float8 AS value
             FROM pg_locks
@@ -88,7 +88,7 @@ SET leader = $1,
             ) AS dead
             WHERE dead.dead > 10000
             UNION ALL
-            -- Whoever keeps dead rows from being removed, for the longest time: by a snapshot, or, where a transaction that has written
+            -- What keeps dead rows from being removed, for the longest time: by a snapshot, or, where a transaction that has written
             -- waits for its next statement and has none, by its own id, which is in every database's snapshots. A vacuum does not, although
             -- it shows a snapshot. What standbys (hot_standby_feedback) and slots hold is left out: the server tells how old it is in
             -- transactions only.
@@ -166,7 +166,7 @@ SET leader = $1,
         FROM (
             SELECT to_jsonb(reading)
             FROM reading
-            -- Nobody holds up dead rows that are not there.
+            -- Dead rows that are not there are held up by nothing.
             WHERE reading.signal <> 'old_snapshot' OR reading.value IS NULL OR reading.value > 2000
             UNION ALL
             SELECT to_jsonb(replica)

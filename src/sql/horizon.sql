@@ -1,6 +1,6 @@
 -- name: horizon
 -- What keeps dead rows of this database from being removed, if it has done so for more than two seconds: the oldest of all.
--- The time is hidden from a role that may not see others' sessions, and nobody knows that of a slot or of a standby's feedback, which is as
+-- The time is hidden from a role that may not see others' sessions, and is not known of a slot or of a standby's feedback, which is as
 -- old as its oldest query and not as its connection. Those count from that many transactions on, so that one that is up to date is not named.
 SELECT held.who, held.held_s
 FROM (

@@ -36,8 +36,8 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_ident
        (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 AS wal_bytes,
        extract(epoch FROM clock_timestamp())::float8 AS clock_s,
        -- Over all runs of the database, this process not among them.
-       coalesce(everybody.auto_workers, 0)::bigint AS other_auto_workers,
-       coalesce(everybody.busy, 0)::float8 AS other_busy,
+       coalesce(all_others.auto_workers, 0)::bigint AS other_auto_workers,
+       coalesce(all_others.busy, 0)::float8 AS other_busy,
        guard.leader,
        -- A lease that lasts too long is of another clock: that of a primary before this one.
        guard.leader IS NULL OR guard.leader_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => $19)
@@ -67,5 +67,5 @@ CROSS JOIN (
     AND auto_workers > 0
     AND left_at IS NULL
     AND last_seen BETWEEN clock_timestamp() - make_interval(secs => $10) AND clock_timestamp() + make_interval(secs => $10)
-) AS everybody
+) AS all_others
 WHERE run.id = $1

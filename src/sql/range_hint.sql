@@ -1,6 +1,6 @@
 -- name: range_hint
--- Only of the worker that hints at it: who leaves in peace lets the next one take its range at once, who is held up there keeps the others
--- away, and who is held up for longer lets the range rest.
+-- Only the worker that hints at the range may change the hint: it ends it when it leaves, lengthens it while it retries, or marks the
+-- range as resting.
 UPDATE pgbackfill.range
 SET hint_worker = $4,
     hint_until = clock_timestamp() + make_interval(secs => $5)

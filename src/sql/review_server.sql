@@ -17,7 +17,7 @@ SELECT jsonb_build_object(
                         FROM pg_database AS d
                         ORDER BY age(d.datfrozenxid) DESC
                         LIMIT 1),
-    -- Whoever keeps dead rows of this database from being removed: since when, or where nobody knows that, for how many
+    -- What keeps dead rows of this database from being removed: since when, or where that is not known, for how many
     -- transactions. A vacuum does not, although it shows a snapshot.
     'snapshots', (SELECT coalesce(jsonb_agg(to_jsonb(held) ORDER BY held.transactions DESC), '[]')
                   FROM (

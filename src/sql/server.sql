@@ -13,7 +13,7 @@ SELECT current_setting('server_version_num')::int AS version,
        END AS timeline,
        (SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout') AS deadlock_timeout_ms,
        (SELECT setting::float8 FROM pg_settings WHERE name = 'checkpoint_timeout') AS checkpoint_timeout_s,
-       -- A checkpoint begins after so much of the log that the one before it can still end within max_wal_size.
+       -- A checkpoint begins after so much WAL that the one before it can still end within max_wal_size.
        (SELECT max.setting::float8 * 1048576 / (1 + target.setting::float8)
         FROM pg_settings AS max, pg_settings AS target
         WHERE max.name = 'max_wal_size'

@@ -3,7 +3,7 @@
 //! Must not know: how a batch is run.
 
 use super::super::claimed::{ClaimedRange, NextBatch};
-use super::super::complete::{self, Found};
+use super::super::complete::{self, Ending};
 use super::super::exit::End;
 use super::super::lease::BatchError;
 use super::super::part::Part;
@@ -77,20 +77,20 @@ impl Worker {
 /// There seems to be nothing left: the run is completed, or it is said what is waited for.
 async fn finish(part: &Part, worker: u32, session: &mut Session) -> Result<(), Interruption> {
     let mut found = complete::look(part, session).await?;
-    if found == Found::AllDone {
+    if found == Ending::AllDone {
         part.primary.dial_again().await?;
         found = complete::complete(part, session).await?;
     }
     match found {
-        Found::Complete => Err(Interruption::Leave(End::Complete)),
-        Found::MoreWork | Found::AllDone => Ok(()),
-        Found::NotYet => {
+        Ending::Complete => Err(Interruption::Leave(End::Complete)),
+        Ending::MoreWork | Ending::AllDone => Ok(()),
+        Ending::NotYet => {
             let others = || Reason::idle("the last ranges are with other workers");
             let resting = part.account.resting().map(|why| Reason::new(Hold::Blocked, Why::Retry, why));
             part.wait(worker, resting.unwrap_or_else(others), LOOK_AGAIN).await;
             Ok(())
         }
-        Found::LeafGone(name) => Err(BatchError::TableChanged(leaf_gone(&name)).into()),
+        Ending::LeafGone(name) => Err(BatchError::TableChanged(leaf_gone(&name)).into()),
     }
 }
 

@@ -59,7 +59,7 @@ pub fn failed_trial(error: &Error) -> Finding {
     Finding::new(Code::FailedTrial, format!("the batch that was tried failed: {error}"), remedy)
 }
 
-/// A right that only a first run needs: to make the control schema.
+/// A privilege that only a first run needs: to make the control schema.
 #[must_use]
 pub fn missing_create(server: &Server, facts: &Facts) -> Option<Finding> {
     let missing = !server.may_create && !facts.installed() && facts.server.is_some();
