@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use crate::run::{Hold, Knobs, RangeNo, RunId, RunState, Totals};
 
-/// Version of the JSON form of [`Event`]. It grows when a field changes its meaning or goes; a new field or a new
-/// event does not change it, so a reader must pass over what it does not know.
+/// Version of the JSON form of [`Event`]. It grows when a field changes its meaning or goes; a new field or a
+/// new event does not change it, so a reader must pass over what it does not know.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// How this process came to the run.
@@ -74,7 +74,8 @@ pub enum Event {
     },
     /// A batch failed and will be tried again.
     Retrying {
-        /// Which worker of this process, from 0; none for the process itself, which looks for the new primary.
+        /// Which worker of this process, from 0; none for the process itself, which looks for the new
+        /// primary.
         worker: Option<u32>,
         /// Five characters, where the server gave one.
         sqlstate: Option<String>,
@@ -127,7 +128,8 @@ pub enum Event {
     },
     /// This process leaves the run. The last event.
     Left(Summary),
-    /// This process could not take part in the run, or not to its end. The last event, in the place of [`Event::Left`].
+    /// This process could not take part in the run, or not to its end. The last event, in the place of
+    /// [`Event::Left`].
     Failed {
         /// Why, and what to do about it.
         message: String,

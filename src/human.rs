@@ -67,8 +67,8 @@ pub fn bytes(amount: u64) -> String {
     ByteSize(amount).display().iec().to_string()
 }
 
-/// Hundredths of the total, for a run that is not complete: at most 99, because the total is an estimate and only the
-/// run itself knows that it is done. None while the total is unknown.
+/// Hundredths of the total, for a run that is not complete: at most 99, because the total is an estimate and
+/// only the run itself knows that it is done. None while the total is unknown.
 #[must_use]
 pub fn percent(passed: u64, total: u64) -> Option<u64> {
     let hundredths = u128::from(passed) * 100 / u128::from((total > 0).then_some(total)?);

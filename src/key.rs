@@ -1,7 +1,8 @@
 //! Key values, and the columns that they are of.
 //!
-//! A key value is kept as PostgreSQL's own text form of each column (`ISO` dates), one text a column. The server alone
-//! compares keys: its collations and numerics are not ours to imitate, so nothing here is ordered.
+//! A key value is kept as PostgreSQL's own text form of each column (`ISO` dates), one text a column. The
+//! server alone compares keys: its collations and numerics are not ours to imitate, so nothing here is
+//! ordered.
 //!
 //! Must not know: tokio, PostgreSQL's protocol, any statement.
 

@@ -1,8 +1,9 @@
 //! Batched backfills for PostgreSQL: every row changed exactly once, whatever is killed.
 //!
-//! A [`job::Job`] says which table, which SET expressions, which rows. [`engine::run`] takes part in its run: it claims key
-//! ranges with `FOR UPDATE SKIP LOCKED`, changes them in short batches, and commits each batch together with its checkpoint. Any
-//! number of processes can call it at the same time, on any hosts; each helps, and each can leave or be killed at any instant.
+//! A [`job::Job`] says which table, which SET expressions, which rows. [`engine::run`] takes part in its run:
+//! it claims key ranges with `FOR UPDATE SKIP LOCKED`, changes them in short batches, and commits each batch
+//! together with its checkpoint. Any number of processes can call it at the same time, on any hosts; each
+//! helps, and each can leave or be killed at any instant.
 //!
 //! ```text
 //!  job file ──► Job ──► preflight ──► join the run ───► workers ──────────────► complete

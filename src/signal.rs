@@ -143,7 +143,8 @@ impl Signal {
         Bounds { slow, stop }
     }
 
-    /// True where less of our work does not make the signal fall: then we go at half speed instead of ever slower.
+    /// True where less of our work does not make the signal fall: then we go at half speed instead of ever
+    /// slower.
     #[must_use]
     pub const fn is_standing(self) -> bool {
         matches!(self, Self::Maintenance | Self::DeadRows | Self::OldSnapshot)
@@ -184,7 +185,8 @@ pub struct Guard {
     pub bounds: BTreeMap<Signal, Bounds>,
     /// The standbys that must be connected, by `application_name`; none: every one that was seen.
     pub standbys: Option<Vec<String>>,
-    /// A session that has waited for a batch of ours for so long ends the batch, in milliseconds; none: never.
+    /// A session that has waited for a batch of ours for so long ends the batch, in milliseconds; none:
+    /// never.
     pub blocked_sessions_ms: Option<u32>,
     /// How much longer than without us a short transaction of the application may take, in milliseconds.
     pub added_latency_ms: u32,
@@ -222,7 +224,8 @@ impl Guard {
     }
 }
 
-/// The signals that could not be read, each with what it is about: `replica_lag (r1), old_snapshot (other sessions)`.
+/// The signals that could not be read, each with what it is about: `replica_lag (r1), old_snapshot (other
+/// sessions)`.
 #[must_use]
 pub fn blind(readings: &[Reading]) -> Option<String> {
     let blind = readings.iter().filter(|reading| reading.value.is_none());

@@ -1,7 +1,8 @@
 //! A daily window: from one time of day to another, in a time zone, over midnight if it likes.
 //!
-//! The zones come with the program, so that it means the same on every host. Where a clock is put forward over one of the times, the
-//! window opens or closes at that moment; a time that a clock shows twice counts when it is shown first.
+//! The zones come with the program, so that it means the same on every host. Where a clock is put forward
+//! over one of the times, the window opens or closes at that moment; a time that a clock shows twice counts
+//! when it is shown first.
 //!
 //! Must not know: what is done in it; a clock: the caller says when.
 

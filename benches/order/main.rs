@@ -1,8 +1,9 @@
-//! The striped order against what one would do otherwise, side by side on a throwaway server, interleaved, medians.
+//! The striped order against what one would do otherwise, side by side on a throwaway server, interleaved,
+//! medians.
 //!
-//! `cargo bench --bench order` measures every case, `-- one-index` only that one; `ROWS` and `REPEATS` in the environment change
-//! its size. The table goes to stdout, the figures to `OUT/order.json`, the chart to `OUT/order.svg` (`OUT` is
-//! `target/bench` if the environment does not say otherwise).
+//! `cargo bench --bench order` measures every case, `-- one-index` only that one; `ROWS` and `REPEATS` in the
+//! environment change its size. The table goes to stdout, the figures to `OUT/order.json`, the chart to
+//! `OUT/order.svg` (`OUT` is `target/bench` if the environment does not say otherwise).
 //!
 //! Run by `cargo test` it is a smoke test: few rows, one repeat, and every way must give every row its value.
 

@@ -32,8 +32,8 @@ impl Latencies {
     }
 }
 
-/// The transactions by the second in which they should have begun: by that of their end, a second in which none ended would be missing
-/// and not bad.
+/// The transactions by the second in which they should have begun: by that of their end, a second in which
+/// none ended would be missing and not bad.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bins(BTreeMap<u64, Latencies>);
 
@@ -108,7 +108,8 @@ impl Application<'_> {
     }
 }
 
-/// Client, transaction, latency in µs (under `--rate` from the scheduled beginning on), script, second and µs of its end, lag.
+/// Client, transaction, latency in µs (under `--rate` from the scheduled beginning on), script, second and µs
+/// of its end, lag.
 fn read(log: &str, bins: &mut Bins) {
     for line in log.lines() {
         let words: Vec<_> = line.split_whitespace().collect();

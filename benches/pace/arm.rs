@@ -13,7 +13,8 @@ const RATES: [u32; 5] = [5_000, 10_000, 20_000, 40_000, 80_000];
 const SET: &str = "table = 'orders'\nset.filled = 'filled + 1'\n";
 /// What the harness compares must not be held by the guard.
 const UNGUARDED: &str = "[guard]\nreplica_lag_slow = 'off'\nreplica_lag_stop = 'off'\nwal_fill_slow = 'off'\nmaintenance_slow = 'off'\n";
-/// The same, but for a replica that is too late: what others do goes on at full speed until then, and not at all from then on.
+/// The same, but for a replica that is too late: what others do goes on at full speed until then, and not at
+/// all from then on.
 const STOPPED_BY_LAG: &str =
     "[guard]\nreplica_lag_slow = 'off'\nwal_fill_slow = 'off'\nmaintenance_slow = 'off'\n";
 

@@ -1,4 +1,5 @@
-//! One chart: what the application feels and what the backfill gets done, second by second, while the load steps up and down.
+//! One chart: what the application feels and what the backfill gets done, second by second, while the load
+//! steps up and down.
 //!
 //! Must not know: files, how anything was measured.
 

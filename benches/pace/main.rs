@@ -1,12 +1,15 @@
-//! What a backfill does to an application, and what it gets done meanwhile: `pgbench` beside `pgbackfill` on a throwaway server.
+//! What a backfill does to an application, and what it gets done meanwhile: `pgbench` beside `pgbackfill` on
+//! a throwaway server.
 //!
-//! The application is an open loop: its transactions come at a fixed rate whether the last ones have ended or not, and each is
-//! counted from the moment at which it should have begun, so that a stall is not hidden by the transactions that it kept from
-//! beginning. Its rate is 30, 50 and 70 % of what it reaches alone.
+//! The application is an open loop: its transactions come at a fixed rate whether the last ones have ended or
+//! not, and each is counted from the moment at which it should have begun, so that a stall is not hidden by
+//! the transactions that it kept from beginning. Its rate is 30, 50 and 70 % of what it reaches alone.
 //!
-//! `make pace-eval` measures all of it (about 20 minutes), `ARGS=loads`, `ARGS=overhead` and `ARGS=steps` one part. `SECONDS` is the time of one
-//! measurement, `WARM_UP` what goes before it, `ROWS` the size of the table, `REPEATS` how often, `LOADS` (`30,70`) and `ARMS`
-//! (`nothing,auto`) a part of what is compared. The table goes to stdout, the figures to `OUT/pace.json`, the chart to `OUT/pace.svg` (`OUT` is `target/bench` if the environment does not say otherwise).
+//! `make pace-eval` measures all of it (about 20 minutes), `ARGS=loads`, `ARGS=overhead` and `ARGS=steps` one
+//! part. `SECONDS` is the time of one measurement, `WARM_UP` what goes before it, `ROWS` the size of the
+//! table, `REPEATS` how often, `LOADS` (`30,70`) and `ARMS` (`nothing,auto`) a part of what is compared. The
+//! table goes to stdout, the figures to `OUT/pace.json`, the chart to `OUT/pace.svg` (`OUT` is `target/bench`
+//! if the environment does not say otherwise).
 
 // The other benches run jobs in their own process.
 #[expect(dead_code)]
@@ -91,7 +94,8 @@ fn loads(scene: &Scene, times: Times, report: &mut Report) -> Anything<()> {
     Ok(())
 }
 
-/// The application at each of these rates, one after the other, beside an arm; and the rows that the arm changed a second.
+/// The application at each of these rates, one after the other, beside an arm; and the rows that the arm
+/// changed a second.
 fn side_by_side(scene: &Scene, arm: Arm, tps: &[f64], times: Times) -> Anything<(Vec<Bins>, f64)> {
     scene.settle()?;
     let backfill = arm.job().map(|job| scene.start(&job)).transpose()?;
@@ -115,8 +119,8 @@ fn overhead(scene: &Scene) -> Anything<Overhead> {
         let mut seen = [0.0; 2];
         // In turns, so that what grows with time meets both.
         for guarded in [pair % 2 == 0, pair % 2 != 0] {
-            // A process that is stopped asks the server nothing, so that the two can follow each other closely: this machine is not the same
-            // one ten seconds later.
+            // A process that is stopped asks the server nothing, so that the two can follow each other
+            // closely: this machine is not the same one ten seconds later.
             backfill.signal(if guarded { Signal::SIGCONT } else { Signal::SIGSTOP })?;
             seen[usize::from(guarded)] = scene.throughput(WINDOW)?;
         }

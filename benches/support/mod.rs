@@ -38,7 +38,8 @@ pub(crate) async fn connect(server: &Server, database: &str) -> Anything<Client>
     Ok(client)
 }
 
-/// A job on `orders`, as fast as it can: what is compared has no application beside it that anybody would make way for.
+/// A job on `orders`, as fast as it can: what is compared has no application beside it that anybody would
+/// make way for.
 pub(crate) fn job(rest: &str) -> Anything<Job> {
     let text = format!("table = 'orders'\npace.mode = 'full'\n{rest}");
     Ok(Job::from_toml(JobName::new("bench")?, "bench", &text)?)
@@ -86,7 +87,8 @@ pub(crate) fn unheard() -> Emitter {
     event::channel("bench").0
 }
 
-/// The most memory that a process has had since its program was started; `getrusage` would count what started it, too.
+/// The most memory that a process has had since its program was started; `getrusage` would count what started
+/// it, too.
 pub(crate) fn peak_mb(pid: u32) -> Anything<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;

@@ -1,4 +1,5 @@
-//! The indexes of a table: which of them can be its key, and what the others say about the order in which rows are best changed.
+//! The indexes of a table: which of them can be its key, and what the others say about the order in which
+//! rows are best changed.
 //!
 //! Must not know: which key a job takes.
 

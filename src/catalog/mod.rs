@@ -1,4 +1,5 @@
-//! What the catalog says: of the server, of a table, its columns, its possible keys and its leaves. Facts only.
+//! What the catalog says: of the server, of a table, its columns, its possible keys and its leaves. Facts
+//! only.
 //!
 //! Must not know: which of the facts is a problem.
 

@@ -55,7 +55,8 @@ pub struct Leaf {
     pub kind: String,
     /// From the statistics.
     pub rows_estimated: i64,
-    /// Whether the role may read and update it: privileges on a partitioned table do not reach its partitions.
+    /// Whether the role may read and update it: privileges on a partitioned table do not reach its
+    /// partitions.
     pub may_change: bool,
     /// Types and collations of the key's columns; none if a column is missing.
     pub shape: Option<String>,
@@ -101,8 +102,8 @@ pub async fn columns(session: &Session, relation: u32) -> Result<Vec<Column>, Er
         .collect())
 }
 
-/// The leaves below a table as they are now. To measure them the server opens them, so it waits for the session that has locked one;
-/// the transaction's `lock_timeout` ends that.
+/// The leaves below a table as they are now. To measure them the server opens them, so it waits for the
+/// session that has locked one; the transaction's `lock_timeout` ends that.
 pub async fn leaves_in_txn(session: &Session, relation: u32, key: &[String]) -> Result<Vec<Leaf>, Error> {
     let rows = session.query(fixed::LEAVES, &[(&relation, Type::OID), (&key, Type::TEXT_ARRAY)]).await?;
     Ok(rows.iter().map(leaf).collect())

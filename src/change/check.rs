@@ -1,7 +1,8 @@
 //! What the server is asked before it runs a user's expression for the first time.
 //!
-//! Each form is only planned, never run. The bare form refuses what closes our parentheses or brings a second column, the
-//! enclosed one what escapes by a comment; as a condition no aggregate, window or set-returning function is allowed. All must pass.
+//! Each form is only planned, never run. The bare form refuses what closes our parentheses or brings a second
+//! column, the enclosed one what escapes by a comment; as a condition no aggregate, window or set-returning
+//! function is allowed. All must pass.
 //!
 //! Must not know: how an error is shown.
 
@@ -33,7 +34,8 @@ pub struct Check<'a> {
     pub sql: String,
     /// What it is about.
     pub clause: Clause<'a>,
-    /// Characters of the statement before the user's text begins: what to subtract from the server's error position.
+    /// Characters of the statement before the user's text begins: what to subtract from the server's error
+    /// position.
     pub offset: usize,
 }
 
@@ -66,8 +68,8 @@ pub(super) fn of_update<'a>(update: &'a Update, scan: &Scan) -> Vec<Check<'a>> {
     all
 }
 
-/// The statements to plan for the query of a signal. What closes our parentheses is no condition; what gives several values, or none that is a
-/// number, is no number.
+/// The statements to plan for the query of a signal. What closes our parentheses is no condition; what gives
+/// several values, or none that is a number, is no number.
 #[must_use]
 pub fn signal_checks(number: usize, query: &str) -> [Check<'static>; 2] {
     let (clause, query) = (Clause::Signal(number), bare(query));

@@ -62,31 +62,35 @@ impl Change {
         update.privileges()
     }
 
-    /// The statements that the server plans before the first batch, in the order in which their errors help most: the narrowest first.
+    /// The statements that the server plans before the first batch, in the order in which their errors help
+    /// most: the narrowest first.
     #[must_use]
     pub fn checks(&self, scan: &Scan) -> Vec<Check<'_>> {
         let Self::Update(update) = self;
         check::of_update(update, scan)
     }
 
-    /// A plan in JSON that has a subquery scan named [`VALUE`] if the expression is volatile. The planner merges a subquery into the
-    /// query around it unless its values may differ from one evaluation to the next; this asks for no more privileges than planning does.
+    /// A plan in JSON that has a subquery scan named [`VALUE`] if the expression is volatile. The planner
+    /// merges a subquery into the query around it unless its values may differ from one evaluation to the
+    /// next; this asks for no more privileges than planning does.
     #[must_use]
     pub fn volatile(&self, scan: &Scan, expression: &str) -> String {
         let Self::Update(update) = self;
         survey::volatile(update, scan, expression)
     }
 
-    /// Planned and no more; it names every table and view that the job's expressions read, the walked one among them.
+    /// Planned and no more; it names every table and view that the job's expressions read, the walked one
+    /// among them.
     #[must_use]
     pub fn reads(&self, scan: &Scan) -> String {
         let Self::Update(update) = self;
         survey::reads(update, scan)
     }
 
-    /// Looks at the rows of about `percent` of the pages of a table and all its partitions: how many there are (`rows`), how many of
-    /// them the job would change (`matching`), one of these (`found`, its table and `ctid`), and how many of these violate each of the
-    /// `checks`, which are conditions and the tables that they hold for.
+    /// Looks at the rows of about `percent` of the pages of a table and all its partitions: how many there
+    /// are (`rows`), how many of them the job would change (`matching`), one of these (`found`, its table and
+    /// `ctid`), and how many of these violate each of the `checks`, which are conditions and the tables that
+    /// they hold for.
     #[must_use]
     pub fn sample(&self, scan: &Scan, percent: f64, checks: &[(String, Vec<i64>)]) -> String {
         let Self::Update(update) = self;

@@ -62,8 +62,8 @@ impl<'a> Statement<'a> {
         self.explain(session, "ANALYZE, BUFFERS, WAL").await
     }
 
-    /// Under EXPLAIN it tells the bytes of WAL that it wrote, which no counter does for one session before PostgreSQL 18, and with
-    /// RETURNING the exact number of rows that it changed.
+    /// Under EXPLAIN it tells the bytes of WAL that it wrote, which no counter does for one session before
+    /// PostgreSQL 18, and with RETURNING the exact number of rows that it changed.
     async fn explain(&self, session: &Session, options: &str) -> Result<Explained, Error> {
         let sql = format!("EXPLAIN ({options}, COSTS OFF, FORMAT JSON)\n{}\nRETURNING 1", self.text);
         let row = session.query_one(&sql, &self.rows.params()).await?;

@@ -1,4 +1,5 @@
-//! What the server is asked about a job before it runs: none of these statements changes a row that stays changed.
+//! What the server is asked about a job before it runs: none of these statements changes a row that stays
+//! changed.
 //!
 //! Must not know: what is made of the answers.
 
@@ -27,7 +28,8 @@ pub(super) fn reads(update: &Update, scan: &Scan) -> String {
 }
 
 pub(super) fn sample(update: &Update, scan: &Scan, percent: f64, checks: &[(String, Vec<i64>)]) -> String {
-    // Without ONLY: a partitioned table has its rows in its partitions. The seed is fixed, so both see the same pages.
+    // Without ONLY: a partitioned table has its rows in its partitions. The seed is fixed, so both see the
+    // same pages.
     let pages = format!("{} AS {} TABLESAMPLE SYSTEM ({percent}) REPEATABLE (0)", scan.table(), scan.alias());
     let violated = checks.iter().map(|(check, leaves)| {
         let leaves = leaves.iter().map(i64::to_string).collect::<Vec<_>>().join(",");

@@ -12,8 +12,8 @@ use crate::sql::{Ident, enclosed};
 pub struct Update {
     /// Column and expression.
     pub set: Vec<(Ident, String)>,
-    /// Columns of other indexes that are assigned their own value: the update is as HOT as before, but the server then does not
-    /// search full index pages for copies of the row, in vain.
+    /// Columns of other indexes that are assigned their own value: the update is as HOT as before, but the
+    /// server then does not search full index pages for copies of the row, in vain.
     pub quiet: Vec<Ident>,
     /// The predicate.
     pub filter: Option<String>,

@@ -60,7 +60,8 @@ struct PartArgs {
     name: Option<String>,
 }
 
-/// Pace and limits beside those of the job. A pace stays in force like one that was `set`; limits are those of this process.
+/// Pace and limits beside those of the job. A pace stays in force like one that was `set`; limits are those
+/// of this process.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Pace (as `pgbackfill set` does) and limits (of this process)")]
 struct PaceArgs {

@@ -13,7 +13,8 @@ use super::out;
 pub(crate) fn start(globals: &Globals) {
     let level = match (globals.quiet, globals.verbose) {
         (true, _) => "off,pgbackfill=error",
-        // The engine tells of lost connections itself, in an event; a log line of a dependency would only tear the bar.
+        // The engine tells of lost connections itself, in an event; a log line of a dependency would only
+        // tear the bar.
         (false, 0) => "off,pgbackfill=warn",
         (false, 1) => "pgbackfill=info,warn",
         (false, 2) => "pgbackfill=debug,warn",

@@ -28,8 +28,9 @@ pub(crate) struct WhyArgs {
 pub(crate) struct SetArgs {
     /// Name of the job, or its file
     job: String,
-    /// workers=4, batch-time=200ms, max-rows-per-second=1000, max-wal-per-second=16MiB, mode=full, window="22:00-06:00 UTC", any setting of
-    /// [guard] such as replica-lag-stop=5s, …; none lifts a ceiling, off takes a bound away
+    /// workers=4, batch-time=200ms, max-rows-per-second=1000, max-wal-per-second=16MiB, mode=full,
+    /// window="22:00-06:00 UTC", any setting of [guard] such as replica-lag-stop=5s, …; none lifts a ceiling,
+    /// off takes a bound away
     #[arg(required = true, value_name = "NAME=VALUE")]
     knobs: Vec<String>,
 }

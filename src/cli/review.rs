@@ -26,7 +26,8 @@ pub(crate) enum Warnings {
     Accepted,
 }
 
-/// Whether a run may begin. One that is there already is entered without a review: nothing must stand in the way of going on.
+/// Whether a run may begin. One that is there already is entered without a review: nothing must stand in the
+/// way of going on.
 pub(crate) async fn passes(
     pool: &Pool,
     job: &Job,

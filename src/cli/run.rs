@@ -77,7 +77,8 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
     Ok(summary.outcome.into())
 }
 
-/// The first signal asks to finish the batch in hand, the second one ends the process; the server then rolls back.
+/// The first signal asks to finish the batch in hand, the second one ends the process; the server then rolls
+/// back.
 async fn obey_signals(stop: CancellationToken, events: Emitter) -> std::io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut asked = async || {

@@ -28,8 +28,8 @@ pub(crate) fn observer(globals: &Globals, output: Output) -> Box<dyn Observer + 
     }
 }
 
-/// Shows events until the engine has left. Blocks: a terminal that was stopped with Ctrl-S makes its writer wait, and
-/// no worker may wait with it, so this belongs on a thread of its own.
+/// Shows events until the engine has left. Blocks: a terminal that was stopped with Ctrl-S makes its writer
+/// wait, and no worker may wait with it, so this belongs on a thread of its own.
 pub(crate) fn events(mut observer: Box<dyn Observer + Send>, mut events: UnboundedReceiver<Told>) {
     while let Some(told) = events.blocking_recv() {
         if let Err(error) = observer.on(&told, Instant::now()) {

@@ -69,8 +69,8 @@ async fn look(pool: &Pool, job: &str) -> anyhow::Result<Look> {
     })
 }
 
-/// A script that waits for hours outlives a restart of the server, as the run itself does; but not a database that was
-/// never there, nor one that stays away.
+/// A script that waits for hours outlives a restart of the server, as the run itself does; but not a database
+/// that was never there, nor one that stays away.
 fn bear(error: &anyhow::Error, seen: Option<&(Instant, Run)>) -> Result<(), ()> {
     let away = seen.map(|(at, _)| at.elapsed()).filter(|away| *away < OUTAGE_MAX).ok_or(())?;
     if Exit::from(error) != Exit::NoDatabase {

@@ -1,7 +1,8 @@
-//! Which backend a connection was given, as the other side named it. A pooler answers for itself, with a number of its own,
-//! so this tells whether one stands between us and the server.
+//! Which backend a connection was given, as the other side named it. A pooler answers for itself, with a
+//! number of its own, so this tells whether one stands between us and the server.
 //!
-//! tokio-postgres keeps the number to itself, but a request to cancel carries it: here one is written, and read instead of sent.
+//! tokio-postgres keeps the number to itself, but a request to cancel carries it: here one is written, and
+//! read instead of sent.
 //!
 //! Must not know: what follows from a pooler.
 
@@ -26,7 +27,8 @@ pub(super) async fn backend(token: &CancelToken) -> Option<i32> {
     backend.ok()
 }
 
-/// A request is its length, its code, the backend and a secret; one for TLS may come before it, and is granted.
+/// A request is its length, its code, the backend and a secret; one for TLS may come before it, and is
+/// granted.
 async fn read(mut far: DuplexStream) -> io::Result<i32> {
     if code(&mut far).await? == TLS_REQUEST {
         far.write_all(b"S").await?;

@@ -1,8 +1,9 @@
-//! Asks the server to stop a statement, on a connection of its own, and waits until the request has been taken.
+//! Asks the server to stop a statement, on a connection of its own, and waits until the request has been
+//! taken.
 //!
-//! tokio-postgres hangs up as soon as the request is sent. `PgBouncer` then drops it, because it has first to find a connection to
-//! pass it on by; 1.18 even crashes if the client is gone when the answer comes. So we stay until the other side hangs up, as
-//! libpq does.
+//! tokio-postgres hangs up as soon as the request is sent. `PgBouncer` then drops it, because it has first to
+//! find a connection to pass it on by; 1.18 even crashes if the client is gone when the answer comes. So we
+//! stay until the other side hangs up, as libpq does.
 //!
 //! Must not know: whose statement it is.
 
@@ -46,14 +47,16 @@ impl Canceller {
         }
     }
 
-    /// The backend whose statement it stops, as the other side of the connection named it: a pooler names none of the server's.
+    /// The backend whose statement it stops, as the other side of the connection named it: a pooler names
+    /// none of the server's.
     pub async fn backend(&self) -> Option<i32> {
         backend::backend(&self.token).await
     }
 
     async fn ask<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S) -> Result<(), Error> {
         self.token.cancel_query_raw(StaysOpen(&mut stream), NoTls).await?;
-        // Nothing is answered; that the other side hangs up, however it does that, is all there is to wait for.
+        // Nothing is answered; that the other side hangs up, however it does that, is all there is to wait
+        // for.
         let _ = stream.read(&mut [0]).await;
         Ok(())
     }

@@ -1,7 +1,9 @@
-//! One connection, made as libpq makes it: server by server, address by address, with or without TLS, until one will do.
+//! One connection, made as libpq makes it: server by server, address by address, with or without TLS, until
+//! one will do.
 //!
-//! What ends the search and what only moves it on is libpq's: a server that cannot be reached or is still starting moves it on, and
-//! so does one of the wrong kind; a server that refuses us ends it (manual, 34.1.1.3 "Specifying Multiple Hosts").
+//! What ends the search and what only moves it on is libpq's: a server that cannot be reached or is still
+//! starting moves it on, and so does one of the wrong kind; a server that refuses us ends it (manual,
+//! 34.1.1.3 "Specifying Multiple Hosts").
 //!
 //! Must not know: what the connection is for.
 
@@ -122,7 +124,8 @@ impl Dialer {
         Ok(found.map(|address: SocketAddr| Some(address.ip())).collect())
     }
 
-    /// The ways that `sslmode` allows, one after the other; the second is for a server that refuses the first.
+    /// The ways that `sslmode` allows, one after the other; the second is for a server that refuses the
+    /// first.
     async fn dial_address(
         &self,
         endpoint: &Endpoint,

@@ -142,10 +142,12 @@ impl From<tokio_postgres::Error> for Error {
     }
 }
 
-/// The server said nothing: the connection is lost, unless it was a value that could not be converted on our side.
+/// The server said nothing: the connection is lost, unless it was a value that could not be converted on our
+/// side.
 fn without_answer(error: &tokio_postgres::Error) -> Error {
     let text = causes(error);
-    // tokio-postgres keeps its kinds of errors private; these are the texts of the two that a new connection cannot mend.
+    // tokio-postgres keeps its kinds of errors private; these are the texts of the two that a new connection
+    // cannot mend.
     let ours = ["error serializing parameter", "error deserializing column", "error retrieving column"];
     if ours.iter().any(|start| text.starts_with(start)) {
         Error::Protocol(text)

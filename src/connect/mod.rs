@@ -1,5 +1,5 @@
-//! How a connection is made, as every libpq tool makes one: parameters, addresses, TLS, what an error asks for next, a request to
-//! cancel. It stands apart, as a crate would.
+//! How a connection is made, as every libpq tool makes one: parameters, addresses, TLS, what an error asks
+//! for next, a request to cancel. It stands apart, as a crate would.
 //!
 //! Must not know: pools, transactions, what a connection is for.
 

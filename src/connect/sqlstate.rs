@@ -9,7 +9,8 @@
 //! | [`NextAct::AwaitPerson`] | 53000, 53100, 58030 |
 //! | [`NextAct::Block`] | everything else, known or not; XX* among it |
 //!
-//! Each code of the manual's appendix A, up to version 18, was decided by what the server raises it for; the test below lists them.
+//! Each code of the manual's appendix A, up to version 18, was decided by what the server raises it for; the
+//! test below lists them.
 //!
 //! Must not know: batches, how often something was tried.
 
@@ -33,7 +34,8 @@ pub const CANNOT_CONNECT_NOW: &str = "57P03";
 /// What the caller should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextAct {
-    /// The connection or the server is gone for now: a new connection, then the whole batch again, smaller after two.
+    /// The connection or the server is gone for now: a new connection, then the whole batch again, smaller
+    /// after two.
     Reconnect,
     /// Another session was in the way: the whole batch again, smaller after two.
     Retry,
@@ -54,21 +56,23 @@ pub fn next_act(sqlstate: Option<&str>) -> NextAct {
         return NextAct::Reconnect;
     };
     match code {
-        // query_canceled: our own statement_timeout, or another session's pg_cancel_backend. out_of_memory, of a foreign server's, too.
-        // configuration_limit_exceeded: temp_file_limit, which fewer rows stay below.
+        // query_canceled: our own statement_timeout, or another session's pg_cancel_backend. out_of_memory,
+        // of a foreign server's, too. configuration_limit_exceeded: temp_file_limit, which fewer rows stay
+        // below.
         "57014" | "53200" | "53400" | "HV001" => NextAct::Halve,
-        // transaction_rollback, serialization_failure (a row moved between partitions, too), deadlock_detected, lock_not_available,
-        // snapshot_too_old.
+        // transaction_rollback, serialization_failure (a row moved between partitions, too),
+        // deadlock_detected, lock_not_available, snapshot_too_old.
         "40000" | "40001" | "40P01" | "55P03" | "72000" => NextAct::Retry,
-        // An operator, shutdowns, crash recovery, a database that goes, timeouts that end the session, a primary that became a standby,
-        // too many connections, statement_completion_unknown, a foreign server that cannot be reached.
+        // An operator, shutdowns, crash recovery, a database that goes, timeouts that end the session, a
+        // primary that became a standby, too many connections, statement_completion_unknown, a foreign server
+        // that cannot be reached.
         "57000" | "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03" | "25P04" | "25006" | "53300"
         | "40003" | "HV00N" => NextAct::Reconnect,
         // insufficient_resources (no file descriptor left), disk_full, io_error.
         "53000" | "53100" | "58030" => NextAct::AwaitPerson,
-        // A constraint that was deferred to COMMIT; with_check_option_violation; a value that is too large for its index, its page or its type,
-        // or nested too deep: neither shrinks with the batch. What a function makes of a row: it ends without RETURN, it fails in Perl, Python
-        // or Tcl, it is given NULL.
+        // A constraint that was deferred to COMMIT; with_check_option_violation; a value that is too large
+        // for its index, its page or its type, or nested too deep: neither shrinks with the batch. What a
+        // function makes of a row: it ends without RETURN, it fails in Perl, Python or Tcl, it is given NULL.
         "40002" | "44000" | "54000" | "54001" | "2F005" | "38000" | "39004" => NextAct::Bisect,
         _ => by_class(code),
     }
@@ -78,10 +82,12 @@ fn by_class(code: &str) -> NextAct {
     match code.get(..2) {
         // connection_exception; a pooler says protocol_violation for much that passes.
         Some("08") => NextAct::Reconnect,
-        // XQuery's arguments, CASE without a branch, more rows than one from a subquery, data_exception, integrity_constraint_violation;
-        // a trigger's action, a row that its own trigger has changed already, PL/pgSQL: RAISE, STRICT, ASSERT.
+        // XQuery's arguments, CASE without a branch, more rows than one from a subquery, data_exception,
+        // integrity_constraint_violation; a trigger's action, a row that its own trigger has changed already,
+        // PL/pgSQL: RAISE, STRICT, ASSERT.
         Some("10" | "20" | "21" | "22" | "23" | "09" | "27" | "P0") => NextAct::Bisect,
-        // 42 and 0A (the job's text), 28 (privileges), 55 and 3F (its objects), XX (corruption), and all that was not foreseen.
+        // 42 and 0A (the job's text), 28 (privileges), 55 and 3F (its objects), XX (corruption), and all that
+        // was not foreseen.
         _ => NextAct::Block,
     }
 }

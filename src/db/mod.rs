@@ -1,4 +1,5 @@
-//! Sessions on one database: the pool that hands them out, their transactions, and the server on which a run was entered.
+//! Sessions on one database: the pool that hands them out, their transactions, and the server on which a run
+//! was entered.
 //!
 //! Must not know: how a connection is made, jobs, runs, ranges.
 

@@ -1,7 +1,8 @@
 //! The pool: as many connections as workers, and those that are needed beside them.
 //!
-//! It is deadpool-postgres' with a way to connect of our own. What that crate's types have no room for travels beside them: why a
-//! connection could not be made, and how a connection's statements are cancelled and the connection itself is closed at once.
+//! It is deadpool-postgres' with a way to connect of our own. What that crate's types have no room for
+//! travels beside them: why a connection could not be made, and how a connection's statements are cancelled
+//! and the connection itself is closed at once.
 //!
 //! Must not know: what the connections are for.
 
@@ -22,7 +23,8 @@ use super::handles::Handles;
 use super::session::{Lost, Session, has_lost};
 use crate::connect::{ConnectParams, Dialer, Link};
 
-/// What [`Connector`] has to say beside what [`Connect`] lets it return, to the task that asked the pool for a connection.
+/// What [`Connector`] has to say beside what [`Connect`] lets it return, to the task that asked the pool for
+/// a connection.
 type Aside = Arc<Mutex<Option<Result<Handles, Error>>>>;
 
 tokio::task_local! {
@@ -42,8 +44,8 @@ impl Connect for Connector {
             let (made, aside) = match dialled {
                 Ok(Link { client, canceller, driver }) => {
                     let handles = Handles { canceller, driver: driver.abort_handle() };
-                    // The pool aborts the task that it is given as soon as it drops the client. The driver itself is left to say
-                    // good-bye to the server, as it does once its client is gone.
+                    // The pool aborts the task that it is given as soon as it drops the client. The driver
+                    // itself is left to say good-bye to the server, as it does once its client is gone.
                     let waits = tokio::spawn(async move { drop(driver.await) });
                     (Ok((client, waits)), Ok(handles))
                 }
@@ -62,8 +64,8 @@ fn placeholder() -> tokio_postgres::Error {
     "port=none".parse::<Config>().expect_err("none is no port")
 }
 
-/// The handles of the pool's connections. A connection is known by its statement cache, which is its own as long as it stands; a `Weak` keeps
-/// that address from being given to another one.
+/// The handles of the pool's connections. A connection is known by its statement cache, which is its own as
+/// long as it stands; a `Weak` keeps that address from being given to another one.
 type Known = Arc<Mutex<Vec<(Weak<StatementCache>, Handles)>>>;
 
 /// Hands out sessions.
@@ -104,7 +106,8 @@ impl Pool {
         Self::new(&self.params, 1)?.session().await
     }
 
-    /// Ends the transactions that lost answers have left open, as far as the server can be reached; every new session does that, too.
+    /// Ends the transactions that lost answers have left open, as far as the server can be reached; every new
+    /// session does that, too.
     pub async fn end_lost(&self) {
         if has_lost(&self.lost) {
             // A server that cannot be reached cannot be told.

@@ -1,8 +1,10 @@
-//! The server on which a run was entered: sessions that lead there and nowhere else, and whether the address still does.
+//! The server on which a run was entered: sessions that lead there and nowhere else, and whether the address
+//! still does.
 //!
-//! After a failover the same address leads to the standby that was promoted. It may lack the last transactions, and whatever was read
-//! of its predecessor may be wrong: everything is read again. A process that has seen a later timeline never works on an earlier one again,
-//! so a predecessor that was not shut down gets no more batches from it.
+//! After a failover the same address leads to the standby that was promoted. It may lack the last
+//! transactions, and whatever was read of its predecessor may be wrong: everything is read again. A process
+//! that has seen a later timeline never works on an earlier one again, so a predecessor that was not shut
+//! down gets no more batches from it.
 //!
 //! Must not know: how connections are made, who works on them.
 
@@ -51,7 +53,8 @@ pub struct Primary {
 }
 
 impl Primary {
-    /// Sessions of `pool` that lead to the server of this identity; `exit` is cancelled once the address leads elsewhere.
+    /// Sessions of `pool` that lead to the server of this identity; `exit` is cancelled once the address
+    /// leads elsewhere.
     #[must_use]
     pub fn new(pool: &Pool, system_identifier: &str, timeline: i32, exit: CancellationToken) -> Self {
         Self {
@@ -95,7 +98,8 @@ impl Primary {
         Ok(session)
     }
 
-    /// A connection for a task beside the workers: if the server has none left for it, a worker gives up its own.
+    /// A connection for a task beside the workers: if the server has none left for it, a worker gives up its
+    /// own.
     pub async fn session_beside(&self) -> Result<Session, Error> {
         let session = self.session().await;
         if session.as_ref().is_err_and(|error| error.sqlstate() == Some(sqlstate::TOO_MANY_CONNECTIONS)) {
@@ -110,8 +114,9 @@ impl Primary {
         self.refused.subscribe()
     }
 
-    /// Dials the address once more. An error if it leads to a successor of the run's server, or to another one, by now: connections that
-    /// stand never tell. An address that cannot be asked, or leads to a stale server, says nothing.
+    /// Dials the address once more. An error if it leads to a successor of the run's server, or to another
+    /// one, by now: connections that stand never tell. An address that cannot be asked, or leads to a stale
+    /// server, says nothing.
     pub async fn dial_again(&self) -> Result<(), Error> {
         let Ok(session) = self.pool.fresh().await else { return Ok(()) };
         let Ok(found) = identity(&session).await else { return Ok(()) };
@@ -121,7 +126,8 @@ impl Primary {
         }
     }
 
-    /// An error if this is not where the run was entered. If the run has moved on from there, or this is another origin, all leave.
+    /// An error if this is not where the run was entered. If the run has moved on from there, or this is
+    /// another origin, all leave.
     pub fn check(&self, found: &Identity) -> Result<(), Error> {
         let what = match self.judge(found) {
             Found::Same => {

@@ -1,11 +1,12 @@
 //! One connection in the hands of one worker, and the transactions on it.
 //!
-//! Every statement is unnamed and typed, so that each round trip carries a whole statement and PgBouncer in transaction
-//! mode can serve it; settings are `SET LOCAL` only. A session that is dropped inside a transaction closes its connection,
-//! so that the server rolls back.
+//! Every statement is unnamed and typed, so that each round trip carries a whole statement and PgBouncer in
+//! transaction mode can serve it; settings are `SET LOCAL` only. A session that is dropped inside a
+//! transaction closes its connection, so that the server rolls back.
 //!
-//! Every answer has a deadline on this side, too. The server's timeouts say nothing if their message does not arrive, and where
-//! something between us still acknowledges our packets, the kernel has no reason to give up either.
+//! Every answer has a deadline on this side, too. The server's timeouts say nothing if their message does not
+//! arrive, and where something between us still acknowledges our packets, the kernel has no reason to give up
+//! either.
 //!
 //! Must not know: what the statements mean.
 
@@ -28,7 +29,8 @@ use crate::sql::fixed;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/// A transaction may read much: this is longer than any `statement_timeout` of ours, except where [`Session::answers_within`] knows it better.
+/// A transaction may read much: this is longer than any `statement_timeout` of ours, except where
+/// [`Session::answers_within`] knows it better.
 const TRANSACTION_ANSWER_MAX: Duration = Duration::from_secs(75);
 
 /// A statement without one is quick: as long as a host that is gone takes to be noticed.
@@ -37,7 +39,8 @@ const STATEMENT_ANSWER_MAX: Duration = Duration::from_secs(12);
 /// A value and the type that the statement gives it.
 pub type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// A value of any type in PostgreSQL's text form, sent in text format, so that the server reads it as its own.
+/// A value of any type in PostgreSQL's text form, sent in text format, so that the server reads it as its
+/// own.
 #[derive(Clone, Copy, Debug)]
 pub struct TextParam<T>(pub T);
 
@@ -98,8 +101,8 @@ impl OpenTransaction {
     }
 }
 
-/// Transactions that a lost answer has left open, perhaps. A server that got half of a statement waits for the rest as long as
-/// the connection stands on its side, whatever its timeouts, and keeps the range locked.
+/// Transactions that a lost answer has left open, perhaps. A server that got half of a statement waits for
+/// the rest as long as the connection stands on its side, whatever its timeouts, and keeps the range locked.
 pub(super) type Lost = Arc<Mutex<Vec<TransactionMark>>>;
 
 pub(super) fn has_lost(lost: &Lost) -> bool {
@@ -166,8 +169,9 @@ impl Session {
         self.unanswered.load(Ordering::Relaxed)
     }
 
-    /// How long the transaction that begins now will wait for each answer: its `statement_timeout` and the way there and back. An
-    /// answer that does not come is a lost connection; what became of the statement, a COMMIT even, is then not known.
+    /// How long the transaction that begins now will wait for each answer: its `statement_timeout` and the
+    /// way there and back. An answer that does not come is a lost connection; what became of the statement, a
+    /// COMMIT even, is then not known.
     pub fn answers_within(&mut self, time: Duration) {
         self.answer_max = Some(time);
     }
@@ -210,7 +214,8 @@ impl Session {
                     ended = ended.len(),
                     "looked for a lost transaction"
                 ),
-                // A server that does not let us will not let us later; then the transaction ends when the server notices.
+                // A server that does not let us will not let us later; then the transaction ends when the
+                // server notices.
                 Err(error) if error.server().is_some() => {
                     tracing::warn!(%error, "a lost transaction cannot be ended");
                 }
@@ -258,7 +263,8 @@ impl Session {
     }
 
     async fn open(&self, settings: &str) -> Result<(), Error> {
-        // Whatever is usual for the role: what a lock finds is true only if the statement sees what was there when it got the lock.
+        // Whatever is usual for the role: what a lock finds is true only if the statement sees what was there
+        // when it got the lock.
         let begin =
             format!("{BEGIN}; {settings}; {}; {}", fixed::TRANSACTION_TIMEOUT_OFF, fixed::TRANSACTION_MARK);
         let told = self.answered(self.client().simple_query(&begin)).await?;
@@ -280,8 +286,8 @@ impl Session {
         rows
     }
 
-    /// One quick query in a transaction of its own, in one round trip. Unlike a statement without BEGIN, it has limits on the server, and the
-    /// next session can end it if its answer is lost.
+    /// One quick query in a transaction of its own, in one round trip. Unlike a statement without BEGIN, it
+    /// has limits on the server, and the next session can end it if its answer is lost.
     pub async fn transact(
         &mut self,
         settings: &str,
@@ -326,8 +332,9 @@ impl Session {
 
     /// One last statement that must give exactly one row, and COMMIT, in one round trip.
     ///
-    /// tokio-postgres hides the command tag, so a COMMIT that answers ROLLBACK cannot be seen in itself. It can only answer
-    /// so after a statement of the transaction failed, and every statement's answer is looked at, the last one's here.
+    /// tokio-postgres hides the command tag, so a COMMIT that answers ROLLBACK cannot be seen in itself. It
+    /// can only answer so after a statement of the transaction failed, and every statement's answer is looked
+    /// at, the last one's here.
     pub async fn query_and_commit(&mut self, sql: &str, params: &[Param<'_>]) -> Result<Row, Error> {
         let (rows, committed) = join(self.query(sql, params), self.batch_execute("COMMIT")).await;
         let mut rows = rows?;
@@ -341,8 +348,8 @@ impl Session {
         }
     }
 
-    /// Ends the transaction by what became of its work: COMMIT, or ROLLBACK after an error. The first error is the one to tell; a session
-    /// whose rollback fails, too, is closed when it is dropped.
+    /// Ends the transaction by what became of its work: COMMIT, or ROLLBACK after an error. The first error
+    /// is the one to tell; a session whose rollback fails, too, is closed when it is dropped.
     pub async fn commit_or_rollback<T, E: From<Error>>(&mut self, work: Result<T, E>) -> Result<T, E> {
         match &work {
             Ok(_) => self.commit().await?,

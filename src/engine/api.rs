@@ -9,8 +9,8 @@ use crate::job::{CustomSignal, JobErrors};
 use crate::plan::Refusal;
 use crate::store::{SchemaError, StoreError};
 
-/// Connections of a process besides those of its workers: one for the heartbeat, one to read the signals of the server with, and one for
-/// the signals that the job brings along, if it has any.
+/// Connections of a process besides those of its workers: one for the heartbeat, one to read the signals of
+/// the server with, and one for the signals that the job brings along, if it has any.
 #[must_use]
 pub fn connections_beside(signals: &[CustomSignal]) -> usize {
     2 + usize::from(!signals.is_empty())

@@ -1,4 +1,5 @@
-//! One process at one run on one server: from joining it until the run ends, the process leaves, or the database has moved.
+//! One process at one run on one server: from joining it until the run ends, the process leaves, or the
+//! database has moved.
 //!
 //! Must not know: where the database has moved to.
 
@@ -74,7 +75,8 @@ pub(super) struct Moved {
     pub(super) workers: Option<std::num::NonZeroU32>,
 }
 
-/// Takes part until the run ends or its database has moved. `follows` is the run of the server that the process comes from.
+/// Takes part until the run ends or its database has moved. `follows` is the run of the server that the
+/// process comes from.
 pub(super) async fn attend(
     call: Call<'_>,
     mut session: Session,
@@ -232,8 +234,8 @@ async fn work(
     left
 }
 
-/// Waits until one of the tasks beside the workers has panicked: without any of them the workers would not hear, not be throttled, or not
-/// be guarded.
+/// Waits until one of the tasks beside the workers has panicked: without any of them the workers would not
+/// hear, not be throttled, or not be guarded.
 async fn panicked(beside: &mut JoinSet<()>) -> EngineError {
     while let Some(ended) = beside.join_next().await {
         if let Err(error) = ended {

@@ -42,7 +42,8 @@ pub(super) async fn run(
             Ok(Committed { rows_changed, wal_bytes, took, statement_took, counters })
         }
         Err(error) => {
-            // The first error is the one to tell; a session whose rollback fails too is closed when it is dropped.
+            // The first error is the one to tell; a session whose rollback fails too is closed when it is
+            // dropped.
             let _ = session.rollback().await;
             Err(error)
         }
@@ -93,8 +94,9 @@ const CHECKPOINT_WAL_BYTES: u64 = 256;
 const WAL_PAGE_BYTES: u64 = 8192;
 const WAL_PAGE_HEADER_BYTES: u64 = 24;
 
-/// How much the WAL grows by a batch. EXPLAIN counts the bytes of the records alone, which is 3 to 5 % less: each record is
-/// padded to a multiple of eight bytes, by three and a half on average, and each page has its header.
+/// How much the WAL grows by a batch. EXPLAIN counts the bytes of the records alone, which is 3 to 5 % less:
+/// each record is padded to a multiple of eight bytes, by three and a half on average, and each page has its
+/// header.
 fn wal_growth(records: u64, bytes: u64) -> u64 {
     let padded = bytes + records * 7 / 2 + CHECKPOINT_WAL_BYTES;
     padded * WAL_PAGE_BYTES / (WAL_PAGE_BYTES - WAL_PAGE_HEADER_BYTES)

@@ -58,8 +58,8 @@ impl BatchSize {
         NonZeroU32::new(rows).unwrap_or(NonZeroU32::MIN)
     }
 
-    /// How the next range is cut: so that all its stripes are done within `cycle`, at the speed that may be had, and that it is
-    /// not much longer than the ranges of the other `workers` when the end is near.
+    /// How the next range is cut: so that all its stripes are done within `cycle`, at the speed that may be
+    /// had, and that it is not much longer than the ranges of the other `workers` when the end is near.
     pub(super) fn cut(
         &self,
         knobs: &Knobs,
@@ -70,7 +70,8 @@ impl BatchSize {
     ) -> RangeCut {
         let rows = self.ahead(knobs).next(knobs, share).get();
         let stripes = choice.wanted.most();
-        // In stripes a range is read slice by slice; in order it is long enough for its bookkeeping not to count.
+        // In stripes a range is read slice by slice; in order it is long enough for its bookkeeping not to
+        // count.
         let batches = if stripes > 1 { stripes * SLICES } else { BATCHES_PER_RANGE };
         let rows = rows.saturating_mul(batches).min(self.rows_within(cycle, share));
         RangeCut {
@@ -89,7 +90,8 @@ impl BatchSize {
         (speed * time.as_secs_f64()) as u32
     }
 
-    /// The size that batches are about to grow to: a range lasts for many of them, so it is cut for the speed that was measured.
+    /// The size that batches are about to grow to: a range lasts for many of them, so it is cut for the speed
+    /// that was measured.
     fn ahead(&self, knobs: &Knobs) -> Self {
         let target_s = f64::from(knobs.batch_time_ms.get()) / 1000.0;
         let wanted = self.rows_per_s.map_or(self.rows, |speed| speed * target_s);

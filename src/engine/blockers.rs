@@ -46,7 +46,8 @@ pub(super) async fn cancel_blockers(
         );
         part.inflight.cancelling(old.worker, &why);
         let canceller = old.canceller.clone();
-        // A batch that has just ended has nothing to cancel, and a server that does not answer must not hold up the heartbeat.
+        // A batch that has just ended has nothing to cancel, and a server that does not answer must not hold
+        // up the heartbeat.
         tokio::spawn(async move { drop(tokio::time::timeout(CANCEL_MAX, canceller.cancel()).await) });
     }
     Ok(())

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use crate::scan::{Cell, Mark, SLICES, Span, Stripe};
 use crate::store::{Claim, Position, RangeState};
 
-/// A claimed range and the cells ahead of its cursor in the present stripe, all or the next of them; never without a cell.
+/// A claimed range and the cells ahead of its cursor in the present stripe, all or the next of them; never
+/// without a cell.
 #[derive(Debug)]
 pub(super) struct ClaimedRange {
     pub(super) claim: Claim,
@@ -117,7 +118,8 @@ impl ClaimedRange {
         (position, if at_end { RangeState::Done } else { RangeState::Open })
     }
 
-    /// `batch` was committed. Gives the range back unless nothing lies ahead: it is done, or its next cells have to be read.
+    /// `batch` was committed. Gives the range back unless nothing lies ahead: it is done, or its next cells
+    /// have to be read.
     pub(super) fn advance(mut self, batch: &NextBatch) -> Option<Self> {
         let (position, state) = self.position_after(batch);
         self.ahead.drain(..batch.cells);

@@ -34,7 +34,8 @@ pub(super) enum Remedy {
     Block,
 }
 
-/// Failures in a row, each kind by itself: a worker that has waited for a lock or a disk for long has not lost a connection for that.
+/// Failures in a row, each kind by itself: a worker that has waited for a lock or a disk for long has not
+/// lost a connection for that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Failures {
     /// Connections, in the middle of a batch.
@@ -70,8 +71,8 @@ const LOCKED_AGAIN: u32 = 2;
 
 /// Decides after the `failures`-th failure in a row of a batch of `rows` keys.
 ///
-/// What others cause (locks, deadlocks) is waited out, however long it takes, and said so; it never stops the run, nor what else
-/// there is to do.
+/// What others cause (locks, deadlocks) is waited out, however long it takes, and said so; it never stops the
+/// run, nor what else there is to do.
 pub(super) fn remedy(act: NextAct, failures: u32, rows: u32, retries: u32) -> Remedy {
     match act {
         NextAct::Retry if failures > LOCKED_AGAIN && rows > 1 => Remedy::Fewer,

@@ -33,7 +33,8 @@ pub(super) enum End {
 pub(super) struct Exit {
     /// Cancelled by the caller.
     stop: CancellationToken,
-    /// Cancelled by the caller, by the first reason of a worker, and when the address leads to another server.
+    /// Cancelled by the caller, by the first reason of a worker, and when the address leads to another
+    /// server.
     leave: CancellationToken,
     reason: Mutex<Option<End>>,
 }

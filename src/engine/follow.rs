@@ -15,8 +15,9 @@ use crate::event::{Emitter, Event, Summary};
 use crate::job::Job;
 use crate::run::RunId;
 
-/// Takes part in the job's run until it is complete or `stop` is cancelled: then the batches in flight are finished, or cancelled after a second,
-/// and the process leaves. [`Event::Left`] is the last event, or [`Event::Failed`].
+/// Takes part in the job's run until it is complete or `stop` is cancelled: then the batches in flight are
+/// finished, or cancelled after a second, and the process leaves. [`Event::Left`] is the last event, or
+/// [`Event::Failed`].
 ///
 /// # Errors
 /// See [`EngineError`]; a run that needs a person is no error but an [`Outcome`](crate::event::Outcome).
@@ -70,7 +71,8 @@ struct LeftServer {
     run: RunId,
 }
 
-/// The first time a server that is not there is an error at once; a new primary is looked for as a lost one is.
+/// The first time a server that is not there is an error at once; a new primary is looked for as a lost one
+/// is.
 async fn go_to_server(call: Call<'_>, left: Option<&LeftServer>) -> Result<Attended, Failed> {
     let (began, mut pauses) = (Instant::now(), error_policy::back_off());
     loop {

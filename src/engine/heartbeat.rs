@@ -1,4 +1,5 @@
-//! The heartbeat: tells the database that this process is here, brings back what the run asks of it, and reports progress.
+//! The heartbeat: tells the database that this process is here, brings back what the run asks of it, and
+//! reports progress.
 //!
 //! Must not know: what the workers are doing.
 
@@ -74,7 +75,8 @@ impl Heartbeat {
         }
     }
 
-    /// One beat. Without a connection nothing is guessed: what the run asked last holds, and the reason is shown.
+    /// One beat. Without a connection nothing is guessed: what the run asked last holds, and the reason is
+    /// shown.
     pub(super) async fn beat(&mut self) {
         let since = self.at.elapsed();
         self.at = Instant::now();
@@ -197,7 +199,8 @@ impl Heartbeat {
         part.primary.pool().resize(part.team.wanted() as usize + part.facts.connections_beside);
     }
 
-    /// A partition that goes is noticed here, and by the worker whose batch meets it; one that comes joins here.
+    /// A partition that goes is noticed here, and by the worker whose batch meets it; one that comes joins
+    /// here.
     async fn watch_leaves(&self, session: &mut Session, assignment: &Assignment) -> Result<(), StoreError> {
         let part = &self.part;
         if part.facts.plan.table.kind != "p" || assignment.state != RunState::Running {

@@ -1,5 +1,5 @@
-//! The transactions in flight: which session each worker runs its batches on, so that they can be cancelled, and which of them are
-//! old.
+//! The transactions in flight: which session each worker runs its batches on, so that they can be cancelled,
+//! and which of them are old.
 //!
 //! Must not know: what a batch does.
 

@@ -55,8 +55,9 @@ enum Decision {
     InTheWay(String),
 }
 
-/// Joins the job's run. Several processes may come at the same moment: one decides, the others wait. A process that has left a run on
-/// another server (`follows`) goes on with that one, or with what takes its place.
+/// Joins the job's run. Several processes may come at the same moment: one decides, the others wait. A
+/// process that has left a run on another server (`follows`) goes on with that one, or with what takes its
+/// place.
 pub(super) async fn join(
     session: &mut Session,
     job: &Job,
@@ -265,7 +266,8 @@ async fn go_on_in_txn(
     Ok(Joined::Run(Box::new(JoinedRun { assignment: assignment(&run), run, entry, notices })))
 }
 
-/// What a person has set on the live run outlives restarts; only a job whose own pace was rewritten since goes before it.
+/// What a person has set on the live run outlives restarts; only a job whose own pace was rewritten since
+/// goes before it.
 async fn settle_pace_in_txn(
     session: &Session,
     job: &Job,
@@ -316,7 +318,8 @@ fn assignment(run: &Run) -> Assignment {
     }
 }
 
-/// A lock that we wait for longer than the server waits before it looks for deadlocks can make the application the victim.
+/// A lock that we wait for longer than the server waits before it looks for deadlocks can make the
+/// application the victim.
 fn advice(job: &Job, server: &Server) -> Option<String> {
     let ours = job.limits.lock_timeout_ms.get();
     (i64::from(ours) >= i64::from(server.deadlock_timeout_ms)).then(|| {

@@ -29,8 +29,8 @@ impl From<Error> for BatchError {
     }
 }
 
-/// BEGIN, and the range's row lock; goes on only if all is as the worker remembers it. Gives the counter of HOT updates. `more` is set
-/// in the transaction, too.
+/// BEGIN, and the range's row lock; goes on only if all is as the worker remembers it. Gives the counter of
+/// HOT updates. `more` is set in the transaction, too.
 pub(super) async fn lock_in_txn(
     part: &Part,
     session: &mut Session,

@@ -14,7 +14,8 @@ use crate::store;
 /// A process that is asked to stop does not wait for longer than this to say so.
 const GOOD_BYE_MAX: Duration = Duration::from_secs(5);
 
-/// Tells the database, if it can be reached in time, that this process is gone; and reads how far the run has got.
+/// Tells the database, if it can be reached in time, that this process is gone; and reads how far the run has
+/// got.
 pub(super) async fn say_good_bye(part: &Part) -> Option<Totals> {
     tokio::time::timeout(GOOD_BYE_MAX, good_bye(part)).await.ok().flatten()
 }

@@ -1,4 +1,5 @@
-//! Runs a job: joins its run, keeps workers at it, and leaves when there is nothing left or the caller says so.
+//! Runs a job: joins its run, keeps workers at it, and leaves when there is nothing left or the caller says
+//! so.
 //!
 //! Must not know: the terminal, the environment, how events are shown.
 

@@ -1,4 +1,5 @@
-//! What the tasks of one process have in common. Each field has a file, an owner and a lock of its own, if it needs one.
+//! What the tasks of one process have in common. Each field has a file, an owner and a lock of its own, if it
+//! needs one.
 //!
 //! Must not know: what a task does with it.
 
@@ -72,12 +73,14 @@ impl Part {
         self.facts.max_rows.map(|max| max.get().saturating_sub(self.counters.rows_changed()))
     }
 
-    /// Rows that each worker may still change, so that together they do not change many more than the process may.
+    /// Rows that each worker may still change, so that together they do not change many more than the process
+    /// may.
     pub(super) fn rows_left_each(&self) -> Option<u64> {
         self.rows_left().map(|left| left.div_ceil(self.team.here().max(1).into()))
     }
 
-    /// How long a worker would like to keep its range after a batch: the next batch and what it will have to wait for the ceilings.
+    /// How long a worker would like to keep its range after a batch: the next batch and what it will have to
+    /// wait for the ceilings.
     pub(super) fn hint(&self, worker: u32, rows: u32) -> Hint {
         let live = f64::from(self.team.here().max(1));
         let paid_s = self.team.share().rows_per_s.map_or(0.0, |per_s| f64::from(rows) * live / per_s);

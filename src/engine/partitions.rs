@@ -19,9 +19,11 @@ pub(super) enum Leaves {
     Gone(String),
 }
 
-/// Adds leaves that were attached, each with the last mark that it has now, and finds those that are gone with work left.
+/// Adds leaves that were attached, each with the last mark that it has now, and finds those that are gone
+/// with work left.
 ///
-/// A leaf that was finished may go: its rows were changed, and the nightly rotation of partitions must not stop a run.
+/// A leaf that was finished may go: its rows were changed, and the nightly rotation of partitions must not
+/// stop a run.
 ///
 /// The caller has locked the run's row, so that two processes do not add the same leaf.
 pub(super) async fn reconcile_in_txn(part: &Part, session: &Session) -> Result<Leaves, StoreError> {

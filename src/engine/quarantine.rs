@@ -14,8 +14,8 @@ use crate::store::{self, BadRow, Hint};
 pub(super) enum Quarantined {
     /// It is in the quarantine.
     Kept,
-    /// It is of another stripe, which will meet it. The server looks at a cheap predicate before the stripe's condition, so the
-    /// predicate can fail for rows that the batch does not even select.
+    /// It is of another stripe, which will meet it. The server looks at a cheap predicate before the stripe's
+    /// condition, so the predicate can fail for rows that the batch does not even select.
     OfAnotherStripe,
     /// The quarantine is full already.
     Full,

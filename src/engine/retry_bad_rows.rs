@@ -1,4 +1,5 @@
-//! Runs the rows of the quarantine again, one after the other: lock its entry, change the row, take the entry out, COMMIT.
+//! Runs the rows of the quarantine again, one after the other: lock its entry, change the row, take the entry
+//! out, COMMIT.
 //!
 //! Several processes share them by the locks of the entries, as workers share ranges.
 //!
@@ -274,7 +275,8 @@ impl<'a> Retry<'a> {
     async fn attempt(&mut self, bad: &BadKey) -> Result<Attempt, BatchError> {
         let attempt = self.attempt_in_txn(bad).await;
         if !matches!(attempt, Ok(Attempt::Settled(_))) {
-            // The first error is the one to tell; a session whose rollback fails too is closed when it is dropped.
+            // The first error is the one to tell; a session whose rollback fails too is closed when it is
+            // dropped.
             let _ = self.session.rollback().await;
         }
         attempt
@@ -305,7 +307,8 @@ impl<'a> Retry<'a> {
         Ok(Attempt::Settled(fate))
     }
 
-    /// BEGIN, and the lock of the entry; goes on only if run and table are as they have to be. False: another process has it.
+    /// BEGIN, and the lock of the entry; goes on only if run and table are as they have to be. False: another
+    /// process has it.
     async fn lock_in_txn(&mut self, bad: &BadKey, scan: &Scan) -> Result<bool, BatchError> {
         self.session.answers_within(self.answer_max);
         let (walked, key) = (scan.source(), self.plan.walk.key_names());
@@ -344,8 +347,8 @@ impl<'a> Retry<'a> {
     }
 }
 
-/// The range that has the row: what the quarantine says, or, of rows that were put aside before it said that, the one whose bounds
-/// the row is between.
+/// The range that has the row: what the quarantine says, or, of rows that were put aside before it said that,
+/// the one whose bounds the row is between.
 async fn range_in_txn(
     session: &Session,
     run: RunId,

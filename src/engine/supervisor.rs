@@ -150,8 +150,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// All at once, so that a server that does not answer holds up the supervisor for a second; and waited for, so that no request meets
-    /// what its connection is used for next.
+    /// All at once, so that a server that does not answer holds up the supervisor for a second; and waited
+    /// for, so that no request meets what its connection is used for next.
     async fn cancel_batches(&self) {
         // A batch that has just ended has nothing to cancel.
         let cancel = async |canceller: Canceller| drop(tokio::time::timeout(GRACE, canceller.cancel()).await);

@@ -151,8 +151,8 @@ impl Faults {
         self.0.push(Fault { spot: spot.clone(), message: message.into(), hint });
     }
 
-    /// Adds what was found behind a syntax error, but only what cannot be a consequence of it: nothing on its line, and
-    /// nothing that is said to be missing.
+    /// Adds what was found behind a syntax error, but only what cannot be a consequence of it: nothing on its
+    /// line, and nothing that is said to be missing.
     pub(super) fn add_unless_consequence(&mut self, later: Self) {
         let broken: Vec<_> = self.0.iter().map(|fault| fault.spot.line_no()).collect();
         let independent = |fault: &Fault| {

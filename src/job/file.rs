@@ -23,8 +23,8 @@ const KEYS: [&str; 11] =
 
 type Entry<'a> = (&'a str, Range<usize>, &'a Spanned<DeValue<'a>>);
 
-/// Reads the file as far as it can be read. Faults of the syntax come first: what was found behind them may be their
-/// consequence, so the caller keeps the two apart.
+/// Reads the file as far as it can be read. Faults of the syntax come first: what was found behind them may
+/// be their consequence, so the caller keeps the two apart.
 pub(super) fn read(path: &str, text: &str) -> (Draft, Faults, Faults) {
     let source = Arc::new(Source::File { path: path.to_owned(), text: text.to_owned() });
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -308,7 +308,8 @@ fn with_article(value: &DeValue<'_>) -> String {
     }
 }
 
-/// The number in base 10. One that needs more than 128 bits stays as it was written and is then out of any range.
+/// The number in base 10. One that needs more than 128 bits stays as it was written and is then out of any
+/// range.
 fn decimal(number: &DeInteger<'_>) -> String {
     i128::from_str_radix(number.as_str(), number.radix())
         .map_or_else(|_| number.as_str().to_owned(), |n| n.to_string())

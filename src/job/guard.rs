@@ -1,4 +1,5 @@
-//! The settings of `[guard]`: what slows a run down and what stops it, and the signals that a job brings along.
+//! The settings of `[guard]`: what slows a run down and what stops it, and the signals that a job brings
+//! along.
 //!
 //! Must not know: how a signal is read, which run is live.
 

@@ -1,7 +1,7 @@
 //! The job: what a person wrote, in a file or as flags, and [`Job`], which cannot exist invalid.
 //!
-//! Must not know: tokio, PostgreSQL, the terminal, the environment. Whether the SQL in a job is right is for the server
-//! to say.
+//! Must not know: tokio, PostgreSQL, the terminal, the environment. Whether the SQL in a job is right is for
+//! the server to say.
 
 mod diagnostic;
 mod draft;

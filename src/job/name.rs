@@ -9,7 +9,8 @@ use serde::Serialize;
 /// Longest name, so that it fits wherever PostgreSQL takes a name (`application_name`, identifiers).
 const LEN_MAX: usize = 63;
 
-/// A job's name: 1 to 63 of `a-z A-Z 0-9 _ . -`, so that it needs quotes neither in a shell nor in a log line.
+/// A job's name: 1 to 63 of `a-z A-Z 0-9 _ . -`, so that it needs quotes neither in a shell nor in a log
+/// line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct JobName(String);
@@ -52,7 +53,8 @@ impl JobName {
         }
     }
 
-    /// The name for a job that was given none: `text` with every odd character replaced, cut to what is allowed.
+    /// The name for a job that was given none: `text` with every odd character replaced, cut to what is
+    /// allowed.
     pub(super) fn coined(text: &str) -> Self {
         let name: String = text.chars().map(|c| if is_allowed(c) { c } else { '_' }).take(LEN_MAX).collect();
         Self(if name.is_empty() { "_".to_owned() } else { name })

@@ -1,4 +1,5 @@
-//! The settings of `[pace]` and `[limits]`: how fast, and how patient. None of them decides the result of a job.
+//! The settings of `[pace]` and `[limits]`: how fast, and how patient. None of them decides the result of a
+//! job.
 //!
 //! Must not know: TOML, flags, which run is live.
 
@@ -125,14 +126,16 @@ impl Settings for Limits {
     }
 }
 
-/// Sets one of the limits by its name in a job file, `-` for `_` allowed. On an error the limits stay as they were.
+/// Sets one of the limits by its name in a job file, `-` for `_` allowed. On an error the limits stay as they
+/// were.
 pub fn set_limit(limits: &mut Limits, limit: &str, value: &str) -> Result<(), String> {
     let limit = limit.replace('-', "_");
     limits.set(&limit, value).map_err(|why| format!("`{limit}`: {why}"))
 }
 
-/// Turns knobs of a live run, each a name and a value: `batch-time` or `batch_time` to `200ms`, a ceiling to a number or
-/// `none`. On an error the knobs stay as they were; the error names the knob, the value and an example.
+/// Turns knobs of a live run, each a name and a value: `batch-time` or `batch_time` to `200ms`, a ceiling to
+/// a number or `none`. On an error the knobs stay as they were; the error names the knob, the value and an
+/// example.
 pub fn set_knobs<'a>(
     knobs: &mut Knobs,
     turns: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -156,7 +159,8 @@ pub fn set_knobs<'a>(
     Ok(())
 }
 
-/// Every knob of the pace as a person writes it, in the order of a job file; a ceiling that is not set is `none`.
+/// Every knob of the pace as a person writes it, in the order of a job file; a ceiling that is not set is
+/// `none`.
 #[must_use]
 pub fn written_knobs(knobs: &Knobs) -> Vec<(&'static str, String)> {
     let ceiling = |value: Option<NonZeroU64>, format: fn(NonZeroU64) -> String| {

@@ -12,7 +12,8 @@ use unicode_width::UnicodeWidthChar;
 /// A tab is drawn as this many blanks, as the compilers do, so that carets stay under their text.
 const TAB: &str = "    ";
 
-/// Where something was written: `jobs/x.toml:7:13`, or `--set`. Lines and columns count from 1, columns in characters.
+/// Where something was written: `jobs/x.toml:7:13`, or `--set`. Lines and columns count from 1, columns in
+/// characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Place(String);
@@ -140,7 +141,8 @@ fn floor_char_boundary(text: &str, at: usize) -> usize {
     at
 }
 
-/// The text as a terminal may show it: no tab, and nothing that could move the cursor or turn the direction of reading.
+/// The text as a terminal may show it: no tab, and nothing that could move the cursor or turn the direction
+/// of reading.
 pub(super) fn drawn(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -2,8 +2,8 @@
 //!
 //! Must not know: what the words are for.
 
-/// The known word nearest to `typo`; none when all are too far to be a slip of the finger. The case of letters does not
-/// count, so a hint can also say that only the case is wrong.
+/// The known word nearest to `typo`; none when all are too far to be a slip of the finger. The case of
+/// letters does not count, so a hint can also say that only the case is wrong.
 #[must_use]
 pub fn did_you_mean<'a>(typo: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typo = typo.to_lowercase();

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-/// `NAMEDATALEN - 1` of PostgreSQL as it is built by default. Longer names are cut by the server without an error, and a
-/// cut name could be another table, so they are refused.
+/// `NAMEDATALEN - 1` of PostgreSQL as it is built by default. Longer names are cut by the server without an
+/// error, and a cut name could be another table, so they are refused.
 const NAME_BYTES_MAX: usize = 63;
 
 /// A table, with its schema where the job gives one; else `search_path` decides.
@@ -18,8 +18,8 @@ pub struct TableName {
 }
 
 impl TableName {
-    /// Reads `orders`, `app.orders` or `app."Odd.Name"`. What is not quoted is folded to lower case as PostgreSQL does;
-    /// in UTF-8 that means the letters A to Z only.
+    /// Reads `orders`, `app.orders` or `app."Odd.Name"`. What is not quoted is folded to lower case as
+    /// PostgreSQL does; in UTF-8 that means the letters A to Z only.
     pub fn parse(text: &str) -> Result<Self, String> {
         let seen = text.escape_debug();
         let (first, rest) = part(text).map_err(|why| format!("{why}: `{seen}`"))?;
@@ -33,7 +33,8 @@ impl TableName {
     }
 }
 
-/// Quoted only where `quote_ident` would quote it, key words aside: a reader of messages knows `order` without quotes.
+/// Quoted only where `quote_ident` would quote it, key words aside: a reader of messages knows `order`
+/// without quotes.
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(schema) = &self.schema {

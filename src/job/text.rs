@@ -14,7 +14,8 @@ use super::settings::{Kind, Settings};
 const FINGERPRINT_VERSION: &[u8] = b"pgbackfill job 1";
 
 impl Job {
-    /// The whole job but its name as TOML, in one canonical form: what is stored. Reading it gives an equal job.
+    /// The whole job but its name as TOML, in one canonical form: what is stored. Reading it gives an equal
+    /// job.
     #[must_use]
     pub fn text(&self) -> String {
         whole(self)
@@ -76,8 +77,8 @@ fn definition(job: &Job) -> String {
     out
 }
 
-/// Lower-case hex of a SHA-256 over what decides the result. Each part has its length in front, so that no two jobs can
-/// run together to the same bytes.
+/// Lower-case hex of a SHA-256 over what decides the result. Each part has its length in front, so that no
+/// two jobs can run together to the same bytes.
 fn fingerprint(job: &Job) -> String {
     let mut hash = Sha256::new();
     let (from, on) = job.lookup.as_ref().map(|lookup| (&lookup.from, &lookup.on)).unzip();
@@ -141,7 +142,8 @@ fn item(out: &mut String, key: &str, text: &str) {
     let _ = writeln!(out, "{key} = {}", value(text));
 }
 
-/// A text as TOML writes it best; one of several lines keeps its lines, so that a diff between two jobs shows the line that changed.
+/// A text as TOML writes it best; one of several lines keeps its lines, so that a diff between two jobs shows
+/// the line that changed.
 fn value(text: &str) -> String {
     TomlStringBuilder::new(text).as_default().to_toml_value()
 }

@@ -1,8 +1,9 @@
-//! The controller: how many batch-seconds a second the application bears, found by what short transactions take.
+//! The controller: how many batch-seconds a second the application bears, found by what short transactions
+//! take.
 //!
-//! The measure is the p95 of latency probes while we work, less that of a short quiet time in which no worker works; so our own
-//! load never teaches us to accept the damage that it does. Too much: half. Near the limit: a little less. Far below it,
-//! while the share is used up: a little more.
+//! The measure is the p95 of latency probes while we work, less that of a short quiet time in which no worker
+//! works; so our own load never teaches us to accept the damage that it does. Too much: half. Near the limit:
+//! a little less. Far below it, while the share is used up: a little more.
 //!
 //! Must not know: who runs the probes, who obeys.
 
@@ -13,8 +14,8 @@ use super::samples::Samples;
 /// The least share: what is left where it cannot be told how much the application would bear.
 const FLOOR: f64 = 0.05;
 
-/// The share of the first seconds. One whole worker was measured to hurt: with 2 cores, at 30 % of what the application can do, its p99
-/// went from 1 ms to 5 to 9 ms.
+/// The share of the first seconds. One whole worker was measured to hurt: with 2 cores, at 30 % of what the
+/// application can do, its p99 went from 1 ms to 5 to 9 ms.
 const START: f64 = 0.25;
 /// Time between two probes.
 pub(super) const PROBE_EVERY: Duration = Duration::from_millis(50);
@@ -43,8 +44,9 @@ const QUIET: Duration = Duration::from_secs(1);
 const QUIET_EVERY: Duration = Duration::from_secs(20);
 /// While it is far, we cannot be what makes the application slow.
 const QUIET_EVERY_AT_EASE: Duration = Duration::from_secs(60);
-/// The part of what is tolerated that is aimed at: the slowest hundredth of the application is slower than the slowest twentieth of the
-/// probes. Measured at 30 and 50 % load: aiming at all of it, p99 rose by 1.2 and 2.0 ms; at 0.35 of it, by nothing and 1.4 ms.
+/// The part of what is tolerated that is aimed at: the slowest hundredth of the application is slower than
+/// the slowest twentieth of the probes. Measured at 30 and 50 % load: aiming at all of it, p99 rose by 1.2
+/// and 2.0 ms; at 0.35 of it, by nothing and 1.4 ms.
 const AIM: f64 = 0.35;
 /// From this part of a share on it counts as used up; rests are never as short as they are meant to be.
 const USED_UP: f64 = 0.6;
@@ -117,7 +119,8 @@ impl Controller {
         self.quiet.is_some_and(|(from, until)| now >= from && now < until)
     }
 
-    /// Once a second: `busy` batch-seconds a second are spent by `workers` workers; `tolerated_ms` may be added.
+    /// Once a second: `busy` batch-seconds a second are spent by `workers` workers; `tolerated_ms` may be
+    /// added.
     pub fn step(&mut self, busy: f64, workers: u32, tolerated_ms: f64, now: Instant) -> Steering {
         let most = f64::from(workers.max(1));
         self.learn_baseline(now);

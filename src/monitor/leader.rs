@@ -1,4 +1,5 @@
-//! The leader of a database: one process at a time, which takes its place whenever the row of the guard is free.
+//! The leader of a database: one process at a time, which takes its place whenever the row of the guard is
+//! free.
 //!
 //! Must not know: what a process does about what was published.
 
@@ -16,8 +17,8 @@ use crate::scan::Walk;
 use crate::sql;
 use crate::store::{self, Lead};
 
-/// A probe is waited for so long: with what comes before and after, the signals are still read every few seconds. Its
-/// `statement_timeout` does not hold for its COMMIT, which may wait for a synchronous standby.
+/// A probe is waited for so long: with what comes before and after, the signals are still read every few
+/// seconds. Its `statement_timeout` does not hold for its COMMIT, which may wait for a synchronous standby.
 const PROBE_ANSWER_MAX: Duration = Duration::from_secs(2);
 /// A request to cancel one may take so long.
 const CANCEL_MAX: Duration = Duration::from_secs(1);
@@ -31,7 +32,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Asked {
     /// Whether this process leads, or may.
     pub may_lead: bool,
-    /// The share that was published a moment ago, from which a new leader goes on, and until when it is believed.
+    /// The share that was published a moment ago, from which a new leader goes on, and until when it is
+    /// believed.
     pub share: Option<(f64, Instant)>,
     /// Workers of this process that share what the application bears.
     pub auto_workers: u32,
@@ -71,8 +73,8 @@ pub struct Leading {
 }
 
 impl Monitor {
-    /// Reads the signals once before anything is done, so that no run begins at a moment at which it should not. None: another process
-    /// leads, or this one cannot for the moment.
+    /// Reads the signals once before anything is done, so that no run begins at a moment at which it should
+    /// not. None: another process leads, or this one cannot for the moment.
     pub async fn begin(&self) -> Option<Leading> {
         match self.take_lead().await {
             Ok(leading) => leading,
@@ -143,7 +145,8 @@ impl Monitor {
         }
     }
 
-    /// A short transaction on the last row of a leaf that has work left, else of any that is there; without one it reads nothing.
+    /// A short transaction on the last row of a leaf that has work left, else of any that is there; without
+    /// one it reads nothing.
     async fn probe(&self, session: &mut Session) -> Result<String, Error> {
         let leaves = store::leaves(session, self.run).await?;
         let Some(leaf) = leaves.iter().find(|leaf| leaf.has_work).or(leaves.last()) else {
@@ -220,8 +223,8 @@ impl Monitor {
 }
 
 impl Leading {
-    /// The answer of a probe did not come: what it waits for is given up, so that it does not pile up in the server, and the lead is
-    /// kept.
+    /// The answer of a probe did not come: what it waits for is given up, so that it does not pile up in the
+    /// server, and the lead is kept.
     async fn give_up_probe(&mut self) {
         if let Some(session) = self.session.take() {
             // A server that does not answer this either is one for the reading to find out about.

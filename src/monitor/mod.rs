@@ -1,5 +1,6 @@
-//! What the leading process measures for all processes of a database: it reads the signals once a second, times short transactions like
-//! the application's, decides how much the application bears, and publishes all of it in the row `pgbackfill.guard`.
+//! What the leading process measures for all processes of a database: it reads the signals once a second,
+//! times short transactions like the application's, decides how much the application bears, and publishes all
+//! of it in the row `pgbackfill.guard`.
 //!
 //! Must not know: what a process does about what was published.
 

@@ -10,8 +10,9 @@ const TELLING: usize = 15;
 
 /// The probes of the last seconds.
 ///
-/// The next one begins when the one before has ended, so a stall would be seen by one of them only. One that takes longer than the time
-/// between two counts for all that would have begun meanwhile, each a little later: the correction for coordinated omission of `HdrHistogram`.
+/// The next one begins when the one before has ended, so a stall would be seen by one of them only. One that
+/// takes longer than the time between two counts for all that would have begun meanwhile, each a little
+/// later: the correction for coordinated omission of `HdrHistogram`.
 #[derive(Clone, Debug)]
 pub struct Samples {
     span: Duration,

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// Every position so young is kept.
 const DENSE: Duration = Duration::from_secs(5);
-/// Then one a second, and of what is older one for each such part of its age: an age is told to a few percent, and a week is some hundreds
-/// of moments.
+/// Then one a second, and of what is older one for each such part of its age: an age is told to a few
+/// percent, and a week is some hundreds of moments.
 const PART: u32 = 50;
 const SPARSE: Duration = Duration::from_secs(1);
 

@@ -23,7 +23,8 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// Draws on `target`, which must be a terminal: on anything else indicatif shows nothing at all, not even the lines.
+    /// Draws on `target`, which must be a terminal: on anything else indicatif shows nothing at all, not even
+    /// the lines.
     #[must_use]
     pub fn new(target: ProgressDrawTarget) -> Self {
         let gauge = ProgressBar::with_draw_target(Some(100), target);

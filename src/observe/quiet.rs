@@ -10,8 +10,8 @@ use crate::event::{Event, Outcome, Told};
 use crate::human::one_line;
 use crate::run::RunState;
 
-/// Writes a line only when the run stops being on its way to its end: a state other than running or complete, or a
-/// summary that is not of a complete run.
+/// Writes a line only when the run stops being on its way to its end: a state other than running or complete,
+/// or a summary that is not of a complete run.
 #[derive(Debug)]
 pub struct Quiet<W> {
     out: W,

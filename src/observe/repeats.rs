@@ -1,4 +1,5 @@
-//! What was said a moment ago need not be said again: a server that is away for ten minutes is one piece of news.
+//! What was said a moment ago need not be said again: a server that is away for ten minutes is one piece of
+//! news.
 //!
 //! Must not know: how anything is shown.
 

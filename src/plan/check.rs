@@ -50,7 +50,8 @@ pub async fn check(session: &mut Session, job: &Job, plan: &Plan) -> Result<(), 
     Err(found.into_iter().map(|fault| fault.diagnostic).collect::<Vec<_>>().into())
 }
 
-/// A text of which the server has shown the place, or a whole of which a part failed, would only be told again.
+/// A text of which the server has shown the place, or a whole of which a part failed, would only be told
+/// again.
 fn is_told(found: &[Fault<'_>], clause: Clause<'_>) -> bool {
     found
         .iter()
@@ -66,8 +67,8 @@ fn keep_the_clearer<'a>(found: &mut Vec<Fault<'a>>, fault: Fault<'a>) {
     }
 }
 
-/// A server that shuts down or has no time says nothing about the job. The one protocol violation that a text can bring
-/// about is a parameter that we do not send.
+/// A server that shuts down or has no time says nothing about the job. The one protocol violation that a text
+/// can bring about is a parameter that we do not send.
 fn is_about_the_job(error: &ServerError) -> bool {
     let act = crate::db::next_act(Some(&error.sqlstate));
     matches!(act, NextAct::Block | NextAct::Bisect) || is_parameter(error)
@@ -178,7 +179,8 @@ fn advice(clause: Clause<'_>, error: &ServerError) -> Option<String> {
     error.hint.clone().or_else(|| ours.map(str::to_owned))
 }
 
-/// From the server's position in the statement (from 1) to ours in the user's text, before which `offset` characters stand.
+/// From the server's position in the statement (from 1) to ours in the user's text, before which `offset`
+/// characters stand.
 fn aim(text: &str, position: u32, offset: usize) -> Aim {
     let Some(at) = (position as usize).checked_sub(offset + 1) else { return Aim::Elsewhere };
     let length = text.chars().count();

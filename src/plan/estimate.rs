@@ -113,9 +113,9 @@ fn elapsed_s(duration_s: f64, open_s: f64) -> f64 {
     duration_s + nights.max(0.0) * (DAY_S - open_s)
 }
 
-/// Bytes of pages that are logged as a whole, because they change for the first time after a checkpoint. A range is done in a
-/// small part of the time between two of them, so that a page of the table is logged about once; one of an index may be met anew
-/// after each. Few rows touch few pages.
+/// Bytes of pages that are logged as a whole, because they change for the first time after a checkpoint. A
+/// range is done in a small part of the time between two of them, so that a page of the table is logged about
+/// once; one of an index may be met anew after each. Few rows touch few pages.
 fn full_pages(rows: f64, sizes: Sizes, checkpoints: f64) -> f64 {
     let touched = rows * PAGE_BYTES;
     sizes.heap_bytes.min(touched) + (sizes.index_bytes * checkpoints).min(touched)

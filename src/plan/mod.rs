@@ -1,4 +1,5 @@
-//! What will happen: whether the job can run on this table at all, what its statements are, what they cost, and which range comes next.
+//! What will happen: whether the job can run on this table at all, what its statements are, what they cost,
+//! and which range comes next.
 //!
 //! Must not know: workers, pace, who watches.
 

@@ -1,7 +1,7 @@
 //! Lazy planning: the next range is looked up when a worker needs one, from where the last one ended.
 //!
-//! So the first batch runs at once on a table of any size, gaps cost nothing, and the size of a range follows the speed that was
-//! measured.
+//! So the first batch runs at once on a table of any size, gaps cost nothing, and the size of a range follows
+//! the speed that was measured.
 //!
 //! Must not know: batches.
 

@@ -14,14 +14,15 @@ pub fn statement_timeout(limits: Limits, target_ms: u32) -> Duration {
     Duration::from_millis(ms.into())
 }
 
-/// The longest wait for an answer: the statement's time, and the way there and back. As long as a host that is gone takes to be
-/// noticed, so that a line that is dead in another way is no worse.
+/// The longest wait for an answer: the statement's time, and the way there and back. As long as a host that
+/// is gone takes to be noticed, so that a line that is dead in another way is no worse.
 #[must_use]
 pub fn answer_max(statement_timeout: Duration) -> Duration {
     statement_timeout + Duration::from_secs(10)
 }
 
-/// The settings of a batch's transaction but `statement_timeout`: those that decide what an expression means (`meaning`, as JSON), and ours.
+/// The settings of a batch's transaction but `statement_timeout`: those that decide what an expression means
+/// (`meaning`, as JSON), and ours.
 #[must_use]
 pub fn batch_settings(meaning: &str, limits: Limits, server_version: i32) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> =

@@ -1,7 +1,7 @@
 //! One slice of the table, changed as a batch changes it and rolled back: what a row really costs.
 //!
-//! All stripes of the slice are tried in one transaction. None of their dead rows can be pruned in it, so fewer updates are HOT than in
-//! a run: WAL and growth are upper bounds.
+//! All stripes of the slice are tried in one transaction. None of their dead rows can be pruned in it, so
+//! fewer updates are HOT than in a run: WAL and growth are upper bounds.
 //!
 //! Must not know: how long a run takes.
 
@@ -32,7 +32,8 @@ const GROWTH: u32 = 8;
 /// No try may hold its rows for longer than so many batches would, within these limits.
 const BATCHES_MAX: u32 = 5;
 const TRY_MAX: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(5);
-/// The longest wait for an answer: a try at its longest, a COMMIT of others before it, and the way there and back.
+/// The longest wait for an answer: a try at its longest, a COMMIT of others before it, and the way there and
+/// back.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
 /// Time between two looks at who waits for the try.
 const LOOK: Duration = Duration::from_millis(50);
@@ -167,11 +168,12 @@ enum Outcome {
     MadeWay(String),
 }
 
-/// Changes the rows of a slice and rolls back: first of a very small one, then of larger ones, up to one that takes about as long as a
-/// batch. As a batch does, it makes way for a session that waits for it; `watch` is the session that sees it.
+/// Changes the rows of a slice and rolls back: first of a very small one, then of larger ones, up to one that
+/// takes about as long as a batch. As a batch does, it makes way for a session that waits for it; `watch` is
+/// the session that sees it.
 ///
-/// The first change of a page after a checkpoint writes a full-page image. In a slice that may be most of the WAL, in a run it is at
-/// most the table once for each checkpoint, so such a slice is tried once more.
+/// The first change of a page after a checkpoint writes a full-page image. In a slice that may be most of the
+/// WAL, in a run it is at most the table once for each checkpoint, so such a slice is tried once more.
 pub async fn measure(
     session: &mut Session,
     watch: &Session,
@@ -214,7 +216,8 @@ fn following(tries: &[Measured], asked: u32, knobs: &Knobs) -> Option<u32> {
     let speed = last.rows_passed as f64 / last.time_us.max(1.0);
     let batch = (speed * f64::from(knobs.batch_time_ms.get()) * 1000.0) as u32;
     let larger = batch.min(knobs.max_rows_per_batch.get()).min(asked.saturating_mul(GROWTH));
-    // A slice that had fewer keys than that has been tried as a whole; one that is hardly larger tells nothing new.
+    // A slice that had fewer keys than that has been tried as a whole; one that is hardly larger tells
+    // nothing new.
     if last.rows_passed == u64::from(asked) && larger > asked.saturating_mul(2) {
         return Some(larger);
     }

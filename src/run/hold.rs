@@ -31,7 +31,8 @@ impl Hold {
         }
     }
 
-    /// `paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s`; a reason that begins with the word says it all.
+    /// `paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s`; a reason that begins with the word says
+    /// it all.
     #[must_use]
     pub fn sentence(self, held: Duration, reason: &str) -> String {
         let time = if held < Duration::from_secs(1) { String::new() } else { human::duration(held) };

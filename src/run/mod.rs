@@ -1,5 +1,5 @@
-//! What a run is: its numbers, its states and the legal moves between them, its counters, and the knobs that a person may set while
-//! it is live.
+//! What a run is: its numbers, its states and the legal moves between them, its counters, and the knobs that
+//! a person may set while it is live.
 //!
 //! Must not know: tokio, PostgreSQL, the terminal.
 

@@ -81,7 +81,8 @@ impl RunState {
         }
     }
 
-    /// The state with its reason, as one sentence: `blocked: …`; a reason that begins with the state says it all.
+    /// The state with its reason, as one sentence: `blocked: …`; a reason that begins with the state says it
+    /// all.
     #[must_use]
     pub fn sentence(self, reason: Option<&str>) -> String {
         match reason {

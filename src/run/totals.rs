@@ -58,14 +58,16 @@ pub struct Totals {
     pub ranges_open: u64,
     /// Rows in the quarantine.
     pub bad_rows: u64,
-    /// How often the workers of all processes had to try again; a process that was killed takes its last half second with it.
+    /// How often the workers of all processes had to try again; a process that was killed takes its last half
+    /// second with it.
     pub retries: u64,
     /// What the workers of all processes spent their time on.
     pub times: Times,
 }
 
 impl Totals {
-    /// Rows passed of all rows, in percent. The number of rows is an estimate, so only a complete run is at 100 %.
+    /// Rows passed of all rows, in percent. The number of rows is an estimate, so only a complete run is at
+    /// 100 %.
     #[must_use]
     pub fn percent(&self, state: RunState) -> Option<u64> {
         match state {
@@ -74,8 +76,8 @@ impl Totals {
         }
     }
 
-    /// Seconds until every row is passed, at this many rows a second; none where that says nothing: at a standstill, or where the
-    /// number of rows has turned out to be too low.
+    /// Seconds until every row is passed, at this many rows a second; none where that says nothing: at a
+    /// standstill, or where the number of rows has turned out to be too low.
     #[must_use]
     pub fn eta_s(&self, state: RunState, rows_passed_per_s: f64) -> Option<u64> {
         let rows_left = self.rows_total.checked_sub(self.rows_passed).filter(|rows| *rows > 0)?;

@@ -1,4 +1,5 @@
-//! As whom the server runs: as us, or, because PostgreSQL refuses to be root, as somebody else when we are root.
+//! As whom the server runs: as us, or, because PostgreSQL refuses to be root, as somebody else when we are
+//! root.
 //!
 //! Must not know: what is started.
 
@@ -11,8 +12,8 @@ use nix::unistd::{Uid, User};
 
 use super::SandboxError;
 
-/// In this order: the account made for it, then one that exists nearly everywhere. `initdb` looks its user up, so a
-/// bare number would not do.
+/// In this order: the account made for it, then one that exists nearly everywhere. `initdb` looks its user
+/// up, so a bare number would not do.
 const INSTEAD_OF_ROOT: [&str; 2] = ["postgres", "nobody"];
 
 /// The operating system's user for `initdb` and `postgres`.
@@ -45,9 +46,9 @@ impl Account {
         }
     }
 
-    /// A command that runs as this account, in `dir`, and that a Ctrl-C meant for us does not reach. It sees no
-    /// environment: `PGPORT` or `PGDATESTYLE` of the caller would change the server, and messages have to be English
-    /// because we read them.
+    /// A command that runs as this account, in `dir`, and that a Ctrl-C meant for us does not reach. It sees
+    /// no environment: `PGPORT` or `PGDATESTYLE` of the caller would change the server, and messages have to
+    /// be English because we read them.
     pub(super) fn command(self, program: &Path, dir: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(dir).process_group(0);

@@ -93,7 +93,8 @@ fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// Where Debian, the PGDG packages for Fedora and its kin, a build from source and Homebrew put their programs.
+/// Where Debian, the PGDG packages for Fedora and its kin, a build from source and Homebrew put their
+/// programs.
 fn system_dirs(root: &Path) -> Vec<PathBuf> {
     let mut dirs = versions(&root.join("usr/lib/postgresql"), "");
     dirs.extend(versions(&root.join("usr"), "pgsql-"));
@@ -103,7 +104,8 @@ fn system_dirs(root: &Path) -> Vec<PathBuf> {
     dirs
 }
 
-/// `parent/prefix*/bin`, the highest major version first; without a match the pattern itself, to be named in an error.
+/// `parent/prefix*/bin`, the highest major version first; without a match the pattern itself, to be named in
+/// an error.
 fn versions(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
     let mut found: Vec<_> = entries

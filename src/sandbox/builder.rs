@@ -41,8 +41,8 @@ impl Builder {
         Self { binaries, parent: PathBuf::from("/tmp"), settings: Vec::new() }
     }
 
-    /// The directory in which the server's own is made, `/tmp` if not called. Root lends the server another user, who
-    /// must be able to reach it.
+    /// The directory in which the server's own is made, `/tmp` if not called. Root lends the server another
+    /// user, who must be able to reach it.
     #[must_use]
     pub fn within(mut self, parent: impl Into<PathBuf>) -> Self {
         self.parent = parent.into();
@@ -62,8 +62,8 @@ impl Builder {
         self.setting("fsync", if fsync == Fsync::On { "on" } else { "off" })
     }
 
-    /// Makes the directory and the cluster (encoding UTF-8, locale C, superuser `postgres`, no passwords), starts the
-    /// server and waits until it takes connections, at most 30 s.
+    /// Makes the directory and the cluster (encoding UTF-8, locale C, superuser `postgres`, no passwords),
+    /// starts the server and waits until it takes connections, at most 30 s.
     pub fn start(self) -> Result<Server, SandboxError> {
         let account = Account::choose()?;
         let parent = std::path::absolute(&self.parent).map_err(SandboxError::io("resolve", &self.parent))?;

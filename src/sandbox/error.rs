@@ -78,7 +78,8 @@ impl SandboxError {
         self.log_has(&["Address already in use", "could not create any TCP/IP sockets"])
     }
 
-    /// The backends of a killed postmaster still hold its memory or its lock file; they will be gone in a moment.
+    /// The backends of a killed postmaster still hold its memory or its lock file; they will be gone in a
+    /// moment.
     pub(super) fn remains_of_the_last(&self) -> bool {
         self.log_has(&["is still in use", "postmaster.pid\" already exists"])
     }

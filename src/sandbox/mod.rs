@@ -1,8 +1,8 @@
 //! Throwaway PostgreSQL servers, for the demo, the tests and the benches.
 //!
-//! A server lives in a temporary directory, listens on a unix socket there and on a free port of 127.0.0.1, trusts
-//! everybody who can reach it, and is gone without a trace when its [`Server`] is dropped or this process dies.
-//! Everything here blocks: starting takes about a second, most of it `initdb`.
+//! A server lives in a temporary directory, listens on a unix socket there and on a free port of 127.0.0.1,
+//! trusts everybody who can reach it, and is gone without a trace when its [`Server`] is dropped or this
+//! process dies. Everything here blocks: starting takes about a second, most of it `initdb`.
 //!
 //! Must not know: the engine, or anything else of the product.
 

@@ -29,7 +29,8 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    /// Starts the server and waits until it takes connections. The watchman knows of it from its first moment.
+    /// Starts the server and waits until it takes connections. The watchman knows of it from its first
+    /// moment.
     pub(super) fn start(
         &self,
         home: &Home,
@@ -87,8 +88,8 @@ impl Postmaster {
     }
 
     fn signal(&self, signal: Signal) -> Result<(), SandboxError> {
-        // A process id fits into an i32 wherever PostgreSQL runs; the child is ours and unreaped, so the id is not
-        // anybody else's.
+        // A process id fits into an i32 wherever PostgreSQL runs; the child is ours and unreaped, so the id
+        // is not anybody else's.
         let pid = Pid::from_raw(self.pid().cast_signed());
         match signal::kill(pid, signal) {
             // It ended on its own; the wait will see that.
@@ -120,8 +121,8 @@ impl Postmaster {
     }
 }
 
-/// The eighth line of `postmaster.pid` is the postmaster's status. A file left by a killed predecessor names another
-/// process on its first line and must not be believed.
+/// The eighth line of `postmaster.pid` is the postmaster's status. A file left by a killed predecessor names
+/// another process on its first line and must not be believed.
 fn says_ready(pid_file: &Path, pid: u32) -> bool {
     let text = fs::read_to_string(pid_file).unwrap_or_default();
     let mut lines = text.lines();

@@ -37,8 +37,8 @@ impl StopMode {
     }
 }
 
-/// A running or stopped throwaway server. Dropping it stops it at once and removes its directory; so does the end of
-/// this process, whatever its cause.
+/// A running or stopped throwaway server. Dropping it stops it at once and removes its directory; so does the
+/// end of this process, whatever its cause.
 #[derive(Debug)]
 pub struct Server {
     // Dropped in this order: the watchman must be dismissed before the directories go.
@@ -126,8 +126,8 @@ impl Server {
         Ok(())
     }
 
-    /// Starts a server again on its data and its port, after stopping it (fast) if it is up. Returns when it has
-    /// recovered and takes connections.
+    /// Starts a server again on its data and its port, after stopping it (fast) if it is up. Returns when it
+    /// has recovered and takes connections.
     pub fn restart(&mut self) -> Result<(), SandboxError> {
         if self.postmaster.is_some() {
             self.stop(StopMode::Fast)?;
@@ -147,8 +147,8 @@ impl Server {
         Ok(())
     }
 
-    /// A hot standby that follows this server under this `application_name`, on a copy of its data as it is now. This server is
-    /// restarted for that; the standby has the same settings.
+    /// A hot standby that follows this server under this `application_name`, on a copy of its data as it is
+    /// now. This server is restarted for that; the standby has the same settings.
     pub fn standby(&mut self, name: &str) -> Result<Self, SandboxError> {
         if self.postmaster.is_some() {
             self.stop(StopMode::Fast)?;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 /// Starting and stopping take milliseconds; whoever needs longer than this is stuck.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
-/// Between two looks: a server is ready 10 to 20 ms after its start, so a longer pause would be most of the wait.
+/// Between two looks: a server is ready 10 to 20 ms after its start, so a longer pause would be most of the
+/// wait.
 const PAUSE: Duration = Duration::from_millis(3);
 
 /// Calls `look` until it finds something or the limit has passed; none then.

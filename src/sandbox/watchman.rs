@@ -1,9 +1,11 @@
-//! Makes sure that a server does not outlive us, even if we are killed with SIGKILL or exit without dropping it.
+//! Makes sure that a server does not outlive us, even if we are killed with SIGKILL or exit without dropping
+//! it.
 //!
-//! A small shell process reads from a pipe whose other end only we hold. When we are gone, however that happened, the
-//! pipe ends, and it stops the server and removes the directories. `PR_SET_PDEATHSIG` would be the other way, but it
-//! fires when the *thread* that started the server ends, needs `unsafe` or `setpriv`, exists on Linux only and leaves
-//! the directories behind. Statics are never dropped, so this is also what ends the shared server of a test binary.
+//! A small shell process reads from a pipe whose other end only we hold. When we are gone, however that
+//! happened, the pipe ends, and it stops the server and removes the directories. `PR_SET_PDEATHSIG` would be
+//! the other way, but it fires when the *thread* that started the server ends, needs `unsafe` or `setpriv`,
+//! exists on Linux only and leaves the directories behind. Statics are never dropped, so this is also what
+//! ends the shared server of a test binary.
 //!
 //! Must not know: what the server is for.
 
@@ -27,7 +29,8 @@ impl Watchman {
     pub(super) fn post(home: &Home) -> Result<Self, SandboxError> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", SCRIPT, "watchman"]).args(home.all());
-        // Away from the terminal's Ctrl-C, and without our outputs: whoever reads those to their end would wait for it.
+        // Away from the terminal's Ctrl-C, and without our outputs: whoever reads those to their end would
+        // wait for it.
         command.process_group(0).current_dir("/").env_clear().env("PATH", "/usr/bin:/bin");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let shell = command.spawn().map_err(SandboxError::io("start", Path::new("/bin/sh")))?;
@@ -45,7 +48,8 @@ impl Watchman {
     }
 
     fn tell(&mut self, word: &str) {
-        // If it has been killed, there is no second one; we still clean up ourselves on every ordinary way out.
+        // If it has been killed, there is no second one; we still clean up ourselves on every ordinary way
+        // out.
         if let Some(pipe) = &mut self.shell.stdin {
             let _ = writeln!(pipe, "{word}");
         }
@@ -71,8 +75,8 @@ mod tests {
     use super::super::account::Account;
     use super::*;
 
-    /// A process in the place of the server, which SIGQUIT ends. Under `nohup make test &` that signal is ignored, and what is ignored
-    /// stays so in a child; what is caught has its default there.
+    /// A process in the place of the server, which SIGQUIT ends. Under `nohup make test &` that signal is
+    /// ignored, and what is ignored stays so in a child; what is caught has its default there.
     fn stand_in() -> Child {
         let runtime = runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let caught = runtime.block_on(async { signal(SignalKind::quit()) });

@@ -30,11 +30,11 @@ pub fn is_name_of_bands(name: &str) -> bool {
     [BAND, FIRST, LAST].contains(&name)
 }
 
-/// The FROM item that gives the bands within `($2, $1]`, under names that the table does not have. Parameters after
-/// the bounds: where the first band begins, and where the last may.
+/// The FROM item that gives the bands within `($2, $1]`, under names that the table does not have. Parameters
+/// after the bounds: where the first band begins, and where the last may.
 ///
-/// The bounds are not conditions on the table: with them the server could read all rows between them and compare each with each
-/// band (115 ms for 1,248 rows where looking up takes 2).
+/// The bounds are not conditions on the table: with them the server could read all rows between them and
+/// compare each with each band (115 ms for 1,248 rows where looking up takes 2).
 pub(super) fn from_item(bands: Bands) -> String {
     format!(
         "(SELECT greatest(lo, $2 + 1), least(lo + {}, $1)\n      FROM generate_series($3::bigint, $4::bigint, {}) AS band (lo)\n     ) \
@@ -50,10 +50,11 @@ pub(super) fn within(column: &str) -> String {
     format!("{column} >= {FIRST}\nAND {column} <= {LAST}")
 }
 
-/// The condition that selects one stripe among all rows: `((id::bigint >> 1) & 7) = 3`, or the like with a hash of the key; none if there is only one.
+/// The condition that selects one stripe among all rows: `((id::bigint >> 1) & 7) = 3`, or the like with a
+/// hash of the key; none if there is only one.
 ///
-/// A hash may differ between major versions. A server that was upgraded has another system identifier, and a run does not go on
-/// there.
+/// A hash may differ between major versions. A server that was upgraded has another system identifier, and a
+/// run does not go on there.
 pub(super) fn condition(columns: &[String], key: &[KeyColumn], stripe: Stripe) -> Option<String> {
     let mask = stripe.striping.stripes().get() - 1;
     if mask == 0 {

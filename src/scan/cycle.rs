@@ -1,7 +1,8 @@
 //! How long a range may take from its first stripe to its last.
 //!
-//! After a checkpoint the first change of a page writes a full-page image to the WAL. A range whose pages are visited before and
-//! after one pays that twice, so its stripes should be done in a small part of the time between two of them.
+//! After a checkpoint the first change of a page writes a full-page image to the WAL. A range whose pages are
+//! visited before and after one pays that twice, so its stripes should be done in a small part of the time
+//! between two of them.
 //!
 //! Must not know: how fast rows are changed.
 

@@ -23,8 +23,9 @@ pub struct KeyScan {
     pub joins_bands: bool,
 }
 
-/// What has to hold where bands are looked up. A table of which only single bands are asked for can be read as a whole or by the
-/// index, band by band; the server takes a band for half a percent of the table, so on a large one it might choose wrongly.
+/// What has to hold where bands are looked up. A table of which only single bands are asked for can be read
+/// as a whole or by the index, band by band; the server takes a band for half a percent of the table, so on a
+/// large one it might choose wrongly.
 const LOOKING_UP: &str = "SET LOCAL enable_seqscan = off";
 
 /// Which bounds of `(after, through]` a statement has parameters for.
@@ -53,7 +54,8 @@ impl Bounds {
 }
 
 impl KeyScan {
-    /// The scan under a name that none of our own can be mistaken for, where the user's expressions have no say.
+    /// The scan under a name that none of our own can be mistaken for, where the user's expressions have no
+    /// say.
     pub(super) fn under_our_name(&self) -> Self {
         Self { alias: Ident("pgbackfill_row".into()), ..self.clone() }
     }
@@ -80,9 +82,10 @@ impl KeyScan {
 
     /// `key <= through [AND key > after]`, with parameters from `$1` on.
     ///
-    /// The planner guesses a comparison of rows by the first column, each side on its own: 1,000 rows from the middle of the
-    /// table count as a quarter of it, and a lookup is joined by reading the other table as a whole (456 ms a batch against
-    /// 13 ms). What follows for the first column alone is true of the same rows, and there both sides are estimated together.
+    /// The planner guesses a comparison of rows by the first column, each side on its own: 1,000 rows from
+    /// the middle of the table count as a quarter of it, and a lookup is joined by reading the other table as
+    /// a whole (456 ms a batch against 13 ms). What follows for the first column alone is true of the same
+    /// rows, and there both sides are estimated together.
     pub(super) fn between(&self, bounds: Bounds) -> String {
         let (columns, n) = (self.columns(), self.key.len());
         let mut all = vec![format!("{} <= {}", row(&columns), row(&parameters(1, n)))];
@@ -124,8 +127,9 @@ impl KeyScan {
         }
     }
 
-    /// The bands of a stripe, if they are so few that looking each up is less work than reading all rows. Beside a lookup of the job's the
-    /// server would have to join three sources, and a batch must not depend on how it goes about that.
+    /// The bands of a stripe, if they are so few that looking each up is less work than reading all rows.
+    /// Beside a lookup of the job's the server would have to join three sources, and a batch must not depend
+    /// on how it goes about that.
     fn bands(&self, span: &Span, stripe: Stripe, rows: u32) -> Option<Bands> {
         if !self.joins_bands || stripe.striping.stripes().get() == 1 {
             return None;

@@ -9,7 +9,8 @@ use super::{Choice, KeyScan, Span};
 use crate::db::{Error, Param, Session};
 use crate::stripe::{Neighbour, Striping, Wanted, fit, rows_together};
 
-/// Rows that are looked at, from the start of the range: some pages of narrow rows, and read in less than a millisecond.
+/// Rows that are looked at, from the start of the range: some pages of narrow rows, and read in less than a
+/// millisecond.
 const SAMPLE_ROWS: i64 = 512;
 
 /// A range's striping and the reason for it.
@@ -43,8 +44,8 @@ async fn neighbours(session: &Session, scan: &KeyScan, span: &Span) -> Result<Ve
     Ok(rows.iter().map(|row| Neighbour { key: row.get("key"), page: row.get("page") }).collect())
 }
 
-/// The first keys of `(after, through]`, at most as many as the parameter after the bounds says: `key`, if it is one integer, and
-/// the `page` its row is on.
+/// The first keys of `(after, through]`, at most as many as the parameter after the bounds says: `key`, if it
+/// is one integer, and the `page` its row is on.
 fn neighbours_sql(scan: &KeyScan, bounds: Bounds) -> String {
     let columns = scan.columns();
     let key = match scan.key.as_slice() {

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-/// A place in the order of a scan, as PostgreSQL writes it: for a scan by key the key's columns as texts. It is stored and compared as it is;
-/// only the scan knows what it means.
+/// A place in the order of a scan, as PostgreSQL writes it: for a scan by key the key's columns as texts. It
+/// is stored and compared as it is; only the scan knows what it means.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mark(pub Vec<String>);
 

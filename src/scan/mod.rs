@@ -1,6 +1,7 @@
 //! Which rows: how a table is walked, and how a statement finds the rows of one batch.
 //!
-//! It alone knows what a mark means. Everything else carries marks as they are, and puts [`Rows`] into a statement.
+//! It alone knows what a mark means. Everything else carries marks as they are, and puts [`Rows`] into a
+//! statement.
 //!
 //! Must not know: what is done to the rows, who walks, what is written down of it.
 
@@ -30,8 +31,8 @@ use crate::stripe::Striping;
 /// How the rows of a job's table are walked, whatever leaf they are in.
 #[derive(Clone, Debug)]
 pub struct Walk {
-    /// What the job's expressions call the table: the name that the job gives, so that `orders.status` means the same in every
-    /// partition.
+    /// What the job's expressions call the table: the name that the job gives, so that `orders.status` means
+    /// the same in every partition.
     pub alias: Ident,
     /// The key's columns, in the order of its index.
     pub key: Vec<KeyColumn>,
@@ -146,8 +147,8 @@ impl Scan {
         keys.read_at(mark)
     }
 
-    /// A query for the number of the range that has a row. Parameters: those of [`Scan::row`] for its key, then the run, then the number of the
-    /// leaf.
+    /// A query for the number of the range that has a row. Parameters: those of [`Scan::row`] for its key,
+    /// then the run, then the number of the leaf.
     #[must_use]
     pub fn range_of_row(&self) -> String {
         let Self::Keys(keys) = self;
@@ -169,8 +170,8 @@ impl Scan {
         boundaries::probe_last(session, keys).await
     }
 
-    /// At most `cells_max` cells of `step` rows each from the start of `span`. Once they reach its end, the last one is cut to end
-    /// with the span and counts the rows that it has.
+    /// At most `cells_max` cells of `step` rows each from the start of `span`. Once they reach its end, the
+    /// last one is cut to end with the span and counts the rows that it has.
     pub async fn cells_in_txn(
         &self,
         session: &Session,
@@ -195,7 +196,8 @@ impl Scan {
         session.commit_or_rollback(read).await
     }
 
-    /// The statement behind [`Scan::cells`]. Parameters: the bounds of the span, then the step less one, then the most cells.
+    /// The statement behind [`Scan::cells`]. Parameters: the bounds of the span, then the step less one, then
+    /// the most cells.
     #[must_use]
     pub fn cells_statement(&self, span: &Span) -> String {
         let Self::Keys(keys) = self;

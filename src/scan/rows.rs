@@ -1,4 +1,5 @@
-//! A set of rows as a statement needs it: where they come from, the condition that selects them, and its parameters.
+//! A set of rows as a statement needs it: where they come from, the condition that selects them, and its
+//! parameters.
 //!
 //! Must not know: what is done to the rows, how the scan walks.
 

@@ -1,7 +1,7 @@
 //! How many stripes the ranges of a run have, settled by what the batches report.
 //!
-//! The catalog says when stripes cannot help; whether they do is measured: `pg_stat_get_xact_tuples_hot_updated` inside a batch tells
-//! how many of its rows cost no index an entry.
+//! The catalog says when stripes cannot help; whether they do is measured:
+//! `pg_stat_get_xact_tuples_hot_updated` inside a batch tells how many of its rows cost no index an entry.
 //!
 //! Must not know: sessions, workers.
 
@@ -10,11 +10,11 @@ use std::num::NonZeroU32;
 use crate::catalog::{Holder, OrderFacts};
 use crate::stripe::Wanted;
 
-/// Stripes of a table with the key's index and at most one other. Measured with none: 2, 4 and 8 stripes made 0.96, 0.95 and
-/// 1.06 M rows/s; with one: 4, 8 and 16 made 0.59, 0.76 and 0.65 M rows/s.
+/// Stripes of a table with the key's index and at most one other. Measured with none: 2, 4 and 8 stripes made
+/// 0.96, 0.95 and 1.06 M rows/s; with one: 4, 8 and 16 made 0.59, 0.76 and 0.65 M rows/s.
 const STRIPES: u32 = 8;
-/// Stripes of a table with more of them: an update that is not HOT costs an entry in each. Measured with three: 8, 16 and 32 made
-/// 421, 536 and 486 k rows/s.
+/// Stripes of a table with more of them: an update that is not HOT costs an entry in each. Measured with
+/// three: 8, 16 and 32 made 421, 536 and 486 k rows/s.
 const STRIPES_OF_MANY_INDEXES: u32 = 16;
 /// So many other indexes are many.
 const MANY_INDEXES: i64 = 2;
@@ -108,7 +108,8 @@ impl Strategy {
         Choice { wanted, why: self.why.clone() }
     }
 
-    /// Whether stripes have just turned out to be of no use: then a snapshot may keep dead rows from being removed.
+    /// Whether stripes have just turned out to be of no use: then a snapshot may keep dead rows from being
+    /// removed.
     #[must_use]
     pub fn is_futile(&self) -> bool {
         matches!(self.mode, Mode::Waiting(PATIENCE_RANGES))

@@ -1,5 +1,6 @@
 -- name: bad_row_lock
--- The row lock is the lease: who has it runs the row again. As for a range, the table has to be the one that was planned.
+-- The row lock is the lease: who has it runs the row again. As for a range, the table has to be the one that
+-- was planned.
 SELECT run.state AS run_state,
        l.relation = to_regclass($4)::oid AS same_relation,
        l.relation = run.target

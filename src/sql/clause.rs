@@ -8,7 +8,8 @@ pub fn parameters(first: usize, n: usize) -> Vec<String> {
     (first..first + n).map(|i| format!("${i}")).collect()
 }
 
-/// A single value as it is, several as a row: PostgreSQL compares rows column by column and a btree can serve it.
+/// A single value as it is, several as a row: PostgreSQL compares rows column by column and a btree can serve
+/// it.
 #[must_use]
 pub fn row(parts: &[String]) -> String {
     match parts {
@@ -17,7 +18,8 @@ pub fn row(parts: &[String]) -> String {
     }
 }
 
-/// The user's text in parentheses of its own; the line break keeps a trailing `--` comment from swallowing ours.
+/// The user's text in parentheses of its own; the line break keeps a trailing `--` comment from swallowing
+/// ours.
 #[must_use]
 pub fn enclosed(expression: &str) -> String {
     format!("(\n{expression}\n)")

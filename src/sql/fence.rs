@@ -1,24 +1,29 @@
-//! The statements that lock what is leased, a range or a row of the quarantine, and with it the shape of the walked table.
+//! The statements that lock what is leased, a range or a row of the quarantine, and with it the shape of the
+//! walked table.
 //!
 //! Must not know: how the table is walked, what is done to its rows.
 
 use super::fixed;
 
-/// Locks the range's row, which is the lease, and reads where it stands and whether its table is still the same.
+/// Locks the range's row, which is the lease, and reads where it stands and whether its table is still the
+/// same.
 ///
-/// The empty scan of the walked table takes an ACCESS SHARE lock on it before the statement's snapshot is taken: from here to
-/// COMMIT no session can rename, drop, detach or retype it, so what the fence finds holds for the whole batch.
+/// The empty scan of the walked table takes an ACCESS SHARE lock on it before the statement's snapshot is
+/// taken: from here to COMMIT no session can rename, drop, detach or retype it, so what the fence finds holds
+/// for the whole batch.
 ///
-/// `walked` is the table as a FROM item. Parameters: run, number of the range, the quoted name of the leaf, the key's column names.
+/// `walked` is the table as a FROM item. Parameters: run, number of the range, the quoted name of the leaf,
+/// the key's column names.
 #[must_use]
 pub fn range_lock(walked: &str) -> String {
     fenced(fixed::RANGE_LOCK, walked, "r")
 }
 
-/// Locks a row of the quarantine behind the same fence: its lock is the lease, and another process that has it is not waited for.
+/// Locks a row of the quarantine behind the same fence: its lock is the lease, and another process that has
+/// it is not waited for.
 ///
-/// `walked` is the table as a FROM item. Parameters: run, number of the leaf, the key as one `text[]`, the quoted name of the leaf, the key's column
-/// names.
+/// `walked` is the table as a FROM item. Parameters: run, number of the leaf, the key as one `text[]`, the
+/// quoted name of the leaf, the key's column names.
 #[must_use]
 pub fn bad_row_lock(walked: &str) -> String {
     fenced(fixed::BAD_ROW_LOCK, walked, "b")

@@ -1,7 +1,7 @@
 -- name: guard_read
--- The guard's whole round trip: takes or renews the lead, reads every signal, and publishes all of it. The lead is free, ours, or of a process
--- that does not see other sessions where we do; else no row comes back. What depends on the last reading (the speed of the WAL) is found
--- in the row as it was.
+-- The guard's whole round trip: takes or renews the lead, reads every signal, and publishes all of it. The
+-- lead is free, ours, or of a process that does not see other sessions where we do; else no row comes back.
+-- What depends on the last reading (the speed of the WAL) is found in the row as it was.
 UPDATE pgbackfill.guard
 SET leader = $1,
     leader_until = clock_timestamp() + make_interval(secs => $2),
@@ -36,8 +36,8 @@ SET leader = $1,
             FROM pg_stat_activity
         ),
         replica AS (
-            -- The age of the oldest commit of ours that is not replayed there yet; the server's own replay_lag stands still while a
-            -- replay is paused.
+            -- The age of the oldest commit of ours that is not replayed there yet; the server's own
+            -- replay_lag stands still while a replay is paused.
             SELECT 'replica_lag' AS signal, NULL::bigint AS run, coalesce(nullif(application_name, ''), 'unnamed') AS subject,
                    CASE WHEN replay_lsn IS NOT NULL THEN 1000 * greatest(
                        (SELECT max(past.age_s) FROM past WHERE past.lsn > pg_stat_replication.replay_lsn),
@@ -56,8 +56,9 @@ SET leader = $1,
             SELECT 'ddl_waiting' AS signal, target.run,
                    session.who || ' has been waiting for ' || pg_locks.mode || ' on ' || target.name AS subject,
                    1000 * extract(epoch FROM clock_timestamp() - coalesce(
-                       -- Known from version 14 on; the start of a query from a role that may not see it is not told. The time of this statement is
-                       -- earlier than the clock, so that the age is never below nothing.
+                       -- Known from version 14 on; the start of a query from a role that may not see it is
+                       -- not told. The time of this statement is earlier than the clock, so that the age is
+                       -- never below nothing.
                        (to_jsonb(pg_locks) ->> 'waitstart')::timestamptz, session.query_start, statement_timestamp()))::float8 AS value
             FROM pg_locks
             JOIN target USING (relation)
@@ -88,9 +89,10 @@ SET leader = $1,
             ) AS dead
             WHERE dead.dead > 10000
             UNION ALL
-            -- What keeps dead rows from being removed, for the longest time: by a snapshot, or, where a transaction that has written
-            -- waits for its next statement and has none, by its own id, which is in every database's snapshots. A vacuum does not, although
-            -- it shows a snapshot. What standbys (hot_standby_feedback) and slots hold is left out: the server tells how old it is in
+            -- What keeps dead rows from being removed, for the longest time: by a snapshot, or, where a
+            -- transaction that has written waits for its next statement and has none, by its own id, which is
+            -- in every database's snapshots. A vacuum does not, although it shows a snapshot. What standbys
+            -- (hot_standby_feedback) and slots hold is left out: the server tells how old it is in
             -- transactions only.
             (SELECT 'old_snapshot', NULL::bigint, held.who, 1000 * extract(epoch FROM clock_timestamp() - held.since)::float8
             FROM (
@@ -117,10 +119,11 @@ SET leader = $1,
             -- One that was invalidated may keep its position and holds nothing.
             AND wal_status IS DISTINCT FROM 'lost'
             UNION ALL
-            -- From the names of segments: the present one, and the first that waits, which is the one behind the last archived, or where
-            -- the archiver fails the one that it fails on. A history (of a timeline, or of a backup, which carries the name of the segment
-            -- that the backup began with) has no place among the segments: after one, what was complete when it was archived is taken
-            -- for archived.
+            -- From the names of segments: the present one, and the first that waits, which is the one behind
+            -- the last archived, or where the archiver fails the one that it fails on. A history (of a
+            -- timeline, or of a backup, which carries the name of the segment that the backup began with) has
+            -- no place among the segments: after one, what was complete when it was archived is taken for
+            -- archived.
             SELECT 'archive_backlog', NULL,
                    CASE WHEN archiver.fails
                         THEN ' (the archive command failed ' || failed_count || ' times, for the last time on ' || last_failed_wal || ')'

@@ -1,11 +1,13 @@
 -- name: horizon
--- What keeps dead rows of this database from being removed, if it has done so for more than two seconds: the oldest of all.
--- The time is hidden from a role that may not see others' sessions, and is not known of a slot or of a standby's feedback, which is as
--- old as its oldest query and not as its connection. Those count from that many transactions on, so that one that is up to date is not named.
+-- What keeps dead rows of this database from being removed, if it has done so for more than two seconds: the
+-- oldest of all. The time is hidden from a role that may not see others' sessions, and is not known of a slot
+-- or of a standby's feedback, which is as old as its oldest query and not as its connection. Those count from
+-- that many transactions on, so that one that is up to date is not named.
 SELECT held.who, held.held_s
 FROM (
     SELECT 'session ' || pid || coalesce(' of ' || usename, '') || coalesce(' (' || nullif(application_name, '') || ')', '') AS who,
-           -- A transaction that has written and waits for its next statement has an id and no snapshot; ids are in every database's snapshots.
+           -- A transaction that has written and waits for its next statement has an id and no snapshot; ids
+           -- are in every database's snapshots.
            greatest(age(backend_xmin), age(backend_xid)) AS transactions,
            CASE WHEN backend_type <> 'walsender'
                 THEN extract(epoch FROM clock_timestamp() - coalesce(xact_start, query_start))::float8

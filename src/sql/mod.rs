@@ -1,4 +1,5 @@
-//! What every statement is made of: the fixed ones as `.sql` files, the locks of a lease, settings, and the one way to quote a name.
+//! What every statement is made of: the fixed ones as `.sql` files, the locks of a lease, settings, and the
+//! one way to quote a name.
 //!
 //! Must not know: connections, who runs a statement and when.
 

@@ -6,8 +6,8 @@ use std::fmt;
 
 /// A name that `Display` writes as a quoted identifier, whatever it contains.
 ///
-/// The rule is PostgreSQL's lexical one (manual, 4.1.1 "Identifiers and Key Words"): double quotes around, a double
-/// quote inside is doubled. It is always quoted, so no list of key words is needed.
+/// The rule is PostgreSQL's lexical one (manual, 4.1.1 "Identifiers and Key Words"): double quotes around, a
+/// double quote inside is doubled. It is always quoted, so no list of key words is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ident(pub String);
 

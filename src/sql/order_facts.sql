@@ -12,7 +12,8 @@ SELECT coalesce((SELECT option_value::int
         WHERE i.indrelid = c.oid
         AND i.indisready
         AND m.amname <> 'brin') AS other_indexes,
-       -- An index that uses a SET column anywhere makes every update of it cold; BRIN does not count from version 16.
+       -- An index that uses a SET column anywhere makes every update of it cold; BRIN does not count from
+       -- version 16.
        (SELECT min(x.relname::text)
         FROM pg_index AS i
         JOIN pg_class AS x ON x.oid = i.indexrelid
@@ -30,7 +31,8 @@ SELECT coalesce((SELECT option_value::int
                         AND d.refobjid = i.indrelid
                         AND d.refobjsubid = a.attnum))
         AND NOT (m.amname = 'brin' AND current_setting('server_version_num')::int >= 160000)) AS set_index,
-       -- One plain column for each index that is not unique; a column that must not be named spoils only its own index.
+       -- One plain column for each index that is not unique; a column that must not be named spoils only its
+       -- own index.
        (SELECT coalesce(array_agg(DISTINCT q.attname), '{}')
         FROM pg_index AS i
         CROSS JOIN LATERAL (
@@ -48,7 +50,8 @@ SELECT coalesce((SELECT option_value::int
                             FROM pg_trigger AS t
                             WHERE t.tgrelid IN (SELECT c.oid UNION SELECT relid FROM pg_partition_tree(c.oid))
                             AND a.attnum = ANY (t.tgattr::int2[]))
-            -- A column of a unique index could be a foreign key's target: naming it would take a stronger row lock.
+            -- A column of a unique index could be a foreign key's target: naming it would take a stronger row
+            -- lock.
             AND NOT EXISTS (SELECT
                             FROM pg_index AS u
                             WHERE u.indrelid = c.oid

@@ -1,15 +1,17 @@
-//! What is asked besides the fixed statements to find out how the server is: a short transaction like those of the application, and a signal
-//! that a job brings along.
+//! What is asked besides the fixed statements to find out how the server is: a short transaction like those
+//! of the application, and a signal that a job brings along.
 //!
 //! Must not know: what follows from it.
 
 use super::bare;
 use super::settings::set_all;
 
-/// Runs `read`, which reads one row by its key, if there is one, and commits something of no size, which the server flushes as it does the
-/// application's commits. It tells the WAL position then. Nothing is locked, no table is written, no privilege is needed.
+/// Runs `read`, which reads one row by its key, if there is one, and commits something of no size, which the
+/// server flushes as it does the application's commits. It tells the WAL position then. Nothing is locked, no
+/// table is written, no privilege is needed.
 ///
-/// Several statements without BEGIN are one transaction, so that there is nothing to end if one of them fails.
+/// Several statements without BEGIN are one transaction, so that there is nothing to end if one of them
+/// fails.
 #[must_use]
 pub fn latency_probe(read: Option<&str>) -> String {
     // A session that holds a lock on the table shows in another signal.

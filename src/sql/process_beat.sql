@@ -1,6 +1,6 @@
 -- name: process_beat
--- The heartbeat, what the run asks and what the guard has read, in one round trip. A CTE's own change is not seen beside it, so the others are
--- counted alone.
+-- The heartbeat, what the run asks and what the guard has read, in one round trip. A CTE's own change is not
+-- seen beside it, so the others are counted alone.
 WITH beat AS (
     INSERT INTO pgbackfill.process (run, process, host, pid, version, workers, rows_per_s, waiting, waiting_since, hold, last_error,
                                     working_ms, throttled_ms, paused_ms, blocked_ms, auto_workers, busy, retries, rows_passed_per_s)

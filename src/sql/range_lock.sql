@@ -3,7 +3,8 @@
 SELECT r.stripe,
        r.cursor,
        r.state,
-       -- A range that a crash or a failover has lost may have been planned anew under its number, and otherwise.
+       -- A range that a crash or a failover has lost may have been planned anew under its number, and
+       -- otherwise.
        r.lo,
        r.hi,
        r.stripes,

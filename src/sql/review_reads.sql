@@ -1,6 +1,6 @@
 -- name: review_reads
--- Tables and views that this transaction has named in a statement: whatever is named is locked. What a view reads with its owner's
--- privileges, and partitions of what is named, were not named themselves.
+-- Tables and views that this transaction has named in a statement: whatever is named is locked. What a view
+-- reads with its owner's privileges, and partitions of what is named, were not named themselves.
 WITH named AS MATERIALIZED (
     SELECT c.oid, c.relname, c.relkind, c.relnamespace, c.reloptions
     FROM pg_locks AS l

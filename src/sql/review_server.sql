@@ -1,11 +1,13 @@
 -- name: review_server
--- What a person should know about the server before a run. Others' times are hidden from a role that may not see their sessions.
+-- What a person should know about the server before a run. Others' times are hidden from a role that may not
+-- see their sessions.
 SELECT jsonb_build_object(
     'superuser', (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user),
     'sees_others', pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),
     'backend', pg_backend_pid(),
     'control_schema', to_regnamespace('pgbackfill') IS NOT NULL,
-    -- As the session began, so that what a transaction sets for itself does not show. Times are in milliseconds.
+    -- As the session began, so that what a transaction sets for itself does not show. Times are in
+    -- milliseconds.
     'settings', (SELECT jsonb_object_agg(
                      CASE s.unit WHEN 'MB' THEN s.name || '_mb' ELSE s.name END,
                      CASE s.vartype WHEN 'bool' THEN to_jsonb(s.reset_val::bool) ELSE to_jsonb(s.reset_val::numeric) END)
@@ -17,8 +19,8 @@ SELECT jsonb_build_object(
                         FROM pg_database AS d
                         ORDER BY age(d.datfrozenxid) DESC
                         LIMIT 1),
-    -- What keeps dead rows of this database from being removed: since when, or where that is not known, for how many
-    -- transactions. A vacuum does not, although it shows a snapshot.
+    -- What keeps dead rows of this database from being removed: since when, or where that is not known, for
+    -- how many transactions. A vacuum does not, although it shows a snapshot.
     'snapshots', (SELECT coalesce(jsonb_agg(to_jsonb(held) ORDER BY held.transactions DESC), '[]')
                   FROM (
                       SELECT 'session ' || a.pid || coalesce(' of ' || a.usename, '')
@@ -51,14 +53,16 @@ SELECT jsonb_build_object(
                                   'active', s.active,
                                   'retained_bytes', pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::bigint) ORDER BY s.slot_name), '[]')
               FROM pg_replication_slots AS s
-              -- One without a position holds nothing; nor does one that was invalidated, which may keep its position.
+              -- One without a position holds nothing; nor does one that was invalidated, which may keep its
+              -- position.
               WHERE s.restart_lsn IS NOT NULL
               AND s.wal_status IS DISTINCT FROM 'lost'
               AND NOT s.temporary),
     'standbys', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                                      'name', coalesce(nullif(r.application_name, ''), r.pid::text),
                                      'lag_bytes', pg_wal_lsn_diff(pg_current_wal_lsn(), r.replay_lsn)::bigint,
-                                     -- For a while it keeps its last value, even if nothing is missing any more.
+                                     -- For a while it keeps its last value, even if nothing is missing any
+                                     -- more.
                                      'lag_s', CASE WHEN r.replay_lsn < pg_current_wal_lsn()
                                                    THEN extract(epoch FROM r.replay_lag)::float8 END) ORDER BY r.application_name), '[]')
                  FROM pg_stat_replication AS r)

@@ -1,5 +1,6 @@
 -- name: review_table
--- What a person should know about a table before its rows are changed: $1 its object id, $2 the SET columns, $3 its leaves.
+-- What a person should know about a table before its rows are changed: $1 its object id, $2 the SET columns,
+-- $3 its leaves.
 WITH published AS MATERIALIZED (
     SELECT p.pubname::text AS publication, g.relid
     FROM pg_publication AS p
@@ -23,8 +24,8 @@ SELECT jsonb_build_object(
                        AND o.option_name = 'autovacuum_enabled'
                        AND NOT o.option_value::bool),
     'row_security', (SELECT c.relrowsecurity FROM pg_class AS c WHERE c.oid = $1),
-    -- Those that an UPDATE of the SET columns fires. The leaves' copies of a partitioned table's triggers have a parent; its
-    -- statement triggers do not fire for a leaf.
+    -- Those that an UPDATE of the SET columns fires. The leaves' copies of a partitioned table's triggers
+    -- have a parent; its statement triggers do not fire for a leaf.
     'triggers', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                                      'name', t.tgname,
                                      'table', t.tgrelid::regclass::text,
@@ -62,7 +63,8 @@ SELECT jsonb_build_object(
                        JOIN pg_class AS x ON x.oid = i.indexrelid
                        WHERE i.indrelid = $1
                        AND i.indisunique
-                       -- As a column of its own, but not one that is only INCLUDEd, or in an expression or a predicate.
+                       -- As a column of its own, but not one that is only INCLUDEd, or in an expression or a
+                       -- predicate.
                        AND EXISTS (SELECT
                                    FROM changed
                                    WHERE attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
@@ -74,8 +76,8 @@ SELECT jsonb_build_object(
                                                AND d.refclassid = 'pg_class'::regclass
                                                AND d.refobjid = i.indrelid
                                                AND d.refobjsubid = changed.attnum))),
-    -- Stored columns that are computed again, and an index on them. Up to version 14 the column depends on the others, then its
-    -- expression does.
+    -- Stored columns that are computed again, and an index on them. Up to version 14 the column depends on
+    -- the others, then its expression does.
     'generated', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                                       'column', g.attname,
                                       'index', (SELECT min(x.relname)
@@ -114,8 +116,9 @@ SELECT jsonb_build_object(
                   ) AS p
                   WHERE c.oid = ANY ($3::oid[])
                   AND p.publications IS NOT NULL),
-    -- They were not checked when they were made, but are for every row that is updated, whichever column that is about. Since
-    -- version 18 a constraint can be NOT VALID because it is not enforced at all, and NOT NULL can be NOT VALID.
+    -- They were not checked when they were made, but are for every row that is updated, whichever column that
+    -- is about. Since version 18 a constraint can be NOT VALID because it is not enforced at all, and NOT
+    -- NULL can be NOT VALID.
     'unchecked', (SELECT coalesce(jsonb_agg(to_jsonb(u) ORDER BY u.name), '[]')
                   FROM (
                       SELECT k.conname AS name,

@@ -2,9 +2,9 @@
 //!
 //! Must not know: which statement follows.
 
-/// A transaction that plans: marks are read as ISO text in UTC whatever the role's settings say; an index is there, so
-/// statistics that are missing must not talk the server out of using it; compiling (`jit`) takes ten times as long as the
-/// whole query; and a plan that is lost in a crash is planned again.
+/// A transaction that plans: marks are read as ISO text in UTC whatever the role's settings say; an index is
+/// there, so statistics that are missing must not talk the server out of using it; compiling (`jit`) takes
+/// ten times as long as the whole query; and a plan that is lost in a crash is planned again.
 pub const PLANNING: &str = "SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL timezone = 'UTC'; SET LOCAL search_path = pg_catalog, pg_temp; \
      SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off; \
      SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '60s'; \

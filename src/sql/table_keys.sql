@@ -19,7 +19,8 @@ AND i.indisvalid
 AND i.indpred IS NULL
 AND k.n <= i.indnkeyatts
 GROUP BY i.indexrelid, i.indisprimary, x.relname, i.indnkeyatts, i.indoption
--- Every key column was joined, and all of them run in the same direction, so that a row comparison can use the index.
+-- Every key column was joined, and all of them run in the same direction, so that a row comparison can use
+-- the index.
 HAVING count(*) = i.indnkeyatts
 AND (SELECT count(DISTINCT d.flag & 1) FROM unnest(i.indoption::int2[]) AS d (flag)) = 1
 ORDER BY i.indisprimary DESC, x.relname

@@ -1,7 +1,7 @@
 -- name: version_found
--- What stands under our name, and what this role may do with it. From the catalog's rows, which answer every role: to_regclass
--- wants privileges, and answers from the session's cache, which says "no such schema" even after another session has installed it
--- while we waited for the lock.
+-- What stands under our name, and what this role may do with it. From the catalog's rows, which answer every
+-- role: to_regclass wants privileges, and answers from the session's cache, which says "no such schema" even
+-- after another session has installed it while we waited for the lock.
 SELECT current_user::text AS "user",
        current_setting('default_transaction_read_only')::bool AS read_only,
        -- Our own table of versions, or something else, of which one name is told.

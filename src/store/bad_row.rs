@@ -46,8 +46,9 @@ pub struct BadRowFence {
     pub changed: Option<&'static str>,
 }
 
-/// BEGIN with `settings`, and the lock of a row of the quarantine behind the fence of the walked table, in one round trip. None: another
-/// process has it, or it is there no more. `walked` is the table as a FROM item, `columns` its key's.
+/// BEGIN with `settings`, and the lock of a row of the quarantine behind the fence of the walked table, in
+/// one round trip. None: another process has it, or it is there no more. `walked` is the table as a FROM
+/// item, `columns` its key's.
 pub async fn lock_bad_row(
     session: &mut Session,
     settings: &str,

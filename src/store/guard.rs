@@ -1,4 +1,5 @@
-//! What is read of the server for all runs of a database, by one process at a time, and published to the others.
+//! What is read of the server for all runs of a database, by one process at a time, and published to the
+//! others.
 //!
 //! Must not know: how much of a signal is too much, what a share is spent on.
 

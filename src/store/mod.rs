@@ -1,4 +1,5 @@
-//! The control schema: what is stored of runs, leaves, ranges, processes and events, and the moves between their states.
+//! The control schema: what is stored of runs, leaves, ranges, processes and events, and the moves between
+//! their states.
 //!
 //! Functions that end in `_in_txn` take an open transaction and never open one.
 //!
@@ -39,7 +40,8 @@ pub use waiters::{Waiter, Waiters};
 /// How long a process may be silent before it no longer counts, in seconds. It beats twice a second.
 pub const SILENCE_S_MAX: f64 = 3.0;
 
-/// Version of the protocol between processes of one run. Two binaries may share a run only if they agree on it.
+/// Version of the protocol between processes of one run. Two binaries may share a run only if they agree on
+/// it.
 pub const PROTOCOL: i32 = 1;
 
 /// The longest wait for the answer to a quick change: its `statement_timeout`, and the way there and back.

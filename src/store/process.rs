@@ -117,8 +117,9 @@ pub struct Process {
     pub seen_s_ago: f64,
 }
 
-/// Says that the process is here and reads what the run asks and the counters, in a transaction whose COMMIT is not waited for: a
-/// flush twice a second would hold up the batches' WAL (measured: 9 % of their speed), and a lost beat is soon followed by another.
+/// Says that the process is here and reads what the run asks and the counters, in a transaction whose COMMIT
+/// is not waited for: a flush twice a second would hold up the batches' WAL (measured: 9 % of their speed),
+/// and a lost beat is soon followed by another.
 pub async fn beat(session: &mut Session, run: RunId, beat: &Beat<'_>) -> Result<Heard, StoreError> {
     session.answers_within(ANSWER_MAX);
     let told = beat_in_txn(session, run, beat).await;

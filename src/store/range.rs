@@ -213,8 +213,8 @@ pub async fn add_range_in_txn(
     Ok(RangeNo(session.query_one(fixed::RANGE_INSERT, &params).await?.get(0)))
 }
 
-/// BEGIN with `settings`, and the lock of a range behind the fence of the walked table, in one round trip. None: another worker holds the
-/// range. `walked` is the table as a FROM item, `key` its key's columns.
+/// BEGIN with `settings`, and the lock of a range behind the fence of the walked table, in one round trip.
+/// None: another worker holds the range. `walked` is the table as a FROM item, `key` its key's columns.
 pub async fn lock_range(
     session: &mut Session,
     settings: &str,

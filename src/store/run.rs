@@ -282,7 +282,8 @@ pub async fn set_knobs_in_txn(
     Ok(note_in_txn(session, run, "set", by, detail).await?)
 }
 
-/// Takes the pace of a job that was rewritten since: its knobs, and its text, so that the next comparison is with this one.
+/// Takes the pace of a job that was rewritten since: its knobs, and its text, so that the next comparison is
+/// with this one.
 pub async fn adopt_pace_in_txn(
     session: &Session,
     run: RunId,
@@ -302,8 +303,8 @@ fn knobs_json(knobs: &Knobs) -> String {
     serde_json::to_string(knobs).expect("knobs are plain data")
 }
 
-/// Asks something of a run, in a transaction of its own; gives the state that the run was moved to. The COMMIT is flushed: an order must
-/// not be lost.
+/// Asks something of a run, in a transaction of its own; gives the state that the run was moved to. The
+/// COMMIT is flushed: an order must not be lost.
 pub async fn request(
     session: &mut Session,
     run: RunId,

@@ -113,7 +113,8 @@ fn no_privileges(user: String, what: &str, privileges: &str) -> SchemaError {
     }
 }
 
-/// Whether anything was ever run in this database; changes nothing. An older schema will do for most of looking, and for giving orders.
+/// Whether anything was ever run in this database; changes nothing. An older schema will do for most of
+/// looking, and for giving orders.
 pub async fn installed(session: &Session) -> Result<bool, SchemaError> {
     let found = version(session, Want::Look).await?;
     check(found)?;
@@ -129,7 +130,8 @@ pub async fn up_to_date(session: &Session) -> Result<bool, SchemaError> {
     Ok(found > 0)
 }
 
-/// Makes sure that the control schema is there in our version. Idempotent, and safe when several processes come at once.
+/// Makes sure that the control schema is there in our version. Idempotent, and safe when several processes
+/// come at once.
 pub async fn ensure(session: &mut Session, user: &str, database: &str) -> Result<(), SchemaError> {
     if check(version(session, Want::Work).await?)? {
         return Ok(());

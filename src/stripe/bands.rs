@@ -1,11 +1,12 @@
-//! The keys of one stripe as bands of neighbouring values, so that a batch reads them alone and passes over the others.
+//! The keys of one stripe as bands of neighbouring values, so that a batch reads them alone and passes over
+//! the others.
 //!
 //! Must not know: which values exist.
 
 use super::{StripeBy, Striping};
 
-/// With fewer rows in a band, finding it costs as much as reading the rows of the other stripes (measured with 8 stripes: 455 k
-/// rows/s with one row a band and 485 k reading all rows, 755 k with eight).
+/// With fewer rows in a band, finding it costs as much as reading the rows of the other stripes (measured
+/// with 8 stripes: 455 k rows/s with one row a band and 485 k reading all rows, 755 k with eight).
 const ROWS_PER_BAND_MIN: u64 = 2;
 
 /// `first, first + step, … <= last` are where bands of `length` values begin.
@@ -22,7 +23,8 @@ pub struct Bands {
 }
 
 impl Bands {
-    /// Whether they are few enough to hold `rows` rows that looking each up is less work than reading all rows.
+    /// Whether they are few enough to hold `rows` rows that looking each up is less work than reading all
+    /// rows.
     #[must_use]
     pub fn pay(self, rows: u32) -> bool {
         self.count() <= u64::from(rows) / ROWS_PER_BAND_MIN

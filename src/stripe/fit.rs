@@ -94,7 +94,8 @@ fn keys_of_pages(sample: &[Neighbour]) -> Vec<Vec<i64>> {
     pages.into_values().collect()
 }
 
-/// Which part of its page's rows a row's stripe has, on average: 1/k at best, 1 if each page is of one stripe.
+/// Which part of its page's rows a row's stripe has, on average: 1/k at best, 1 if each page is of one
+/// stripe.
 fn concentration(pages: &[Vec<i64>], striping: Striping) -> f64 {
     let rows: usize = pages.iter().map(Vec::len).sum();
     let squares: f64 = pages
@@ -160,7 +161,8 @@ mod tests {
 
     #[test]
     fn keys_whose_bits_say_nothing_are_hashed() {
-        // Milliseconds, worker, sequence: bursts of two ids a millisecond, all else constant, and a page for each burst of 64.
+        // Milliseconds, worker, sequence: bursts of two ids a millisecond, all else constant, and a page for
+        // each burst of 64.
         let bursts = (0..512_i64).map(|i| ((i / 64) << 60) | ((i % 64) / 32));
         assert_eq!(shift(&laid(bursts, 64)), None);
     }

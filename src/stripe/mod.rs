@@ -1,7 +1,7 @@
 //! Stripes: which 1/k of a range's rows a batch changes.
 //!
-//! PostgreSQL can keep a new row version on its page (HOT) only if the page has room. Changing 1/k of a page's rows at a time
-//! lets each visit reuse the room of versions that died since the last one.
+//! PostgreSQL can keep a new row version on its page (HOT) only if the page has room. Changing 1/k of a
+//! page's rows at a time lets each visit reuse the room of versions that died since the last one.
 //!
 //! Must not know: SQL, ranges, who wants how many.
 
@@ -15,13 +15,15 @@ use std::num::NonZeroU32;
 
 /// The most stripes of a range.
 pub const STRIPES_MAX: u32 = 32;
-/// The highest bit that may be the lowest that counts: five more are needed for the most stripes, and one is the sign.
+/// The highest bit that may be the lowest that counts: five more are needed for the most stripes, and one is
+/// the sign.
 pub const SHIFT_MAX: u32 = 57;
 
 /// What tells a key's stripe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StripeBy {
-    /// The bits of an integer from this one on: a band of `1 << shift` values is in one stripe, the next band is in the next.
+    /// The bits of an integer from this one on: a band of `1 << shift` values is in one stripe, the next band
+    /// is in the next.
     Bits {
         /// The lowest bit that counts.
         shift: u32,

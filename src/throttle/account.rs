@@ -1,4 +1,5 @@
-//! What the workers of this process spend their time on, what they wait for just now, and what went wrong last.
+//! What the workers of this process spend their time on, what they wait for just now, and what went wrong
+//! last.
 //!
 //! Must not know: a clock; the caller says when.
 
@@ -123,7 +124,8 @@ impl Ledger {
         }
     }
 
-    /// What the whole process waits for: something only if every worker waits. A wait that is part of the work is told first.
+    /// What the whole process waits for: something only if every worker waits. A wait that is part of the
+    /// work is told first.
     fn waiting(&self) -> Option<&Reason> {
         let mut waits = self.workers.values().map(|(_, wait)| wait.as_ref());
         if waits.clone().any(|wait| wait.is_none()) {

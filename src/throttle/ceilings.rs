@@ -1,7 +1,7 @@
 //! The ceilings that a person sets, over all processes of the run.
 //!
-//! A quota of `governor` cannot be changed later, so each ceiling has one limiter of fixed speed, and what changes is the price:
-//! an amount costs `amount / target` seconds of it.
+//! A quota of `governor` cannot be changed later, so each ceiling has one limiter of fixed speed, and what
+//! changes is the price: an amount costs `amount / target` seconds of it.
 //!
 //! Must not know: batches, workers, the database.
 
@@ -13,10 +13,12 @@ use crate::run::Knobs;
 
 /// Units that a limiter gives out in a second.
 const UNITS_PER_S: u32 = 10_000_000;
-/// The most units at once: a fifth of a second, so that a ceiling holds to 2 % over ten seconds whatever came before.
+/// The most units at once: a fifth of a second, so that a ceiling holds to 2 % over ten seconds whatever came
+/// before.
 const BURST_UNITS: u32 = UNITS_PER_S / 5;
-/// Units that are paid at once. Much less than the burst: a task that is woken too late, by up to the difference, finds the units
-/// of that time still there, while a payment of the whole burst would have to wait for each of them again.
+/// Units that are paid at once. Much less than the burst: a task that is woken too late, by up to the
+/// difference, finds the units of that time still there, while a payment of the whole burst would have to
+/// wait for each of them again.
 const SLICE_UNITS: u32 = BURST_UNITS / 10;
 
 /// What a batch used and has not paid for yet.

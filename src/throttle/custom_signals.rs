@@ -1,7 +1,8 @@
-//! The signals that a job brings along: read once a second in a transaction that can change nothing, on a connection of their own, because
-//! each may take as long as a second and nothing else has to wait for that.
+//! The signals that a job brings along: read once a second in a transaction that can change nothing, on a
+//! connection of their own, because each may take as long as a second and nothing else has to wait for that.
 //!
-//! Each process of the run reads them itself: they run with the privileges of the person who gave the job file to it, and with no others.
+//! Each process of the run reads them itself: they run with the privileges of the person who gave the job
+//! file to it, and with no others.
 //!
 //! Must not know: what follows from a value.
 

@@ -1,4 +1,5 @@
-//! What holds for all workers of the process just now: stopped, at a level below the full one, or quiet for a moment; and why.
+//! What holds for all workers of the process just now: stopped, at a level below the full one, or quiet for a
+//! moment; and why.
 //!
 //! Must not know: how any of that was found out.
 
@@ -49,7 +50,8 @@ impl Gate {
         decision.stop.clone().or_else(|| decision.slow.clone())
     }
 
-    /// What the worker has to wait for before it begins a batch, and for how long before it looks again, at most.
+    /// What the worker has to wait for before it begins a batch, and for how long before it looks again, at
+    /// most.
     pub(super) fn holds(&self, worker: u32, now: Instant) -> Option<(Reason, Option<Duration>)> {
         let decision = self.0.lock();
         if let Some(stop) = &decision.stop {

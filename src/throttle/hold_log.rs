@@ -1,4 +1,5 @@
-//! Since when the process is held back, and for which reason; tells when one begins that lasts, and when it ends.
+//! Since when the process is held back, and for which reason; tells when one begins that lasts, and when it
+//! ends.
 //!
 //! Must not know: a clock; the caller says when.
 

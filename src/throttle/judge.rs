@@ -1,7 +1,8 @@
 //! What the guard's signals allow a run: everything, less, or nothing for the moment, and why.
 //!
-//! A signal that went over its bound holds until it is well below it again, so that no run is stopped and started twice a second. A
-//! signal that could not be read is not a green light: soon it means slowly, and after its deadline it means wait.
+//! A signal that went over its bound holds until it is well below it again, so that no run is stopped and
+//! started twice a second. A signal that could not be read is not a green light: soon it means slowly, and
+//! after its deadline it means wait.
 //!
 //! Must not know: who reads the signals, who obeys.
 
@@ -116,7 +117,8 @@ impl Judge {
 
     /// Judges what was seen. Called a few times a second.
     pub fn judge(&mut self, guard: &Guard, seen: &Seen<'_>, now: Instant) -> Verdict {
-        // What was left by processes before this one counts as no older than this one: it may begin before the first reading.
+        // What was left by processes before this one counts as no older than this one: it may begin before
+        // the first reading.
         let here = now.duration_since(self.began);
         let age = seen.age.map_or(here, |age| age.min(here));
         let is_new = seen.read_at_s.is_some() && seen.read_at_s != self.read_at_s;

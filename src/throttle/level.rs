@@ -1,16 +1,20 @@
-//! What a share of the pace means for the workers of one process: how many work, how long their batches are, how long they rest.
+//! What a share of the pace means for the workers of one process: how many work, how long their batches are,
+//! how long they rest.
 //!
-//! The order of the levers is the order in which they were measured to help: fewer workers, shorter batches, and only then pauses.
+//! The order of the levers is the order in which they were measured to help: fewer workers, shorter batches,
+//! and only then pauses.
 //!
 //! Must not know: where the share comes from.
 
 use std::time::Duration;
 
-/// What is left of the pace where it cannot be told how much the application would bear, in batch-seconds a second.
+/// What is left of the pace where it cannot be told how much the application would bear, in batch-seconds a
+/// second.
 pub const FLOOR: f64 = 0.05;
 
-/// UPDATEs get no shorter than this: below it most of a batch is its round trips. Measured beside an application at a third of its
-/// peak: with 5 ms its p99 was 3 ms at any pace, with 1 ms hardly anything was done.
+/// UPDATEs get no shorter than this: below it most of a batch is its round trips. Measured beside an
+/// application at a third of its peak: with 5 ms its p99 was 3 ms at any pace, with 1 ms hardly anything was
+/// done.
 const BATCH_SHORTEST: Duration = Duration::from_millis(2);
 
 /// How the workers of a process are to work.
@@ -47,7 +51,8 @@ impl Level {
         (self.share.ceil() as u32).clamp(1, self.workers)
     }
 
-    /// The part of its time that a worker works, counted from 0. Only the last one that works has less than all.
+    /// The part of its time that a worker works, counted from 0. Only the last one that works has less than
+    /// all.
     #[must_use]
     pub fn duty(&self, worker: u32) -> f64 {
         (self.share - f64::from(worker)).clamp(0.0, 1.0)

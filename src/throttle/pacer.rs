@@ -31,7 +31,8 @@ pub(super) struct Pacer {
     judge: Judge,
     began: Instant,
     latest: Option<Latest>,
-    /// When the latest reading was new to us, and how old it was then. From there on our own clock counts: the server's may jump.
+    /// When the latest reading was new to us, and how old it was then. From there on our own clock counts:
+    /// the server's may jump.
     read: Option<(Instant, Duration)>,
     /// Whether it was said what this role cannot see.
     has_said_blind: bool,

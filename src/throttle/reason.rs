@@ -1,4 +1,5 @@
-//! Why a worker or the process waits: one list of reasons, for people and for the decisions that hang on them.
+//! Why a worker or the process waits: one list of reasons, for people and for the decisions that hang on
+//! them.
 //!
 //! Must not know: how a reason was found out.
 
@@ -43,7 +44,8 @@ pub enum Why {
 }
 
 impl Why {
-    /// What comes and goes from batch to batch is shown and is no event: ceilings, shares, errors (which are events of their own).
+    /// What comes and goes from batch to batch is shown and is no event: ceilings, shares, errors (which are
+    /// events of their own).
     #[must_use]
     pub fn is_fleeting(&self) -> bool {
         matches!(self, Self::Ceiling | Self::Share | Self::Quiet | Self::Retry | Self::BlockedSessions)

@@ -10,8 +10,8 @@ use crate::signal::{Reading, Signal};
 
 /// A standby may be gone for so long, to restart for example.
 const GONE: Duration = Duration::from_secs(15);
-/// A further connection of a name counts once it has lasted for so long: one that broke stays in the server, beside the one that replaces it, until
-/// `wal_sender_timeout` ends it, which is a minute unless it is set.
+/// A further connection of a name counts once it has lasted for so long: one that broke stays in the server,
+/// beside the one that replaces it, until `wal_sender_timeout` ends it, which is a minute unless it is set.
 const SETTLED: Duration = Duration::from_secs(90);
 
 /// The first, second, … connection of a name.

@@ -110,7 +110,8 @@ impl Team {
         self.wanted().min(self.connections.load(Ordering::Relaxed))
     }
 
-    /// The number that this process was started with, which holds until the run's knob is set to another value.
+    /// The number that this process was started with, which holds until the run's knob is set to another
+    /// value.
     #[must_use]
     pub fn own_number(&self) -> Option<NonZeroU32> {
         self.asked.filter(|_| self.assignment.borrow().knobs.workers == self.knob_at_start)
@@ -123,7 +124,8 @@ impl Team {
         Share::of(&assignment.knobs, self.here(), assignment.other_workers)
     }
 
-    /// Workers of this process that share what the application bears. A process that is stopped leaves its part to the others.
+    /// Workers of this process that share what the application bears. A process that is stopped leaves its
+    /// part to the others.
     #[must_use]
     pub fn auto_workers(&self, is_stopped: bool) -> u32 {
         let assignment = self.assignment.borrow();

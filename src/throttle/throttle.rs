@@ -27,11 +27,13 @@ use crate::store::Heard;
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// A worker that a person has paused looks again less often: it is woken anyway.
 const PAUSED_LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Time between two judgements. They do not wait for the heartbeat: a signal that cannot be read any more has to count, too.
+/// Time between two judgements. They do not wait for the heartbeat: a signal that cannot be read any more has
+/// to count, too.
 const JUDGED_EVERY: Duration = Duration::from_millis(250);
 /// Batches that take longer than so many times their target count as that long.
 const TOOK_MAX: u32 = 4;
-/// Rows of a batch that is short because the pace is low: fewer make it no shorter, because most of it is its round trips.
+/// Rows of a batch that is short because the pace is low: fewer make it no shorter, because most of it is its
+/// round trips.
 const SHORT_BATCH_ROWS: NonZeroU32 = NonZeroU32::new(100).unwrap();
 
 /// The answer.
@@ -80,7 +82,8 @@ impl Throttle {
         }
     }
 
-    /// May the worker begin a batch? Asked of the run's state, the window and the guard, the quiet second, and the share, in this order.
+    /// May the worker begin a batch? Asked of the run's state, the window and the guard, the quiet second,
+    /// and the share, in this order.
     #[must_use]
     pub fn may_go(&self, worker: u32, now: Instant) -> Go {
         let assignment = self.team.assignment();
@@ -101,7 +104,8 @@ impl Throttle {
         }
     }
 
-    /// Waits until the ceilings have been paid for what was done, at the price of the moment; gives up when `exit` is cancelled.
+    /// Waits until the ceilings have been paid for what was done, at the price of the moment; gives up when
+    /// `exit` is cancelled.
     pub async fn pay(&self, worker: u32, debt: &mut Debt, account: &Account, exit: &CancellationToken) {
         while !debt.is_settled() && !exit.is_cancelled() {
             // Before the price is read: a change after it is seen.

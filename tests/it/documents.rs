@@ -1,4 +1,5 @@
-//! The documents, held against the code: what they list is what there is, what they show works, and they stay readable.
+//! The documents, held against the code: what they list is what there is, what they show works, and they stay
+//! readable.
 //!
 //! Must not know: PostgreSQL; nothing here needs a server.
 

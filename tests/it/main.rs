@@ -1,5 +1,6 @@
-//! Everything that needs a real server or the real binary, in one test binary with one shared server: a folder for each subject, and on top
-//! what all of them stand on, the rules of the house, and the engines that are broken on purpose.
+//! Everything that needs a real server or the real binary, in one test binary with one shared server: a
+//! folder for each subject, and on top what all of them stand on, the rules of the house, and the engines
+//! that are broken on purpose.
 
 mod connect;
 mod documents;

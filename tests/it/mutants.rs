@@ -1,7 +1,9 @@
-//! Engines that are broken on purpose, each in one way: the suite must catch every one of them, or it proves nothing.
+//! Engines that are broken on purpose, each in one way: the suite must catch every one of them, or it proves
+//! nothing.
 //!
-//! `make test` sees to it that each can still be made; `make mutants` makes each, in a tree of its own, and runs the part of the suite that
-//! has to fail, after it has passed with the engine as it is. `ONLY=name,name` takes some of them.
+//! `make test` sees to it that each can still be made; `make mutants` makes each, in a tree of its own, and
+//! runs the part of the suite that has to fail, after it has passed with the engine as it is.
+//! `ONLY=name,name` takes some of them.
 //!
 //! Must not know: what the parts test.
 
@@ -21,7 +23,8 @@ use super::house::root;
 /// Set by `make mutants`.
 const ON: &str = "PGBACKFILL_MUTANTS";
 const ONLY: &str = "ONLY";
-/// A part that takes so many times as long as with the engine as it is, and some time more, hangs, and that is caught, too.
+/// A part that takes so many times as long as with the engine as it is, and some time more, hangs, and that
+/// is caught, too.
 const TIMES: u32 = 4;
 const SOME_TIME: Duration = Duration::from_secs(60);
 /// The engine as it is may take so long for a part.

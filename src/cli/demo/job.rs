@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 /// The sample job as it is in the repository.
 pub(super) const TEXT: &str = include_str!("../../../jobs/orders_status_v2.toml");
 
-/// The job's expression for `status_v2`. The proof computes it anew for each row, so the file stays the only place
-/// where it is written.
+/// The job's expression for `status_v2`. The proof computes it anew for each row, so the file stays the only
+/// place where it is written.
 pub(super) fn status_v2() -> anyhow::Result<String> {
     let table = DeTable::parse(TEXT)?;
     let set = table.get_ref().get("set").and_then(|set| set.get_ref().as_table());

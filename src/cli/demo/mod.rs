@@ -1,7 +1,7 @@
 //! `pgbackfill demo`: a backfill is killed with SIGKILL half way, resumed, and every row counted.
 //!
-//! It runs this very program as a child process on a throwaway server, so it shows what a user would see. Must not
-//! know: the engine; it reads the control schema as a stranger would.
+//! It runs this very program as a child process on a throwaway server, so it shows what a user would see.
+//! Must not know: the engine; it reads the control schema as a stranger would.
 
 mod backfill;
 mod job;
@@ -43,8 +43,9 @@ pub(crate) struct DemoArgs {
     pg_bin: Option<PathBuf>,
 }
 
-/// Runs the demo. The exit code is 0 only if the kill happened and every row was changed exactly once. SIGINT, SIGTERM
-/// and SIGHUP end it early, and however it ends, nothing is left behind unless `--keep` asks for it.
+/// Runs the demo. The exit code is 0 only if the kill happened and every row was changed exactly once.
+/// SIGINT, SIGTERM and SIGHUP end it early, and however it ends, nothing is left behind unless `--keep` asks
+/// for it.
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     Runtime::new()?.block_on(async {
         tokio::select! {

@@ -31,8 +31,8 @@ pub(super) struct Count {
     pub(super) wrong: i64,
 }
 
-/// Compares the checkpoints with the table, as soon as the server has noticed that its client is dead: until then a
-/// batch in flight may still be committed.
+/// Compares the checkpoints with the table, as soon as the server has noticed that its client is dead: until
+/// then a batch in flight may still be committed.
 pub(super) async fn seam(client: &Client) -> Result<Seam, Error> {
     let mut looks = interval(LOOK);
     while client.query_one(include_str!("others.sql"), &[]).await?.get::<_, i64>(0) > 0 {

@@ -1,4 +1,5 @@
-//! From words to what is dialled: the hosts in their order, each with its password, and what holds for all of them.
+//! From words to what is dialled: the hosts in their order, each with its password, and what holds for all of
+//! them.
 //!
 //! Must not know: where a word came from.
 
@@ -14,7 +15,8 @@ use super::error::ParamsError;
 use super::passfile::{self, PassFile};
 use super::text::Words;
 
-/// Where packagers have put the server's socket; a path is `localhost` to a password file if it is one of these.
+/// Where packagers have put the server's socket; a path is `localhost` to a password file if it is one of
+/// these.
 const SOCKET_DIRS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
 /// What `pg_stat_activity` shows where no name is given.
@@ -185,7 +187,8 @@ fn keep_alive(words: &Words, config: &mut Config) -> Result<(), ParamsError> {
     Ok(())
 }
 
-/// How long one server may take to let us in; libpq rounds one second up to two, and without a figure waits for ever.
+/// How long one server may take to let us in; libpq rounds one second up to two, and without a figure waits
+/// for ever.
 pub(super) fn connect_timeout(words: &Words) -> Result<Duration, ParamsError> {
     let seconds = match words.get("connect_timeout") {
         None => 10,

@@ -1,7 +1,8 @@
-//! Connection parameters as every libpq tool takes them: text → words → service → password file → TLS → what is dialled.
+//! Connection parameters as every libpq tool takes them: text → words → service → password file → TLS → what
+//! is dialled.
 //!
-//! tokio-postgres rejects several of libpq's parameters and reads no variable and no file, so this layer stands before it. The
-//! environment is looked up through the caller: a library reads none.
+//! tokio-postgres rejects several of libpq's parameters and reads no variable and no file, so this layer
+//! stands before it. The environment is looked up through the caller: a library reads none.
 //!
 //! Must not know: the process's environment, the terminal, how a connection is made.
 
@@ -46,7 +47,8 @@ impl std::fmt::Debug for ConnectParams {
 }
 
 impl ConnectParams {
-    /// From a connection string (a URI, `key=value` words, a database's name, or nothing), a service and the environment.
+    /// From a connection string (a URI, `key=value` words, a database's name, or nothing), a service and the
+    /// environment.
     pub fn resolve(text: &str, environment: Lookup<'_>) -> Result<Self, ParamsError> {
         let words = words::complete(text::parse(text)?, environment)?;
         let (endpoints, warning) = config::endpoints(&words, environment)?;

@@ -1,7 +1,8 @@
-//! A connection string as libpq reads it: a URI, `key=value` words, or the bare name of a database (manual, 34.1.1 "Connection
-//! Strings").
+//! A connection string as libpq reads it: a URI, `key=value` words, or the bare name of a database (manual,
+//! 34.1.1 "Connection Strings").
 //!
-//! A part of a password must never end up in a message, so no message here shows a piece of the text that could be one.
+//! A part of a password must never end up in a message, so no message here shows a piece of the text that
+//! could be one.
 //!
 //! Must not know: what a parameter means.
 
@@ -46,8 +47,8 @@ fn uri(rest: &str) -> Result<Words, ParamsError> {
     };
     let (hosts, tail) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
-    // A raw `/` in a password ends the search for its `@`, and a raw `@` comes too early: what is then taken for a port, a host
-    // or a database is a piece of it.
+    // A raw `/` in a password ends the search for its `@`, and a raw `@` comes too early: what is then taken
+    // for a port, a host or a database is a piece of it.
     let cut_off = credentials.is_empty() && tail.contains('@');
     let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
     let (host_list, ports) = split_hosts(hosts)?;

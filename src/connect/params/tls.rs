@@ -59,7 +59,8 @@ pub(in crate::connect) struct TlsParams {
 }
 
 impl TlsParams {
-    /// libpq checks the chain in *every* mode as soon as there is a root certificate, and the name only if asked to.
+    /// libpq checks the chain in *every* mode as soon as there is a root certificate, and the name only if
+    /// asked to.
     pub(in crate::connect) fn verify(&self) -> Verify {
         match (self.mode, &self.roots) {
             (SslMode::VerifyFull, _) => Verify::AuthorityAndName,

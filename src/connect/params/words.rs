@@ -1,5 +1,5 @@
-//! Which parameters there are, and which of their sources wins: the connection string, then the service, then the variables
-//! (manual, 34.1.2 "Parameter Key Words", 34.15 "Environment Variables").
+//! Which parameters there are, and which of their sources wins: the connection string, then the service, then
+//! the variables (manual, 34.1.2 "Parameter Key Words", 34.15 "Environment Variables").
 //!
 //! Must not know: how a connection is made.
 
@@ -69,7 +69,8 @@ const KNOWN: [(&str, &str, Use); 46] = [
     ("scram_client_key", "", Use::Only(&[""])),
 ];
 
-/// Adds to what the connection string says what the service and the variables say; refuses what is unknown or we cannot do.
+/// Adds to what the connection string says what the service and the variables say; refuses what is unknown or
+/// we cannot do.
 pub(super) fn complete(mut words: Words, environment: Lookup<'_>) -> Result<Words, ParamsError> {
     let secret = words.contains_key("password");
     for name in words.keys() {
@@ -98,7 +99,8 @@ pub(super) fn complete(mut words: Words, environment: Lookup<'_>) -> Result<Word
     Ok(words)
 }
 
-/// Behind an unquoted password a name may be a piece of it, so it is shown only if it is nearly a parameter's name.
+/// Behind an unquoted password a name may be a piece of it, so it is shown only if it is nearly a parameter's
+/// name.
 fn known(name: &str, secret: bool) -> Result<(), ParamsError> {
     if KNOWN.iter().any(|(known, ..)| *known == name) {
         return Ok(());

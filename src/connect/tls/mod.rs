@@ -1,5 +1,5 @@
-//! TLS as libpq means it: `require` encrypts without asking who answers, a root certificate asks who signed the answer, and
-//! `verify-full` also whom it names (manual, 34.19 "SSL Support").
+//! TLS as libpq means it: `require` encrypts without asking who answers, a root certificate asks who signed
+//! the answer, and `verify-full` also whom it names (manual, 34.19 "SSL Support").
 //!
 //! Must not know: where the parameters came from.
 

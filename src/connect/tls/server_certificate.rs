@@ -38,7 +38,8 @@ impl ServerCertVerifier for ServerCertificate {
     ) -> Result<ServerCertVerified, Error> {
         if let Some(chain) = &self.chain {
             if self.trusted.iter().any(|root| root == end_entity) {
-                // A server that signed for itself, and whose certificate was given to us: its date is all that is left to check.
+                // A server that signed for itself, and whose certificate was given to us: its date is all
+                // that is left to check.
                 in_time(end_entity, now)?;
             } else {
                 let verdict = chain.verify_server_cert(end_entity, intermediates, server_name, ocsp, now);
@@ -98,7 +99,8 @@ fn in_time(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error>
     Ok(())
 }
 
-/// The names that a certificate was made out to; where it has none of the host's kind, its common name counts, as in libpq.
+/// The names that a certificate was made out to; where it has none of the host's kind, its common name
+/// counts, as in libpq.
 fn check_name(certificate: &CertificateDer<'_>, host: &ServerName<'_>) -> Result<(), Error> {
     let verdict = verify_server_name(&ParsedCertificate::try_from(certificate)?, host);
     let Err(error) = verdict else { return Ok(()) };

@@ -17,11 +17,13 @@ use crate::store::{self, Claim};
 use crate::throttle::{Reason, Why};
 
 impl Worker {
-    /// Claims a range that no other worker is at, or plans the next one; `range` stays empty if there is none just now.
+    /// Claims a range that no other worker is at, or plans the next one; `range` stays empty if there is none
+    /// just now.
     pub(super) async fn claim_or_plan(&mut self, session: &mut Session) -> Result<(), Interruption> {
         let part = self.part.clone();
         let run = part.facts.run_id();
-        // Where batches are short so that the application feels them less, so is the look at the range's keys.
+        // Where batches are short so that the application feels them less, so is the look at the range's
+        // keys.
         let knobs = part.throttle.knobs(self.index);
         // A worker that rests in between takes longer for a range.
         let cycle = part.strategy.cycle_max().mul_f64(part.throttle.duty(self.index));

@@ -1,4 +1,5 @@
-//! One worker: claims a range, runs its batches one after the other, pays the ceilings, recovers from errors, leaves.
+//! One worker: claims a range, runs its batches one after the other, pays the ceilings, recovers from errors,
+//! leaves.
 //!
 //! Must not know: the other workers.
 

@@ -58,8 +58,8 @@ impl Worker {
         }
     }
 
-    /// There is no connection to be had. As long as other tasks of this process reach the server, and for a time also if none does,
-    /// it is tried again.
+    /// There is no connection to be had. As long as other tasks of this process reach the server, and for a
+    /// time also if none does, it is tried again.
     async fn without_connection(&mut self, error: &Error) -> Option<End> {
         let part = self.part.clone();
         if error.sqlstate() == Some(sqlstate::TOO_MANY_CONNECTIONS) && part.team.here() > 1 {
@@ -86,8 +86,8 @@ impl Worker {
         let act = error.next_act();
         let failures = self.failures.count(act);
         if error.sqlstate() == Some(sqlstate::UNDEFINED_TABLE) && failures == 1 {
-            // Others may have finished the range while we waited for the pace, and its partition may be gone since. If it went with
-            // work left, the worker that looks for more work finds that out.
+            // Others may have finished the range while we waited for the pace, and its partition may be gone
+            // since. If it went with work left, the worker that looks for more work finds that out.
             self.range = None;
             self.retry_later(error).await;
             return None;
@@ -149,7 +149,8 @@ impl Worker {
         self.part.wait(self.index, reason, pause).await;
     }
 
-    /// Another session has locked the next row: it is looked at again after a rest, and there may be other work meanwhile.
+    /// Another session has locked the next row: it is looked at again after a rest, and there may be other
+    /// work meanwhile.
     async fn rest_range(&mut self, error: &Error) {
         let (Some(mut session), Some(range)) = (self.session.take(), self.range.take()) else {
             return self.retry_later(error).await;
@@ -223,7 +224,8 @@ impl Worker {
         let (Some(mut session), Some(mut range)) = (self.session.take(), self.range.take()) else {
             return Err(Interruption::Idle);
         };
-        // Rows may have come between since the boundaries were read: only a row that is alone may be put aside.
+        // Rows may have come between since the boundaries were read: only a row that is alone may be put
+        // aside.
         let scan = self.part.facts.plan.scan(range.claim.table.clone());
         let cells = scan.cells(&mut session, &batch.span, 1, 2).await?;
         if cells.len() > 1 {

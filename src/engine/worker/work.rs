@@ -43,7 +43,8 @@ impl Worker {
             Go::Over(RunState::Complete) => Some(End::Complete),
             Go::Over(state) => Some(End::Halted(state)),
             Go::Wait { reason, at_most } => {
-                // Another task may need the connection more: the one that reads the signals can alone let this worker go on.
+                // Another task may need the connection more: the one that reads the signals can alone let
+                // this worker go on.
                 self.session = None;
                 self.part.wait(self.index, reason, at_most).await;
                 None
@@ -97,7 +98,8 @@ impl Worker {
                 Ok(())
             }
             Err(error) => {
-                // After a failure the range is still ours unless the answer to a COMMIT was lost; then its row knows.
+                // After a failure the range is still ours unless the answer to a COMMIT was lost; then its
+                // row knows.
                 if session.is_usable() && !matches!(error, BatchError::ClaimLost) {
                     self.range = Some(range);
                 }
@@ -172,7 +174,8 @@ async fn name_snapshot_holder(part: &Part, session: &Session) -> Result<(), Erro
 }
 
 fn learn_size(size: &mut BatchSize, batch: &NextBatch, done: Committed, target: Duration) {
-    // A single key is mostly of another stripe; that it passed is a success all the same, and the next may be two.
+    // A single key is mostly of another stripe; that it passed is a success all the same, and the next may be
+    // two.
     let rows = batch.stripe_rows.max(u32::from(size.isolates()));
     if rows > 0 {
         size.succeeded(rows, done.statement_took, target);

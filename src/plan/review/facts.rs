@@ -1,4 +1,5 @@
-//! What the review is made from: read in a few short queries, each of which may fail without spoiling the others.
+//! What the review is made from: read in a few short queries, each of which may fail without spoiling the
+//! others.
 //!
 //! Must not know: which fact is a problem.
 

@@ -1,4 +1,5 @@
-//! The review: what a careful colleague would say about this job on this table and this server before it runs.
+//! The review: what a careful colleague would say about this job on this table and this server before it
+//! runs.
 //!
 //! Facts are read first, in a few short queries; findings are plain functions of them.
 //!

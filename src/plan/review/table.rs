@@ -6,7 +6,8 @@ use super::Subject;
 use super::queries::{ForeignKey, TableFacts, Trigger};
 use crate::plan::{Code, Finding};
 
-/// Dead rows are removed when they are more than a threshold; with so many times as many, autovacuum does not keep up.
+/// Dead rows are removed when they are more than a threshold; with so many times as many, autovacuum does not
+/// keep up.
 const BEHIND: f64 = 2.0;
 /// Fewer are no problem.
 const DEAD_ROWS_MIN: i64 = 10_000;

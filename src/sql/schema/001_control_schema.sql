@@ -1,4 +1,5 @@
--- The control schema, version 1. It lives in the target database, so that a checkpoint commits together with the rows.
+-- The control schema, version 1. It lives in the target database, so that a checkpoint commits together with
+-- the rows.
 
 CREATE TABLE pgbackfill.version (
     number       int         NOT NULL PRIMARY KEY,
@@ -37,7 +38,8 @@ CREATE TABLE pgbackfill.run (
 CREATE UNIQUE INDEX run_unfinished ON pgbackfill.run (job) WHERE state NOT IN ('cancelled', 'complete');
 CREATE INDEX run_job ON pgbackfill.run (job, id);
 
--- One table without partitions of its own: the target itself, or a leaf partition. Planning goes leaf by leaf.
+-- One table without partitions of its own: the target itself, or a leaf partition. Planning goes leaf by
+-- leaf.
 CREATE TABLE pgbackfill.leaf (
     run            bigint  NOT NULL REFERENCES pgbackfill.run ON DELETE CASCADE,
     number         int     NOT NULL,

@@ -1,4 +1,5 @@
--- Version 6: what is read of the server for all runs of the database, by one process at a time, and what each process spent its time on.
+-- Version 6: what is read of the server for all runs of the database, by one process at a time, and what each
+-- process spent its time on.
 CREATE TABLE pgbackfill.guard (
     only_row     boolean     NOT NULL PRIMARY KEY DEFAULT true CHECK (only_row),
     leader       text,

@@ -1,5 +1,5 @@
--- Version 8: which range a row of the quarantine belongs to, so that it is counted there after a change that removes the row; and how
--- fast rows are passed.
+-- Version 8: which range a row of the quarantine belongs to, so that it is counted there after a change that
+-- removes the row; and how fast rows are passed.
 ALTER TABLE pgbackfill.bad_row ADD COLUMN range bigint;
 COMMENT ON COLUMN pgbackfill.bad_row.range IS 'the range that has the row; NULL: put aside before version 8';
 

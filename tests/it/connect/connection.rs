@@ -35,7 +35,8 @@ async fn make_role() {
     db.client().await.batch_execute(&sql).await.unwrap();
 }
 
-/// A database on the guarded server with a table of 2,000 rows that belongs to the role `app`, and how to get there.
+/// A database on the guarded server with a table of 2,000 rows that belongs to the role `app`, and how to get
+/// there.
 async fn guarded() -> (Database, String) {
     ROLE.get_or_init(make_role).await;
     let db = database_on(&GUARDED).await;

@@ -1,4 +1,5 @@
-//! The engine through `PgBouncer` in transaction mode: what one process sends goes over connections that it shares with the others.
+//! The engine through `PgBouncer` in transaction mode: what one process sends goes over connections that it
+//! shares with the others.
 //!
 //! Must not know: how the engine goes about it. `make test-pgbouncer` sends all other tests through it, too.
 

@@ -1,4 +1,5 @@
-//! The disk of the table fills, or that of the WAL: the run waits, says why, and goes on when there is room again.
+//! The disk of the table fills, or that of the WAL: the run waits, says why, and goes on when there is room
+//! again.
 //!
 //! Must not know: how the server notices.
 

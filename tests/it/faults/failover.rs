@@ -1,5 +1,6 @@
-//! A standby is promoted during a backfill: a process that is led to it goes on there from what it knows, a process that stays with the
-//! old primary does its work there, and in each of the two every row is changed once.
+//! A standby is promoted during a backfill: a process that is led to it goes on there from what it knows, a
+//! process that stays with the old primary does its work there, and in each of the two every row is changed
+//! once.
 
 use pgbackfill::sandbox::{Fsync, Server, StopMode};
 use tokio::task::block_in_place;

@@ -22,7 +22,8 @@ const CRASHES: u32 = 10;
 /// Attempts of a batch, while the server is there.
 const RETRIES: usize = 2;
 
-/// Two rows a batch are 50,000 batches: more than are committed under this ceiling before the last of the kills.
+/// Two rows a batch are 50,000 batches: more than are committed under this ceiling before the last of the
+/// kills.
 const SLOW: &str =
     "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 2\npace.max_rows_per_second = 1500\n";
 

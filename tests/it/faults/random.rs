@@ -1,9 +1,10 @@
-//! All that befalls a backfill in production, at once and at random: processes killed, stopped, frozen and thawed; sessions terminated,
-//! cancelled, killed with their server; the server crashed; a standby promoted; locks, deadlocks, DDL and VACUUM of others; no connection left; and an application
-//! that inserts, updates, moves and deletes rows all along. Every row is changed once all the same.
+//! All that befalls a backfill in production, at once and at random: processes killed, stopped, frozen and
+//! thawed; sessions terminated, cancelled, killed with their server; the server crashed; a standby promoted;
+//! locks, deadlocks, DDL and VACUUM of others; no connection left; and an application that inserts, updates,
+//! moves and deletes rows all along. Every row is changed once all the same.
 //!
-//! `make test` does it for a short time, `make torture` for as long as it is told. The seed is printed, and decides
-//! everything but what time decides.
+//! `make test` does it for a short time, `make torture` for as long as it is told. The seed is printed, and
+//! decides everything but what time decides.
 //!
 //! Must not know: how the engine bears it.
 

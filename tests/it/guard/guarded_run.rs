@@ -61,7 +61,8 @@ impl GuardedRun {
         assert!(shown.contains(hold), "{shown}");
     }
 
-    /// The cause is gone: the run is no longer held back for it, and ends as it should; its events tell of both.
+    /// The cause is gone: the run is no longer held back for it, and ends as it should; its events tell of
+    /// both.
     pub(super) async fn goes_on(&self, process: Running, reason: &str) -> Finished {
         let free = format!(
             "NOT EXISTS (SELECT FROM pgbackfill.process WHERE waiting LIKE '%{reason}%' AND left_at IS NULL)"

@@ -1,4 +1,5 @@
-//! The guard on real servers: what it reads stops or slows a run, the reason is told, and when the cause is gone the run goes on.
+//! The guard on real servers: what it reads stops or slows a run, the reason is told, and when the cause is
+//! gone the run goes on.
 //!
 //! Must not know: how a signal is read.
 

@@ -1,6 +1,7 @@
 //! Files of one folder do not use each other in a circle, re-exports of `mod.rs` aside.
 //!
-//! An arrow goes from the file that names an item to the file that the item stands in. A folder below counts as one of the files.
+//! An arrow goes from the file that names an item to the file that the item stands in. A folder below counts
+//! as one of the files.
 //!
 //! Must not know: which rooms there are.
 

@@ -19,7 +19,8 @@ struct Source {
 }
 
 impl Source {
-    /// `src/engine/batch.rs` lies in the room `engine`, `src/key.rs` is the room `key`; `lib.rs` and `main.rs` lie in none.
+    /// `src/engine/batch.rs` lies in the room `engine`, `src/key.rs` is the room `key`; `lib.rs` and
+    /// `main.rs` lie in none.
     fn room(&self) -> Option<&str> {
         let first = self.path.strip_prefix("src/")?.split('/').next()?;
         let room = first.strip_suffix(".rs").unwrap_or(first);
@@ -31,7 +32,8 @@ impl Source {
         self.room().is_some_and(|room| room != "cli")
     }
 
-    /// Its lines of code with their numbers: without comments, blank lines and unit tests, which stand at the end.
+    /// Its lines of code with their numbers: without comments, blank lines and unit tests, which stand at the
+    /// end.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let numbered = self.text.lines().enumerate().map(|(at, line)| (at + 1, line));
         numbered
@@ -233,7 +235,8 @@ fn the_documents_name_files_that_are_there() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// The tests of `tests/it` as its binary names them: `faults::injected::lost_answer::only_the_very_transaction_is_ended`.
+/// The tests of `tests/it` as its binary names them:
+/// `faults::injected::lost_answer::only_the_very_transaction_is_ended`.
 fn names_of_tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for source in below("tests/it") {

@@ -8,6 +8,8 @@ use super::{Source, sources};
 
 /// Lines of a file before its unit tests, everything counted.
 const FILE_LINES_MAX: usize = 400;
+/// The width that `.rustfmt.toml` gives the code.
+const COLUMNS_MAX: usize = 110;
 /// Lines of a function, from its name to its closing brace.
 const FUNCTION_LINES_MAX: usize = 60;
 /// In the rooms where a bag of everything once was.
@@ -30,7 +32,8 @@ fn no_file_is_too_long_to_read() {
     assert!(long.is_empty(), "more than {FILE_LINES_MAX} lines before the tests: {long:?}");
 }
 
-/// Items that begin with one of these words, each with its name and its lines: rustfmt closes an item with a brace at its own indent.
+/// Items that begin with one of these words, each with its name and its lines: rustfmt closes an item with a
+/// brace at its own indent.
 fn items<'a>(lines: &[&'a str], begins: &[&str]) -> Vec<(String, Vec<&'a str>)> {
     let mut found = Vec::new();
     for (at, line) in lines.iter().enumerate() {
@@ -49,6 +52,21 @@ fn items<'a>(lines: &[&'a str], begins: &[&str]) -> Vec<(String, Vec<&'a str>)> 
 
 fn is_prefix(word: &str) -> bool {
     ["pub", "const", "async", "unsafe"].contains(&word) || word.starts_with("pub(")
+}
+
+#[test]
+fn no_comment_is_wider_than_the_code() {
+    let mut wide = Vec::new();
+    for source in sources() {
+        for (number, line) in source.text.lines().enumerate() {
+            let is_comment = line.trim_start().starts_with("//");
+            let is_picture_or_table = line.contains('│') || line.contains("//! |");
+            if is_comment && !is_picture_or_table && line.chars().count() > COLUMNS_MAX {
+                wide.push(format!("{}:{}", source.path, number + 1));
+            }
+        }
+    }
+    assert!(wide.is_empty(), "more than {COLUMNS_MAX} columns: {wide:#?}");
 }
 
 #[test]

@@ -41,8 +41,8 @@ const NOT_IN_COMMENTS: [&str; 7] = [
     "grows the log",
 ];
 
-/// Public types of the same name in different rooms: a server of the catalog and one of the sandbox; the lookup of a job and of the
-/// environment.
+/// Public types of the same name in different rooms: a server of the catalog and one of the sandbox; the
+/// lookup of a job and of the environment.
 const SAME_NAME_ALLOWED: [&str; 2] = ["Lookup", "Server"];
 
 fn production() -> Vec<Source> {

@@ -1,4 +1,5 @@
-//! The command line as scripts and people meet it: exit codes, messages, and what a reader that goes away changes.
+//! The command line as scripts and people meet it: exit codes, messages, and what a reader that goes away
+//! changes.
 
 use nix::sys::signal::Signal;
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! What people and scripts do with a run: they steer it, look at it, run its bad rows again, and see the demo.
+//! What people and scripts do with a run: they steer it, look at it, run its bad rows again, and see the
+//! demo.
 
 mod command_line;
 mod control;

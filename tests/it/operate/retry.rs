@@ -234,7 +234,8 @@ async fn a_job_that_was_never_run_has_nothing_to_retry() {
     "#);
 }
 
-/// A version before the quarantine stored the range has put the rows aside: their range is found by its bounds.
+/// A version before the quarantine stored the range has put the rows aside: their range is found by its
+/// bounds.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_an_earlier_version_put_aside_are_counted_in_their_range() {
     let (db, job) = quarantined(2_000, "i IN (3, 1999)").await;

@@ -82,7 +82,8 @@ async fn at_a_terminal(db: &Database, typed: &str, more: &[&str]) -> (Option<i32
     let pty = openpty(None, None).unwrap();
     let mut master = File::from(pty.master);
     master.write_all(typed.as_bytes()).unwrap();
-    // Read all the time, or whoever writes would have to wait; the end comes with the last who holds the other side.
+    // Read all the time, or whoever writes would have to wait; the end comes with the last who holds the
+    // other side.
     let shown = thread::spawn(move || {
         let (mut all, mut part) = (Vec::new(), [0; 4096]);
         while let Ok(read @ 1..) = master.read(&mut part) {

@@ -1,4 +1,5 @@
-//! What `plan` finds: each finding is provoked, and is not there where nothing provokes it. What `run` makes of them.
+//! What `plan` finds: each finding is provoked, and is not there where nothing provokes it. What `run` makes
+//! of them.
 //!
 //! Must not know: how anything is found out.
 

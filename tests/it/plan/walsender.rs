@@ -1,4 +1,5 @@
-//! A reader of the server's log that can be told to fall silent: the few messages of the replication protocol that it takes.
+//! A reader of the server's log that can be told to fall silent: the few messages of the replication protocol
+//! that it takes.
 //!
 //! Must not know: what is replicated.
 

@@ -1,4 +1,5 @@
-//! Databases that cannot be reached, entered or written to, and what stands under the name of the control schema.
+//! Databases that cannot be reached, entered or written to, and what stands under the name of the control
+//! schema.
 //!
 //! Must not know: the text of the job.
 

@@ -1,7 +1,7 @@
 //! Every bad input gets a message that a stranger can act on, the right exit code, and changes nothing.
 //!
-//! The messages are written out, because they are what a person sees at three in the morning. Must not know: how a fault is
-//! found.
+//! The messages are written out, because they are what a person sees at three in the morning. Must not know:
+//! how a fault is found.
 
 mod database;
 mod job;

@@ -104,7 +104,8 @@ async fn the_server_writes_as_much_wal_as_the_ceiling_says() {
     let processes = at_work(&job, &db, 2).await;
     let written = speed(&db, WRITTEN).await;
     if has_checksums(&db).await {
-        // With data checksums the server also logs whole pages on which somebody has only set hints; nobody counts those.
+        // With data checksums the server also logs whole pages on which somebody has only set hints; nobody
+        // counts those.
         assert!(
             (0.95..1.15).contains(&(written / WAL_PER_S)),
             "{written:.0} a second instead of {WAL_PER_S:.0}"

@@ -1,6 +1,8 @@
-//! Keys, names, expressions and files as nobody would write them: each row is changed once, or the job is refused at its place.
+//! Keys, names, expressions and files as nobody would write them: each row is changed once, or the job is
+//! refused at its place.
 //!
-//! The cases are random and can be had again: a test that fails shows its seed and the smallest case that fails.
+//! The cases are random and can be had again: a test that fails shows its seed and the smallest case that
+//! fails.
 //!
 //! Must not know: how anything is quoted.
 
@@ -33,7 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Databases for the cases of one test, which have tables of their own in them.
 struct World {
-    /// As the server is by default, and one in which every setting that changes what a text means is another one.
+    /// As the server is by default, and one in which every setting that changes what a text means is another
+    /// one.
     places: [Place; 2],
     number: AtomicU32,
 }

@@ -9,7 +9,8 @@ const ROWS: i64 = 4_000;
 const PACED: &str =
     "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_second = 400\npace.max_rows_per_batch = 100\n";
 
-/// A table `t` with the partitions `t_1`, `t_2`, `t_3` of `ROWS` rows each, and a table `t_4` that could be the next.
+/// A table `t` with the partitions `t_1`, `t_2`, `t_3` of `ROWS` rows each, and a table `t_4` that could be
+/// the next.
 async fn scene() -> (Database, JobFile) {
     let db = database().await;
     execute(

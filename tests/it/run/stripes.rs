@@ -1,4 +1,5 @@
-//! The striped order: exactly once through every number of stripes, HOT where it can be, and out of the way where it cannot.
+//! The striped order: exactly once through every number of stripes, HOT where it can be, and out of the way
+//! where it cannot.
 
 use pgbackfill::connect::ConnectParams;
 use pgbackfill::db::Pool;
@@ -105,8 +106,8 @@ fn reasons(events: &[Event]) -> Vec<(u32, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn most_updates_of_full_pages_are_hot() {
-    // On a server of its own: a transaction that writes keeps dead rows from being pruned in every database, and the other
-    // tests write all the time.
+    // On a server of its own: a transaction that writes keeps dead rows from being pruned in every database,
+    // and the other tests write all the time.
     let server = own_server(Fsync::Off);
     let (db, client) = orders_in(database_on(&server).await, 120_000, "").await;
     let ran = run(&db, STATUS).await;
@@ -166,7 +167,8 @@ async fn an_old_snapshot_makes_stripes_futile_and_they_are_given_up_for_a_while(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stripe_is_runs_of_as_many_keys_as_fit_on_a_part_of_a_page() {
-    // About 70 rows a page, of which eight stripes have about nine each: runs of eight keys; of every tenth key, runs of 64 values.
+    // About 70 rows a page, of which eight stripes have about nine each: runs of eight keys; of every tenth
+    // key, runs of 64 values.
     for (factor, shift) in [(1, 3), (10, 6)] {
         let db = database().await;
         let client = db.client().await;
@@ -303,7 +305,8 @@ async fn a_row_at_fault_is_found_in_its_stripe() {
     assert!(ran.summary.batches_here < 1500, "{} batches", ran.summary.batches_here);
 }
 
-/// Where a stripe is a condition on all rows of a batch, the server looks at a cheaper predicate before it, and so at rows of all stripes.
+/// Where a stripe is a condition on all rows of a batch, the server looks at a cheaper predicate before it,
+/// and so at rows of all stripes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_the_predicate_fails_for_is_put_aside_by_its_own_stripe_alone() {
     let db = database().await;

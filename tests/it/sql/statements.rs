@@ -1,5 +1,5 @@
-//! Every statement on a real server: the fixed ones prepare, the built ones use the index of the key, a checkpoint stays HOT, and
-//! the control schema refuses states that cannot be.
+//! Every statement on a real server: the fixed ones prepare, the built ones use the index of the key, a
+//! checkpoint stays HOT, and the control schema refuses states that cannot be.
 //!
 //! Must not know: who runs a statement and when.
 
@@ -204,7 +204,8 @@ async fn the_bands_of_a_stripe_are_looked_up_one_by_one() {
     let (_db, mut session) = keyed_table().await;
     let [Keyed { scan, .. }, ..] = keyed();
     let striping = Striping::new(8, StripeBy::Bits { shift: 3 }).unwrap();
-    // However many they are: reading all rows between the bounds and comparing each with each band is never better.
+    // However many they are: reading all rows between the bounds and comparing each with each band is never
+    // better.
     for through in [1100, 1500, 3000, 9999] {
         let span = Span { after: Some(Mark(vec!["1000".into()])), through: Mark(vec![through.to_string()]) };
         let (change, rows) = (count_up(), scan.rows(&span, Stripe { striping, number: 3 }, through / 8));
@@ -293,7 +294,8 @@ async fn a_claim_looks_at_open_ranges_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn checkpoints_stay_hot_however_many_there_are() {
-    // Of its own: what a transaction anywhere on a server still sees is not pruned, and then nothing can be HOT for long.
+    // Of its own: what a transaction anywhere on a server still sees is not pruned, and then nothing can be
+    // HOT for long.
     let server = own_server(Fsync::Off);
     let db = database_on(&server).await;
     let mut client = install(&db).await;

@@ -18,7 +18,8 @@ use super::oracle::assert_seamless;
 /// Before the run.
 pub(crate) const ROWS: i64 = 120_000;
 
-/// Even keys, so that the application has room for new rows anywhere; what it deletes goes to `gone` with the count it had.
+/// Even keys, so that the application has room for new rows anywhere; what it deletes goes to `gone` with the
+/// count it had.
 const TABLES: &str = "
 CREATE TABLE t (id bigint PRIMARY KEY, n int NOT NULL DEFAULT 0, note text, born text NOT NULL DEFAULT 'before');
 CREATE INDEX ON t (note);
@@ -44,7 +45,8 @@ impl Application {
                 if let Some(at) = &client {
                     match write(at, &mut rng).await {
                         Ok(()) => transactions += 1,
-                        // Its server may be gone for a while; whatever was not committed is not in its log either.
+                        // Its server may be gone for a while; whatever was not committed is not in its log
+                        // either.
                         Err(_) => client = None,
                     }
                 } else {
@@ -82,8 +84,8 @@ async fn write(client: &Client, rng: &mut Rng) -> Result<(), Error> {
 const EVERY: &str =
     "WITH every AS (SELECT id, n, born, false AS gone FROM t UNION ALL SELECT id, n, born, true FROM gone)";
 
-/// A row that was there before was changed once, unless it was deleted first; one that came during the run once or not at all. The
-/// ranges of the only run tile the key domain.
+/// A row that was there before was changed once, unless it was deleted first; one that came during the run
+/// once or not at all. The ranges of the only run tile the key domain.
 pub(crate) async fn assert_exact_beside_others(db: &Database) {
     let client = db.client().await;
     let run: i64 = client.query_one("SELECT id FROM pgbackfill.run", &[]).await.unwrap().get(0);

@@ -63,7 +63,8 @@ pub(crate) async fn database_on(server: &Server) -> Database {
     db
 }
 
-/// A new database on the shared server, and between the two and the binary a `PgBouncer`; none if this machine has none.
+/// A new database on the shared server, and between the two and the binary a `PgBouncer`; none if this
+/// machine has none.
 pub(crate) async fn database_behind_pgbouncer() -> Option<Database> {
     let bouncer = PgBouncer::before(shared_server())?;
     Some(create(shared_server()).await.behind(bouncer))
@@ -127,8 +128,8 @@ impl Database {
         Address(self.direct_url.clone())
     }
 
-    /// Waits until the condition, an SQL expression, is true; a table that does not exist yet makes it false. For what
-    /// another process does, which can only be seen in the database.
+    /// Waits until the condition, an SQL expression, is true; a table that does not exist yet makes it false.
+    /// For what another process does, which can only be seen in the database.
     pub(crate) async fn until(&self, condition: &str) {
         until(&self.client().await, condition).await;
     }

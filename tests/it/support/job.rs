@@ -20,8 +20,8 @@ pub(crate) struct JobFile {
 }
 
 impl JobFile {
-    /// As fast as it can, unless the text has a mode of its own: with many tests on few cores a run would make way for the others
-    /// for as long as they last.
+    /// As fast as it can, unless the text has a mode of its own: with many tests on few cores a run would
+    /// make way for the others for as long as they last.
     pub(crate) fn new(toml: &str) -> Self {
         let file = Self { dir: tempfile::tempdir().unwrap() };
         file.rewrite(toml);

@@ -1,4 +1,5 @@
-//! Who may be at work beside whom: tests that measure a rate, and tests that load the machine; and for how long `make torture` goes on.
+//! Who may be at work beside whom: tests that measure a rate, and tests that load the machine; and for how
+//! long `make torture` goes on.
 //!
 //! All other tests ask nobody. Must not know: what is measured.
 
@@ -69,7 +70,8 @@ pub(crate) async fn loaded() -> Part {
     Part::take(Use::Load).await
 }
 
-/// For a test that needs a core for itself: until it is dropped, nobody measures, and no other test like this one runs.
+/// For a test that needs a core for itself: until it is dropped, nobody measures, and no other test like this
+/// one runs.
 pub(crate) async fn exclusive() -> (MutexGuard<'static, ()>, Part) {
     let one = ONE.lock().await;
     (one, loaded().await)

@@ -1,4 +1,5 @@
-//! What the tests stand on: servers, a fresh database for each test, the binary as a child process, and the engine in this one.
+//! What the tests stand on: servers, a fresh database for each test, the binary as a child process, and the
+//! engine in this one.
 //!
 //! Must not know: what is tested.
 

@@ -7,8 +7,8 @@ use tokio_postgres::Client;
 
 use super::{Database, until};
 
-/// The ranges of each leaf follow each other from the start of the table to the leaf's bound, without gap or overlap; a leaf without ranges
-/// has no rows.
+/// The ranges of each leaf follow each other from the start of the table to the leaf's bound, without gap or
+/// overlap; a leaf without ranges has no rows.
 const GAPS: &str = "
 SELECT count(*)
 FROM (
@@ -21,7 +21,8 @@ FROM (
 WHERE lo IS DISTINCT FROM previous_hi
 OR (next IS NULL AND hi IS DISTINCT FROM bound)";
 
-/// Asserts that the only run is complete, that its ranges tile the key domain, and that its counters add up to `rows`.
+/// Asserts that the only run is complete, that its ranges tile the key domain, and that its counters add up
+/// to `rows`.
 pub(crate) async fn assert_tiled(client: &Client, rows: i64) {
     let run: i64 = client.query_one("SELECT id FROM pgbackfill.run", &[]).await.unwrap().get(0);
     assert_run(client, RunId(run), rows, rows).await;
@@ -65,8 +66,8 @@ pub(crate) async fn assert_once(client: &Client, table: &str, rows: i64) {
     assert_eq!(found, expected, "(times changed, rows)");
 }
 
-/// Waits until the server has noticed that every process is gone, then asserts that nothing of them is left: neither a
-/// session nor a lock nor a prepared transaction.
+/// Waits until the server has noticed that every process is gone, then asserts that nothing of them is left:
+/// neither a session nor a lock nor a prepared transaction.
 pub(crate) async fn assert_nothing_left(db: &Database) {
     assert_nothing_left_by(&db.client().await).await;
 }

@@ -1,4 +1,5 @@
-//! `PgBouncer` in transaction mode in front of a server, with fewer connections to it than a run has of its own.
+//! `PgBouncer` in transaction mode in front of a server, with fewer connections to it than a run has of its
+//! own.
 //!
 //! Must not know: what is sent through it.
 

@@ -16,8 +16,8 @@ static SHARED: LazyLock<Server> = LazyLock::new(|| {
     server.setting("shared_buffers", "256MB").start().unwrap()
 });
 
-/// The server for everybody who leaves it as it was. `synchronous_commit` is on and `wal_level` is `replica`, both
-/// PostgreSQL's own settings.
+/// The server for everybody who leaves it as it was. `synchronous_commit` is on and `wal_level` is `replica`,
+/// both PostgreSQL's own settings.
 pub(crate) fn shared_server() -> &'static Server {
     &SHARED
 }
@@ -39,8 +39,8 @@ pub(crate) fn own_server(fsync: Fsync) -> Server {
     builder().fsync(fsync).start().unwrap()
 }
 
-/// The same for that many connections, none of which has to outlive a crash, and nobody else at the tables: autovacuum's locks
-/// would look like ours.
+/// The same for that many connections, none of which has to outlive a crash, and nobody else at the tables:
+/// autovacuum's locks would look like ours.
 pub(crate) fn own_server_for(connections: u32) -> Server {
     let server = builder().fsync(Fsync::Off).setting("autovacuum", "off");
     server.setting("max_connections", connections.to_string()).start().unwrap()

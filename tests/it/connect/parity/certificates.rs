@@ -14,8 +14,9 @@ use rcgen::{
 /// The number of the certificate that the list of the revoked names.
 const REVOKED: u64 = 42;
 
-/// Writes into `dir`: `ca.crt` and a stranger's `other.crt`; for the server `good`, `expired`, `common`, `own`; for people `client`
-/// and `late`, each with its key; and `revoked.crl`, which names `good`, beside `none.crl`, which names nobody.
+/// Writes into `dir`: `ca.crt` and a stranger's `other.crt`; for the server `good`, `expired`, `common`,
+/// `own`; for people `client` and `late`, each with its key; and `revoked.crl`, which names `good`, beside
+/// `none.crl`, which names nobody.
 pub(super) fn make(dir: &Path) {
     let issuer = authority(dir, "ca");
     authority(dir, "other");

@@ -1,9 +1,10 @@
-//! Whatever a process waits for, something befalls it there: it is killed, frozen until all its timeouts are over, or the task that
-//! makes a request panics.
+//! Whatever a process waits for, something befalls it there: it is killed, frozen until all its timeouts are
+//! over, or the task that makes a request panics.
 //!
-//! A runtime of one thread has nothing ready exactly when each of its tasks waits at an await, and calls a hook then. Each such moment is
-//! visited, so no await can be forgotten, and a new one is visited from the day on which it is written. A process of its own plays the
-//! engine: this program once more, with nothing but [`a_process_of_its_own`].
+//! A runtime of one thread has nothing ready exactly when each of its tasks waits at an await, and calls a
+//! hook then. Each such moment is visited, so no await can be forgotten, and a new one is visited from the
+//! day on which it is written. A process of its own plays the engine: this program once more, with nothing
+//! but [`a_process_of_its_own`].
 //!
 //! Must not know: what must hold afterwards.
 
@@ -82,7 +83,8 @@ pub(super) fn cases(work: Work, moments: Moments) -> Vec<Vec<Case>> {
     ]
 }
 
-/// Counts them when nothing befalls it: the fewest of some times, because how often all wait is a matter of time.
+/// Counts them when nothing befalls it: the fewest of some times, because how often all wait is a matter of
+/// time.
 pub(super) async fn count(bed: &TestBed) -> Moments {
     let mut fewest = count_once(bed).await;
     for _ in 1..COUNTS {
@@ -135,7 +137,8 @@ pub(super) async fn inject(bed: &TestBed, mishap: Mishap, at: usize) -> bool {
         (met, bed.complete(&url).await)
     };
     bed.judge().await;
-    // Whatever has happened to the first, the next one has nothing to complain of, but that a frozen one holds a row.
+    // Whatever has happened to the first, the next one has nothing to complain of, but that a frozen one
+    // holds a row.
     let others: Vec<_> =
         others.into_iter().filter(|other| mishap != Mishap::Freeze || !other.was_held_up()).collect();
     Expected::Alone.assert(&others, bed.blocked().await);

@@ -1,8 +1,9 @@
-//! Which messages there are between engine and server, and what can befall each: every fault of the wire, in both directions, and for
-//! every request an error of every class. This visits every moment at which a COMMIT can be lost, and its answer.
+//! Which messages there are between engine and server, and what can befall each: every fault of the wire, in
+//! both directions, and for every request an error of every class. This visits every moment at which a COMMIT
+//! can be lost, and its answer.
 //!
-//! A clean run tells the messages: one worker, three batches (the first, a middle one, the last), its heartbeat, and all that comes
-//! before and after.
+//! A clean run tells the messages: one worker, three batches (the first, a middle one, the last), its
+//! heartbeat, and all that comes before and after.
 //!
 //! Must not know: how the proxy injects, what must hold afterwards.
 
@@ -18,7 +19,8 @@ const ERRORS: [&str; 12] = [
     "57P03",
 ];
 
-/// What makes a connection that is lost be replaced: in the middle of the first batch, and at its end, which is not heard of.
+/// What makes a connection that is lost be replaced: in the middle of the first batch, and at its end, which
+/// is not heard of.
 const LOSSES: [(&str, Fault); 2] =
     [("-- name: range_checkpoint\n", Fault::Reset), ("COMMIT", Fault::DeliverAndCut)];
 
@@ -96,7 +98,8 @@ fn spots(seen: &[Seen], fault: Fault, in_full: bool) -> Vec<Spot> {
     }
 }
 
-/// Those of the batches: from each BEGIN with a batch's settings to the end of the answer to its COMMIT or ROLLBACK.
+/// Those of the batches: from each BEGIN with a batch's settings to the end of the answer to its COMMIT or
+/// ROLLBACK.
 pub(super) fn of_batches(seen: &[Seen]) -> Vec<Spot> {
     let workers: BTreeSet<_> =
         seen.iter().filter(|seen| is_batch_begin(seen)).map(|seen| seen.spot.connection).collect();
@@ -109,7 +112,8 @@ pub(super) fn of_batches_on(seen: &[Seen], connection: usize) -> Vec<Spot> {
         seen.iter().filter(move |seen| seen.spot.connection == connection && seen.spot.direction == direction)
     };
     let mut spots = Vec::new();
-    // Each Query and each Sync is answered with one ReadyForQuery, so counting both tells which answers belong to which batch.
+    // Each Query and each Sync is answered with one ReadyForQuery, so counting both tells which answers
+    // belong to which batch.
     let (mut asked, mut inside, mut answers) = (0, false, Vec::new());
     for seen in of(Direction::ToServer) {
         inside |= is_batch_begin(seen);
@@ -152,7 +156,8 @@ pub(super) fn of_all(seen: &[Seen]) -> Vec<Spot> {
     spots
 }
 
-/// Where a server can refuse with this code: connections begin with what it may say then, and a ROLLBACK never fails.
+/// Where a server can refuse with this code: connections begin with what it may say then, and a ROLLBACK
+/// never fails.
 fn refusals(spots: &[Spot], seen: &[Seen], code: &str) -> Vec<Spot> {
     let at_the_door = ["53300", "57P03"].contains(&code);
     let is_fit = |seen: &&Seen| match seen.tag {

@@ -1,5 +1,6 @@
-//! Every message between engine and server meets every fault of the wire, every request an error of every class, every await of the
-//! engine a signal, every request a panic; and `retry` all that can befall its messages: every row is changed once all the same.
+//! Every message between engine and server meets every fault of the wire, every request an error of every
+//! class, every await of the engine a signal, every request a panic; and `retry` all that can befall its
+//! messages: every row is changed once all the same.
 //!
 //! `make test` tries a share of all that with a seed, `make torture` all of it, again and again.
 //!
@@ -104,7 +105,8 @@ async fn kinds_of(work: Work, bed: &TestBed, in_full: bool) -> Vec<Vec<Case>> {
     kinds
 }
 
-/// The beginnings of a claim, the plan of a range, a row of the quarantine, and what becomes of it in the end.
+/// The beginnings of a claim, the plan of a range, a row of the quarantine, and what becomes of it in the
+/// end.
 const CLAIM: &str = "-- name: range_claim\n";
 const PLAN: &str = "-- name: leaf_next\n";
 const QUARANTINE: &str = "-- name: bad_row_insert\n";

@@ -1,7 +1,8 @@
-//! How the process that meets a fault has to end, by where the fault met it and what it was: what README and docs/reliability.md promise.
+//! How the process that meets a fault has to end, by where the fault met it and what it was: what README and
+//! docs/reliability.md promise.
 //!
-//! Where a message belongs is read from what was said before it in this very case, because who of worker and heartbeat comes first is a
-//! matter of time.
+//! Where a message belongs is read from what was said before it in this very case, because who of worker and
+//! heartbeat comes first is a matter of time.
 //!
 //! Must not know: how a fault is made.
 
@@ -62,9 +63,11 @@ enum Place {
 pub(super) enum Expected {
     /// It completes the run by itself, and nobody has to do anything.
     Alone,
-    /// It may leave with an error, as one that could not enter, and the next one completes the run without more ado.
+    /// It may leave with an error, as one that could not enter, and the next one completes the run without
+    /// more ado.
     Leaves,
-    /// It blocks the run, which says why with this code; when a person has resumed it, the next one completes it.
+    /// It blocks the run, which says why with this code; when a person has resumed it, the next one completes
+    /// it.
     Blocks(&'static str),
     /// One of these two.
     AloneOrBlocks(&'static str),
@@ -156,7 +159,8 @@ fn role(seen: &[Seen], connection: usize) -> Place {
     of_it.find_map(says).unwrap_or(Place::Start)
 }
 
-/// How requests begin: the first of a heartbeat, the first of a connection, those that only workers make, and those that only others do.
+/// How requests begin: the first of a heartbeat, the first of a connection, those that only workers make, and
+/// those that only others do.
 const BEAT: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_comm";
 const WHO: &str = "-- name: identity\n";
 const WORKER: [&str; 3] = ["-- name: range_claim\n", "-- name: range_lock\n", "-- name: leaf_next\n"];

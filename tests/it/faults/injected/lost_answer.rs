@@ -1,4 +1,5 @@
-//! An answer that does not come although the line stands: the kernel sees nothing wrong, so the session has to notice.
+//! An answer that does not come although the line stands: the kernel sees nothing wrong, so the session has
+//! to notice.
 //!
 //! Must not know: batches.
 
@@ -67,7 +68,8 @@ async fn an_answer_that_does_not_come_in_time_is_a_lost_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_whose_answer_was_lost_is_ended_by_the_next_session() {
-    // BEGIN is 1, then Parse, Bind, Describe, Execute, and the Sync that the server goes on waiting for, with the row locked.
+    // BEGIN is 1, then Parse, Bind, Describe, Execute, and the Sync that the server goes on waiting for, with
+    // the row locked.
     let (db, proxy, pool) = scene(Direction::ToServer, 6).await;
     let mut session = pool.session().await.unwrap();
     assert!(lock_row(&mut session, SOON).await.is_err() && proxy.fired());
@@ -109,7 +111,8 @@ async fn lose_a_claim(message: usize) {
     let began = Instant::now();
     let mut session = pool.session().await.unwrap();
     let error = store::claim(&mut session, RunId(1), &hint("lost")).await.unwrap_err();
-    // Where the server waits for the next statement, not for the rest of one, it says first that this took too long.
+    // Where the server waits for the next statement, not for the rest of one, it says first that this took
+    // too long.
     assert!(proxy.fired() && error.next_act() == NextAct::Reconnect, "message {message}: {error}");
     drop(session);
     let claim = store::claim(&mut pool.session().await.unwrap(), RunId(1), &hint("next")).await.unwrap();

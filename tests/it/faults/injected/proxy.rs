@@ -1,8 +1,8 @@
-//! A proxy between a client and PostgreSQL that knows where a message of the protocol ends, writes down each of them, and does
-//! a fault at some of them.
+//! A proxy between a client and PostgreSQL that knows where a message of the protocol ends, writes down each
+//! of them, and does a fault at some of them.
 //!
-//! It speaks no TLS: connect with `sslmode=disable`. Messages are framed as in the manual, 55.2 and 55.7: the first of a client is a
-//! length and a body, every other message of either side a type, a length and a body.
+//! It speaks no TLS: connect with `sslmode=disable`. Messages are framed as in the manual, 55.2 and 55.7: the
+//! first of a client is a length and a body, every other message of either side a type, a length and a body.
 //!
 //! Must not know: who talks to whom about what.
 
@@ -40,8 +40,8 @@ pub(crate) enum Fault {
     Hold,
     /// It comes, and then the connection is reset before anything answers it.
     DeliverAndCut,
-    /// The server never gets the request that begins with it; its client gets an error of this SQLSTATE, as if the server had
-    /// failed there.
+    /// The server never gets the request that begins with it; its client gets an error of this SQLSTATE, as
+    /// if the server had failed there.
     Refuse(&'static str),
 }
 

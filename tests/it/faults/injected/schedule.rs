@@ -60,7 +60,8 @@ impl Case {
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) met: u32,
-    /// Its moment did not come: how many messages there are, and who of worker and heartbeat is first, is a matter of time.
+    /// Its moment did not come: how many messages there are, and who of worker and heartbeat is first, is a
+    /// matter of time.
     pub(super) missed: u32,
     longest: Duration,
     pub(super) violations: Vec<String>,

@@ -1,4 +1,5 @@
-//! A database that is used for one case after the other: a job is run, or the rows of its quarantine are run again, past one fault.
+//! A database that is used for one case after the other: a job is run, or the rows of its quarantine are run
+//! again, past one fault.
 //!
 //! Must not know: which faults there are.
 

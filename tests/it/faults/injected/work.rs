@@ -14,7 +14,8 @@ use crate::support::oracle::assert_run;
 /// A row is bad as long as its `d` is 0.
 const COLUMNS: &str = "(id int PRIMARY KEY, d int NOT NULL DEFAULT 1, n int NOT NULL DEFAULT 0)";
 const ROWS: i64 = 24;
-/// Three batches, always; at full pace, for in `auto` a worker rests for a minute after a batch that a fault has held for seconds.
+/// Three batches, always; at full pace, for in `auto` a worker rests for a minute after a batch that a fault
+/// has held for seconds.
 const PLAIN: &str = "table = 't'\nset.n = 'n + 1 / d'\norder.stripes = 1\npace.mode = 'full'\npace.max_rows_per_batch = 8\npace.min_rows_per_batch = 8\n\
     limits.max_bad_rows = 9\nlimits.retries = 1\n";
 /// The ceilings are there to be paid for, not to be felt.
@@ -26,7 +27,8 @@ const RICH: &str = "table = 't'\nset.n = 'n + 1 / d'\norder.stripes = 2\npace.mo
 pub(super) enum Work {
     /// `pgbackfill run` of a plain job from its beginning.
     Run,
-    /// `pgbackfill run` of the second half of a job with partitions, stripes, ceilings, and rows that cannot be changed.
+    /// `pgbackfill run` of the second half of a job with partitions, stripes, ceilings, and rows that cannot
+    /// be changed.
     Rich,
     /// `pgbackfill retry` of rows that have been mended.
     Retry,

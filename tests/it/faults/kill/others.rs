@@ -1,4 +1,5 @@
-//! Processes are killed while the application goes on writing, and while the number of stripes changes from range to range.
+//! Processes are killed while the application goes on writing, and while the number of stripes changes from
+//! range to range.
 
 use std::time::Duration;
 

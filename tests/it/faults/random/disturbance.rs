@@ -33,7 +33,8 @@ pub(super) enum Disturbance {
     Crowd,
     /// The server is restarted with fewer connections than the processes want, or with enough again.
     Shrink,
-    /// A standby is promoted that has not got the last commits; who has a connection to the old primary keeps it.
+    /// A standby is promoted that has not got the last commits; who has a connection to the old primary keeps
+    /// it.
     Promote,
 }
 
@@ -73,7 +74,8 @@ LOCK TABLE t IN ACCESS EXCLUSIVE MODE;
 SELECT pg_sleep(0.3);
 COMMIT";
 
-/// The same rows from the other end, one after the other, so that a batch may hold what is wanted here and the reverse.
+/// The same rows from the other end, one after the other, so that a batch may hold what is wanted here and
+/// the reverse.
 pub(super) const LOCK_BACKWARDS: &str = "
 DO $$
 DECLARE key bigint;

@@ -81,7 +81,8 @@ impl Production {
         );
         db.client().await.batch_execute(&role).await.unwrap();
         let rate = APPLICATION_ROWS as u64 * 7 / 10 / time.as_secs().max(1);
-        // The order and the size of batches do not decide the result, so processes of one run may differ in them.
+        // The order and the size of batches do not decide the result, so processes of one run may differ in
+        // them.
         let jobs = [(1, 2), (8, 2), (32, 20), (8, 100)].map(|(stripes, rows)| {
             JobFile::new(&format!(
                 "table = 't'\nset.n = 'n + 1'\norder.stripes = {stripes}\npace.max_rows_per_batch = {rows}\npace.min_rows_per_batch = 1\n\
@@ -212,7 +213,8 @@ impl Production {
         self.others.retain(|other| !other.is_finished());
     }
 
-    /// It goes on where it was stopped, finds out what has become of its range meanwhile, and is asked to leave.
+    /// It goes on where it was stopped, finds out what has become of its range meanwhile, and is asked to
+    /// leave.
     async fn thaw(&mut self, process: Running) {
         process.signal_if_there(Signal::SIGCONT);
         // Some batches later.
@@ -249,7 +251,8 @@ impl Production {
         self.frozen.push(Frozen { process, since: Instant::now() });
     }
 
-    /// A server process of the run and the connection over which it was found; there may be some at the old primary.
+    /// A server process of the run and the connection over which it was found; there may be some at the old
+    /// primary.
     async fn one_backend(&self, rng: &mut Rng) -> Option<(Client, i32)> {
         let client = match self.predecessor.as_ref().filter(|_| rng.usize(..2) == 0) {
             Some(predecessor) => self.client_of(predecessor).await,

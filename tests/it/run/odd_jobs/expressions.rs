@@ -1,6 +1,7 @@
 //! SQL in a job that tries to be more than the expression that it should be.
 //!
-//! Either the job is refused at the place of the text, or the text is one expression, and then it means what it means alone.
+//! Either the job is refused at the place of the text, or the text is one expression, and then it means what
+//! it means alone.
 //!
 //! Must not know: how a text is checked.
 
@@ -279,7 +280,8 @@ fn toml(case: &Case, table: &str) -> String {
     [Some(change), filter, lookup, counted, Some(pace)].into_iter().flatten().collect()
 }
 
-/// What the texts mean where each stands alone in parentheses: keys of the rows that they select, and the values there.
+/// What the texts mean where each stands alone in parentheses: keys of the rows that they select, and the
+/// values there.
 fn meaning(case: &Case, table: &str) -> String {
     let condition = case.filter.as_deref().unwrap_or("true");
     let (item, on) = match &case.lookup {

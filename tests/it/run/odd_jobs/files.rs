@@ -9,8 +9,8 @@ use proptest::sample::select;
 
 use super::{basic, job, runner};
 
-/// Either a job that reads back as the same, or errors that each name a line and a column in the text. What is missing has no
-/// place but the file.
+/// Either a job that reads back as the same, or errors that each name a line and a column in the text. What
+/// is missing has no place but the file.
 fn assert_judged(text: &str) {
     let errors = match job(1, text) {
         Ok(read) => return assert_reads_back(&read),

@@ -191,7 +191,8 @@ fn kinds() -> Vec<Kind> {
         "ffffffff-ffff-ffff-ffff-ffffffffffff",
         "7fffffff-ffff-ffff-ffff-ffffffffffff",
     ]);
-    // Rounded up, the last moments are past the end of time: the server takes them, but nobody can read them again.
+    // Rounded up, the last moments are past the end of time: the server takes them, but nobody can read them
+    // again.
     let rounded = prop_oneof![texts(&["infinity", "-infinity", "4714-11-24 00:00:00+00 BC"]), zoned()];
     vec![
         kind("smallint", "smallint", integers(i16::MIN.into(), i16::MAX.into())),

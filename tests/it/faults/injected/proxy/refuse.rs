@@ -1,5 +1,6 @@
-//! Errors in the server's place: the request never gets there, and the client meets what a server does after an error, the failed
-//! transaction with it. What the server has open of that transaction is rolled back when the client ends it.
+//! Errors in the server's place: the request never gets there, and the client meets what a server does after
+//! an error, the failed transaction with it. What the server has open of that transaction is rolled back when
+//! the client ends it.
 //!
 //! Must not know: which request it is.
 
