@@ -55,7 +55,7 @@ pub struct Leaf {
     pub kind: String,
     /// From the statistics.
     pub rows_estimated: i64,
-    /// Whether the role may read and update it: privileges on a partitioned table do not reach its
+    /// Whether the role has the privileges that were asked for: those on a partitioned table do not reach its
     /// partitions.
     pub may_change: bool,
     /// Types and collations of the key's columns; none if a column is missing.
@@ -105,19 +105,25 @@ pub async fn columns(session: &Session, relation: u32) -> Result<Vec<Column>, Er
 /// The leaves below a table as they are now. To measure them the server opens them, so it waits for the
 /// session that has locked one; the transaction's `lock_timeout` ends that.
 pub async fn leaves_in_txn(session: &Session, relation: u32, key: &[String]) -> Result<Vec<Leaf>, Error> {
-    let rows = session.query(fixed::LEAVES, &[(&relation, Type::OID), (&key, Type::TEXT_ARRAY)]).await?;
+    let none: [&str; 0] = [];
+    let params =
+        [(&relation as _, Type::OID), (&key as _, Type::TEXT_ARRAY), (&&none[..] as _, Type::TEXT_ARRAY)];
+    let rows = session.query(fixed::LEAVES, &params).await?;
     Ok(rows.iter().map(leaf).collect())
 }
 
-/// [`leaves_in_txn`] in a transaction of its own, with these settings.
+/// [`leaves_in_txn`] in a transaction of its own, with these settings, and whether the role has these
+/// privileges on each.
 pub async fn leaves(
     session: &mut Session,
     settings: &str,
     relation: u32,
     key: &[String],
+    privileges: &[&str],
 ) -> Result<Vec<Leaf>, Error> {
-    let params = [(&relation as _, Type::OID), (&key as _, Type::TEXT_ARRAY)];
-    Ok(session.probe(settings, fixed::LEAVES, &params).await?.iter().map(leaf).collect())
+    let params =
+        [(&relation as _, Type::OID), (&key as _, Type::TEXT_ARRAY), (&privileges as _, Type::TEXT_ARRAY)];
+    Ok(session.query_and_rollback(settings, fixed::LEAVES, &params).await?.iter().map(leaf).collect())
 }
 
 fn leaf(row: &Row) -> Leaf {

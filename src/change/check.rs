@@ -6,8 +6,6 @@
 //!
 //! Must not know: how an error is shown.
 
-use super::Update;
-use crate::scan::Scan;
 use crate::sql::bare;
 
 /// Which text of the job a check is about.
@@ -46,26 +44,19 @@ impl<'a> Check<'a> {
     }
 }
 
-pub(super) fn of_update<'a>(update: &'a Update, scan: &Scan) -> Vec<Check<'a>> {
-    let mut from = scan.source();
-    let mut all = Vec::new();
-    if let Some(lookup) = &update.lookup {
-        // A FROM item must not bring a WHERE of its own: in parentheses it could not.
-        let join = format!("SELECT 1 FROM {from} CROSS JOIN LATERAL (SELECT 1 FROM ");
-        all.push(Check::around(Clause::From, &format!("SELECT 1 FROM {from}, "), &lookup.from, "\n"));
-        all.push(Check::around(Clause::From, &join, &lookup.from, "\n) AS found"));
-        from = format!("{from}, {}\n", lookup.from);
-        all.extend(condition(Clause::On, &from, &lookup.on));
-    }
-    for (column, expression) in &update.set {
-        all.extend(value(Clause::Set(&column.0), &from, expression));
-    }
-    if let Some(filter) = &update.filter {
-        all.extend(condition(Clause::Where, &from, filter));
-    }
-    let whole = format!("EXPLAIN {}", update.text(&scan.rows_planned()));
-    all.push(Check { sql: whole, clause: Clause::Whole, offset: 0 });
-    all
+/// The checks of a FROM item beside the walked table.
+pub(super) fn lookup<'a>(source: &str, from: &str) -> [Check<'a>; 2] {
+    // A FROM item must not bring a WHERE of its own: in parentheses it could not.
+    let join = format!("SELECT 1 FROM {source} CROSS JOIN LATERAL (SELECT 1 FROM ");
+    [
+        Check::around(Clause::From, &format!("SELECT 1 FROM {source}, "), from, "\n"),
+        Check::around(Clause::From, &join, from, "\n) AS found"),
+    ]
+}
+
+/// The check of all texts together: the statement itself.
+pub(super) fn whole<'a>(statement: &str) -> Check<'a> {
+    Check { sql: format!("EXPLAIN {statement}"), clause: Clause::Whole, offset: 0 }
 }
 
 /// The statements to plan for the query of a signal. What closes our parentheses is no condition; what gives
@@ -79,40 +70,19 @@ pub fn signal_checks(number: usize, query: &str) -> [Check<'static>; 2] {
     ]
 }
 
-fn condition<'a>(clause: Clause<'a>, from: &str, text: &str) -> [Check<'a>; 2] {
+/// The checks of a condition.
+pub(super) fn condition<'a>(clause: Clause<'a>, from: &str, text: &str) -> [Check<'a>; 2] {
     [
         Check::around(clause, &format!("SELECT 1 FROM {from} WHERE "), text, "\n"),
         Check::around(clause, &format!("SELECT 1 FROM {from} WHERE ("), text, "\n)"),
     ]
 }
 
-fn value<'a>(clause: Clause<'a>, from: &str, text: &str) -> [Check<'a>; 3] {
+/// The checks of an expression for a column's value.
+pub(super) fn value<'a>(clause: Clause<'a>, from: &str, text: &str) -> [Check<'a>; 3] {
     [
         Check::around(clause, "SELECT ", text, &format!("\nFROM {from}")),
         Check::around(clause, &format!("SELECT 1 FROM {from} WHERE ("), text, "\n) IS NULL"),
         Check::around(clause, "SELECT (SELECT ", text, &format!("\n) FROM {from}")),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::scan::Walk;
-    use crate::sql::{Ident, Qualified};
-
-    #[test]
-    fn the_offset_counts_characters_up_to_the_users_text() {
-        let walk = Walk { alias: Ident("größe".into()), key: Vec::new(), joins_bands: false };
-        let update = Update {
-            set: vec![(Ident("a".into()), "b + 1".into())],
-            quiet: vec![],
-            filter: Some("c".into()),
-            lookup: None,
-        };
-        let checks = of_update(&update, &walk.leaf(Qualified::new("public", "größe")));
-        for check in checks.iter().filter(|check| check.clause != Clause::Whole) {
-            let text: String = check.sql.chars().skip(check.offset).collect();
-            assert!(text.starts_with("b + 1") || text.starts_with('c'), "{text}");
-        }
-    }
 }

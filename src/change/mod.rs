@@ -5,6 +5,7 @@
 mod check;
 mod explain;
 mod grant;
+mod needs;
 mod statement;
 mod survey;
 mod update;
@@ -12,6 +13,7 @@ mod update;
 pub use check::{Check, Clause, signal_checks};
 pub use explain::Explained;
 pub use grant::{Grants, grants};
+pub use needs::Needs;
 pub use statement::{Answer, Measure, Statement};
 pub use survey::{VALUE, nodes};
 pub use update::{Lookup, Update};
@@ -55,7 +57,14 @@ impl Change {
         &update.set
     }
 
-    /// What the role needs on each table that is changed: `SELECT, UPDATE ("total")`.
+    /// What the role needs on each table that is changed, or on columns of it.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        let Self::Update(_) = self;
+        Update::NEEDS
+    }
+
+    /// The same as `GRANT` says it: `SELECT, UPDATE ("total")`.
     #[must_use]
     pub fn privileges(&self) -> String {
         let Self::Update(update) = self;
@@ -67,7 +76,7 @@ impl Change {
     #[must_use]
     pub fn checks(&self, scan: &Scan) -> Vec<Check<'_>> {
         let Self::Update(update) = self;
-        check::of_update(update, scan)
+        update.checks(scan)
     }
 
     /// A plan in JSON that has a subquery scan named [`VALUE`] if the expression is volatile. The planner
@@ -76,7 +85,7 @@ impl Change {
     #[must_use]
     pub fn volatile(&self, scan: &Scan, expression: &str) -> String {
         let Self::Update(update) = self;
-        survey::volatile(update, scan, expression)
+        survey::volatile(&update.reads(), scan, expression)
     }
 
     /// Planned and no more; it names every table and view that the job's expressions read, the walked one
@@ -84,7 +93,7 @@ impl Change {
     #[must_use]
     pub fn reads(&self, scan: &Scan) -> String {
         let Self::Update(update) = self;
-        survey::reads(update, scan)
+        survey::reads(&update.reads(), scan)
     }
 
     /// Looks at the rows of about `percent` of the pages of a table and all its partitions: how many there
@@ -94,6 +103,6 @@ impl Change {
     #[must_use]
     pub fn sample(&self, scan: &Scan, percent: f64, checks: &[(String, Vec<i64>)]) -> String {
         let Self::Update(update) = self;
-        survey::sample(update, scan, percent, checks)
+        survey::sample(&update.reads(), scan, percent, checks)
     }
 }

@@ -5,29 +5,39 @@
 
 use serde_json::Value;
 
-use super::Update;
 use crate::scan::Scan;
 use crate::sql::enclosed;
 
 /// The name under which a query asks whether a value is volatile.
 pub const VALUE: &str = "pgbackfill_value";
 
-pub(super) fn volatile(update: &Update, scan: &Scan, expression: &str) -> String {
+/// The texts of a job that read.
+#[derive(Debug)]
+pub(super) struct Reads<'a> {
+    /// Expressions for values.
+    pub(super) values: Vec<&'a str>,
+    /// Conditions, each enclosed.
+    pub(super) conditions: Vec<String>,
+    /// A FROM item beside the walked table.
+    pub(super) from: Option<&'a str>,
+}
+
+pub(super) fn volatile(texts: &Reads<'_>, scan: &Scan, expression: &str) -> String {
     format!(
         "EXPLAIN (COSTS OFF, FORMAT JSON)\nSELECT 1 FROM (SELECT {} AS x FROM {}\n) AS {VALUE} WHERE {VALUE}.x IS NULL",
         enclosed(expression),
-        sources(update, scan)
+        sources(texts, scan)
     )
 }
 
-pub(super) fn reads(update: &Update, scan: &Scan) -> String {
-    let values: Vec<_> = update.set.iter().map(|(_, expression)| enclosed(expression)).collect();
-    let all = update.conditions().collect::<Vec<_>>();
+pub(super) fn reads(texts: &Reads<'_>, scan: &Scan) -> String {
+    let values: Vec<_> = texts.values.iter().map(|expression| enclosed(expression)).collect();
+    let all = &texts.conditions;
     let filter = if all.is_empty() { String::new() } else { format!("\nWHERE {}", all.join("\nAND ")) };
-    format!("EXPLAIN SELECT {}\nFROM {}{filter}", values.join(", "), sources(update, scan))
+    format!("EXPLAIN SELECT {}\nFROM {}{filter}", values.join(", "), sources(texts, scan))
 }
 
-pub(super) fn sample(update: &Update, scan: &Scan, percent: f64, checks: &[(String, Vec<i64>)]) -> String {
+pub(super) fn sample(texts: &Reads<'_>, scan: &Scan, percent: f64, checks: &[(String, Vec<i64>)]) -> String {
     // Without ONLY: a partitioned table has its rows in its partitions. The seed is fixed, so both see the
     // same pages.
     let pages = format!("{} AS {} TABLESAMPLE SYSTEM ({percent}) REPEATABLE (0)", scan.table(), scan.alias());
@@ -39,9 +49,9 @@ pub(super) fn sample(update: &Update, scan: &Scan, percent: f64, checks: &[(Stri
             enclosed(check)
         )
     });
-    let all = update.conditions().collect::<Vec<_>>().join("\nAND ");
-    let filter = match &update.lookup {
-        Some(lookup) => format!("\nWHERE EXISTS (SELECT FROM {}\nWHERE {all})", lookup.from),
+    let all = texts.conditions.join("\nAND ");
+    let filter = match texts.from {
+        Some(from) => format!("\nWHERE EXISTS (SELECT FROM {from}\nWHERE {all})"),
         None if all.is_empty() => String::new(),
         None => format!("\nWHERE {all}"),
     };
@@ -66,15 +76,15 @@ pub fn nodes(plan: &Value) -> Vec<&Value> {
     found
 }
 
-fn sources(update: &Update, scan: &Scan) -> String {
-    let lookup = update.lookup.iter().map(|lookup| lookup.from.clone());
-    std::iter::once(scan.source()).chain(lookup).collect::<Vec<_>>().join(", ")
+fn sources(texts: &Reads<'_>, scan: &Scan) -> String {
+    let from = texts.from.map(str::to_owned);
+    std::iter::once(scan.source()).chain(from).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::Lookup;
+    use crate::change::{Lookup, Update};
     use crate::key::{KeyColumn, KeyType};
     use crate::scan::Walk;
     use crate::sql::{Ident, Qualified};
@@ -97,7 +107,7 @@ mod tests {
     #[test]
     fn a_sample_counts_rows_that_match_and_rows_that_violate() {
         let checks = [("total > 0".to_owned(), vec![7, 8])];
-        insta::assert_snapshot!(sample(&update(None), &orders(), 12.5, &checks), @r#"
+        insta::assert_snapshot!(sample(&update(None).reads(), &orders(), 12.5, &checks), @r#"
         SELECT (SELECT count(*) FROM "public"."orders" AS "orders" TABLESAMPLE SYSTEM (12.5) REPEATABLE (0)) AS rows,
                count(*) AS matching,
                min(ARRAY["orders".tableoid::text, "orders".ctid::text]) AS found,
@@ -113,21 +123,22 @@ mod tests {
 
     #[test]
     fn with_a_lookup_a_row_matches_if_it_finds_a_partner() {
-        let sql = sample(&update(Some(("users AS u", "u.id = orders.user_id"))), &orders(), 100.0, &[]);
+        let sql =
+            sample(&update(Some(("users AS u", "u.id = orders.user_id"))).reads(), &orders(), 100.0, &[]);
         assert!(sql.ends_with("WHERE EXISTS (SELECT FROM users AS u\nWHERE (\nu.id = orders.user_id\n)\nAND (\ntotal IS NULL\n))"), "{sql}");
     }
 
     #[test]
     fn an_expression_is_asked_for_with_everything_it_may_read() {
         let update = update(Some(("users AS u", "u.id = orders.user_id")));
-        insta::assert_snapshot!(volatile(&update, &orders(), &update.set[0].1), @r#"
+        insta::assert_snapshot!(volatile(&update.reads(), &orders(), &update.set[0].1), @r#"
         EXPLAIN (COSTS OFF, FORMAT JSON)
         SELECT 1 FROM (SELECT (
         u.rate * 2 -- twice
         ) AS x FROM ONLY "public"."orders" AS "orders", users AS u
         ) AS pgbackfill_value WHERE pgbackfill_value.x IS NULL
         "#);
-        insta::assert_snapshot!(reads(&update, &orders()), @r#"
+        insta::assert_snapshot!(reads(&update.reads(), &orders()), @r#"
         EXPLAIN SELECT (
         u.rate * 2 -- twice
         )

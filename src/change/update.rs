@@ -4,7 +4,10 @@
 
 use std::fmt::Write as _;
 
-use crate::scan::Rows;
+use super::check::{self, Check, Clause};
+use super::needs::Needs;
+use super::survey::Reads;
+use crate::scan::{Rows, Scan};
 use crate::sql::{Ident, enclosed};
 
 /// Columns and the expressions for their values.
@@ -31,6 +34,8 @@ pub struct Lookup {
 }
 
 impl Update {
+    pub(super) const NEEDS: Needs = Needs { privileges: &["SELECT", "UPDATE"], words: "read and update" };
+
     /// The UPDATE of these rows that the predicate selects.
     pub(super) fn text(&self, rows: &Rows) -> String {
         let quiet = self.quiet.iter().map(|column| format!("{column} = {}.{column}", rows.alias));
@@ -56,6 +61,34 @@ impl Update {
         on.chain(&self.filter).map(|condition| enclosed(condition))
     }
 
+    /// The texts of the job, for the questions about them.
+    pub(super) fn reads(&self) -> Reads<'_> {
+        Reads {
+            values: self.set.iter().map(|(_, expression)| expression.as_str()).collect(),
+            conditions: self.conditions().collect(),
+            from: self.lookup.as_ref().map(|lookup| lookup.from.as_str()),
+        }
+    }
+
+    /// What the server plans before the first batch.
+    pub(super) fn checks(&self, scan: &Scan) -> Vec<Check<'_>> {
+        let mut from = scan.source();
+        let mut all = Vec::new();
+        if let Some(lookup) = &self.lookup {
+            all.extend(check::lookup(&from, &lookup.from));
+            from = format!("{from}, {}\n", lookup.from);
+            all.extend(check::condition(Clause::On, &from, &lookup.on));
+        }
+        for (column, expression) in &self.set {
+            all.extend(check::value(Clause::Set(&column.0), &from, expression));
+        }
+        if let Some(filter) = &self.filter {
+            all.extend(check::condition(Clause::Where, &from, filter));
+        }
+        all.push(check::whole(&self.text(&scan.rows_planned())));
+        all
+    }
+
     pub(super) fn privileges(&self) -> String {
         let columns: Vec<_> = self.set.iter().map(|(column, _)| column).chain(&self.quiet).collect();
         let columns = columns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -67,7 +100,7 @@ impl Update {
 pub(super) mod tests {
     use super::*;
     use crate::key::{KeyColumn, KeyType};
-    use crate::scan::{Mark, Scan, Span, Stripe, Walk};
+    use crate::scan::{Mark, Span, Stripe, Walk};
     use crate::sql::Qualified;
     use crate::stripe::{StripeBy, Striping};
 
@@ -147,5 +180,21 @@ pub(super) mod tests {
         status_v2 IS NULL
         )
         "#);
+    }
+
+    #[test]
+    fn the_offset_counts_characters_up_to_the_users_text() {
+        let walk = Walk { alias: Ident("größe".into()), key: Vec::new(), joins_bands: false };
+        let update = Update {
+            set: vec![(Ident("a".into()), "b + 1".into())],
+            quiet: vec![],
+            filter: Some("c".into()),
+            lookup: None,
+        };
+        let checks = update.checks(&walk.leaf(Qualified::new("public", "größe")));
+        for check in checks.iter().filter(|check| check.clause != Clause::Whole) {
+            let text: String = check.sql.chars().skip(check.offset).collect();
+            assert!(text.starts_with("b + 1") || text.starts_with('c'), "{text}");
+        }
     }
 }

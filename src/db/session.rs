@@ -310,7 +310,7 @@ impl Session {
     }
 
     /// One query in a transaction that is rolled back, whatever comes of it.
-    pub async fn probe(
+    pub async fn query_and_rollback(
         &mut self,
         settings: &str,
         sql: &str,

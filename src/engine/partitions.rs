@@ -64,7 +64,8 @@ async fn lock_and_reconcile_in_txn(part: &Part, session: &Session) -> Result<Lea
 /// Whether the run has every leaf of the catalog, and the catalog every leaf that has work left.
 async fn catalog_agrees(part: &Part, session: &mut Session) -> Result<bool, StoreError> {
     let facts = &part.facts;
-    let found = catalog::leaves(session, PLANNING, facts.run.target, &facts.plan.walk.key_names()).await?;
+    let key = facts.plan.walk.key_names();
+    let found = catalog::leaves(session, PLANNING, facts.run.target, &key, &[]).await?;
     let known = store::leaves(session, facts.run_id()).await?;
     let now: BTreeSet<u32> = found.iter().map(|leaf| leaf.relation).collect();
     let ours: BTreeSet<u32> = known.iter().map(|leaf| leaf.relation).collect();

@@ -55,10 +55,11 @@ async fn put_aside_in_txn(
     let is_ours = found.exist_in_txn(session).await?;
     let done = if is_ours { Quarantined::Kept } else { Quarantined::OfAnotherStripe };
     if done == Quarantined::Kept {
-        if store::bad_rows_hold_in_txn(session, facts.run_id()).await? >= facts.limits.max_bad_rows {
+        if store::lock_and_count_bad_rows_in_txn(session, facts.run_id()).await? >= facts.limits.max_bad_rows
+        {
             return Ok(Quarantined::Full);
         }
-        store::bad_row_in_txn(session, facts.run_id(), (claim.leaf, claim.number), row).await?;
+        store::add_bad_row_in_txn(session, facts.run_id(), (claim.leaf, claim.number), row).await?;
     }
     batch::checkpoint(range, batch, 0, hot_before).commit(session, facts.run_id(), claim, hint).await?;
     Ok(done)

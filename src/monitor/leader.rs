@@ -153,7 +153,7 @@ impl Monitor {
             return Ok(sql::latency_probe(None));
         };
         let scan = self.walk.leaf(leaf.table.clone());
-        match scan.probe_last(session).await {
+        match scan.last_now(session).await {
             Ok(last) => Ok(sql::latency_probe(last.map(|mark| scan.read_at(&mark)).as_deref())),
             // It is locked, or gone since.
             Err(error) if error.server().is_some() => Ok(sql::latency_probe(None)),

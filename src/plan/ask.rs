@@ -20,7 +20,7 @@ pub(super) async fn rows(
     params: &[Param<'_>],
 ) -> Result<Vec<tokio_postgres::Row>, Error> {
     session.answers_within(ANSWER_MAX);
-    session.probe(settings::LOOKING, sql, params).await
+    session.query_and_rollback(settings::LOOKING, sql, params).await
 }
 
 /// The rows of a query in a transaction that stays open, so that it can be asked about itself.

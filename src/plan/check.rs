@@ -3,7 +3,7 @@
 //! Must not know: what makes an expression right; the server decides.
 
 use super::{Code, Plan, Refusal};
-use crate::change::{Check, Clause, signal_checks};
+use crate::change::{Check, Clause, Needs, signal_checks};
 use crate::db::{Error, NextAct, ServerError, Session, sqlstate};
 use crate::job::{Diagnostic, Job, Part};
 use crate::sql::settings;
@@ -39,7 +39,7 @@ pub async fn check(session: &mut Session, job: &Job, plan: &Plan) -> Result<(), 
         match planned(session, plan, &check).await {
             Ok(()) => {}
             Err(Error::Server(error)) if is_about_the_job(&error) => {
-                keep_the_clearer(&mut found, diagnose(job, &check, &error));
+                keep_the_clearer(&mut found, diagnose(job, plan, &check, &error));
             }
             Err(lost) => return Err(lost.into()),
         }
@@ -85,10 +85,10 @@ async fn planned(session: &mut Session, plan: &Plan, check: &Check<'_>) -> Resul
         Clause::Whole => rows.params(),
         _ => Vec::new(),
     };
-    session.probe(settings::CHECKING, &check.sql, &params).await.map(drop)
+    session.query_and_rollback(settings::CHECKING, &check.sql, &params).await.map(drop)
 }
 
-fn diagnose<'a>(job: &Job, check: &Check<'a>, error: &ServerError) -> Fault<'a> {
+fn diagnose<'a>(job: &Job, plan: &Plan, check: &Check<'a>, error: &ServerError) -> Fault<'a> {
     let (part, text) = match check.clause {
         Clause::From => (Part::From, job.lookup.as_ref().map(|lookup| lookup.from.as_str())),
         Clause::On => (Part::On, job.lookup.as_ref().map(|lookup| lookup.on.as_str())),
@@ -101,7 +101,7 @@ fn diagnose<'a>(job: &Job, check: &Check<'a>, error: &ServerError) -> Fault<'a> 
     };
     let text = text.unwrap_or_default();
     let aim = error.position.map_or(Aim::Elsewhere, |position| aim(text, position, check.offset));
-    let advice = [error.detail.clone(), advice(check.clause, error), pointed(text, aim)];
+    let advice = [error.detail.clone(), advice(check.clause, error, plan.change.needs()), pointed(text, aim)];
     let advice = advice.into_iter().flatten().collect::<Vec<_>>().join("\n");
     let message = message(check.clause, aim, error);
     let advice = Some(advice).filter(|text| !text.is_empty());
@@ -159,13 +159,13 @@ fn message(clause: Clause<'_>, aim: Aim, error: &ServerError) -> String {
     }
 }
 
-fn advice(clause: Clause<'_>, error: &ServerError) -> Option<String> {
+fn advice(clause: Clause<'_>, error: &ServerError, needs: Needs) -> Option<String> {
+    let privileges = needs.privileges.join(" and ");
+    let lacking = format!("the role needs {privileges} on the table: ask its owner for a GRANT");
     let ours = match error.sqlstate.as_str() {
         sqlstate::INSUFFICIENT_PRIVILEGE if matches!(clause, Clause::Signal(_)) => None,
         _ if matches!(clause, Clause::Signal(_)) => Some("a signal is one query of one row with one number"),
-        sqlstate::INSUFFICIENT_PRIVILEGE => {
-            Some("the role needs SELECT and UPDATE on the table: ask its owner for a GRANT")
-        }
+        sqlstate::INSUFFICIENT_PRIVILEGE => Some(lacking.as_str()),
         "42803" | "42P20" | "0A000" => Some(
             "an expression sees one row at a time: use from and on to read another table, or a subquery in parentheses",
         ),

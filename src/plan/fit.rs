@@ -4,6 +4,7 @@
 
 use super::Code;
 use crate::catalog::{Column, KeyIndex, Leaf, Table};
+use crate::change::Needs;
 use crate::job::{Diagnostic, Job, Part, did_you_mean};
 use crate::key::{KEY_COLUMNS_MAX, KeyColumn, KeyType};
 use crate::sql::Ident;
@@ -94,15 +95,21 @@ fn fit_table(job: &Job, facts: &Facts) -> Vec<Diagnostic> {
 }
 
 /// Every leaf must be a table that the role may change.
-pub(super) fn fit_leaves(job: &Job, facts: &Facts, leaves: &[Leaf]) -> Result<(), Vec<Diagnostic>> {
+pub(super) fn fit_leaves(
+    job: &Job,
+    facts: &Facts,
+    leaves: &[Leaf],
+    needs: Needs,
+) -> Result<(), Vec<Diagnostic>> {
     let mut found = Vec::new();
     for leaf in leaves {
         let (code, message, hint) = if leaf.kind == "r" {
             if leaf.may_change {
                 continue;
             }
-            let message = format!("role \"{}\" may not read and update {}", facts.user, leaf.name);
-            let hint = format!("GRANT SELECT, UPDATE ON {} TO {}", leaf.name, Ident(facts.user.clone()));
+            let message = format!("role \"{}\" may not {} {}", facts.user, needs.words, leaf.name);
+            let privileges = needs.privileges.join(", ");
+            let hint = format!("GRANT {privileges} ON {} TO {}", leaf.name, Ident(facts.user.clone()));
             (Code::MissingRight, message, hint)
         } else {
             let message = format!("the partition {} is a foreign table", leaf.name);

@@ -24,11 +24,13 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<P
     };
     let key = fit::fit(job, &facts)?;
     let names: Vec<_> = key.iter().map(|column| column.name.clone()).collect();
-    let leaves = catalog::leaves(session, settings::CHECKING, facts.table.relation, &names).await?;
-    fit::fit_leaves(job, &facts, &leaves)?;
-    let alias = Ident(job.table.name.clone());
     let change = change(job);
-    let (order, quiet) = catalog::order(session, facts.table.relation, &change.columns(), &names).await?;
+    let needs = change.needs();
+    let relation = facts.table.relation;
+    let leaves = catalog::leaves(session, settings::CHECKING, relation, &names, needs.privileges).await?;
+    fit::fit_leaves(job, &facts, &leaves, needs)?;
+    let alias = Ident(job.table.name.clone());
+    let (order, quiet) = catalog::order(session, relation, &change.columns(), &names).await?;
     let Change::Update(mut update) = change;
     if job.order.quiet {
         update.quiet = quiet.into_iter().map(Ident).collect();

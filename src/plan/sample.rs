@@ -80,7 +80,7 @@ async fn found(
         return Ok(None);
     };
     let asked = plan.scan(leaf.name.clone()).key_at_ctid();
-    let rows = session.probe(settings::PLANNING, &asked, &[(at, Type::TEXT)]).await?;
+    let rows = session.query_and_rollback(settings::PLANNING, &asked, &[(at, Type::TEXT)]).await?;
     let key = rows.first().map(|row| Key(row.get(0)));
     Ok(Some(Found { leaf: leaf.name.clone(), key }))
 }

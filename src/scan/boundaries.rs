@@ -49,9 +49,9 @@ pub(super) async fn last(session: &Session, scan: &KeyScan) -> Result<Option<Mar
     Ok(row.map(|row| Mark(row.get(0))))
 }
 
-pub(super) async fn probe_last(session: &mut Session, scan: &KeyScan) -> Result<Option<Mark>, Error> {
+pub(super) async fn last_now(session: &mut Session, scan: &KeyScan) -> Result<Option<Mark>, Error> {
     let settings = format!("{}; {}", settings::PLANNING, settings::IMPATIENT);
-    let rows = session.probe(&settings, &last_key(scan), &[]).await?;
+    let rows = session.query_and_rollback(&settings, &last_key(scan), &[]).await?;
     Ok(rows.first().map(|row| Mark(row.get(0))))
 }
 

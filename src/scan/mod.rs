@@ -165,9 +165,9 @@ impl Scan {
     ///
     /// # Errors
     /// What the server says: that the table is locked, or gone.
-    pub async fn probe_last(&self, session: &mut Session) -> Result<Option<Mark>, Error> {
+    pub async fn last_now(&self, session: &mut Session) -> Result<Option<Mark>, Error> {
         let Self::Keys(keys) = self;
-        boundaries::probe_last(session, keys).await
+        boundaries::last_now(session, keys).await
     }
 
     /// At most `cells_max` cells of `step` rows each from the start of `span`. Once they reach its end, the

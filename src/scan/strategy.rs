@@ -54,7 +54,7 @@ enum Mode {
     /// Nothing can change it.
     Fixed,
     /// Room on the pages is to be found out by a range in key order.
-    Probing,
+    Trying,
     /// Stripes help, as far as is known.
     Striped,
     /// They do not at present; so many ranges until the next try.
@@ -88,7 +88,7 @@ impl Strategy {
                 "fillfactor {} may have left room on the pages: one range finds out",
                 facts.fillfactor
             );
-            return Self { mode: Mode::Probing, stripes, why };
+            return Self { mode: Mode::Trying, stripes, why };
         }
         Self {
             mode: Mode::Striped,
@@ -103,7 +103,7 @@ impl Strategy {
         let wanted = match self.mode {
             Mode::Fixed => Wanted::Exactly(self.stripes),
             Mode::Striped => Wanted::AtMost(self.stripes),
-            Mode::Probing | Mode::Waiting(_) | Mode::Roomy => Wanted::Exactly(1),
+            Mode::Trying | Mode::Waiting(_) | Mode::Roomy => Wanted::Exactly(1),
         };
         Choice { wanted, why: self.why.clone() }
     }
@@ -126,12 +126,12 @@ impl Strategy {
         let share = observed.rows_hot as f64 / observed.rows_changed.max(1) as f64;
         let telling = observed.rows_changed >= TELLING_ROWS;
         match self.mode {
-            Mode::Probing if telling && observed.stripes == 1 && share >= ROOMY => {
+            Mode::Trying if telling && observed.stripes == 1 && share >= ROOMY => {
                 self.mode = Mode::Roomy;
                 self.why =
                     format!("pages have room: {:.0} % of the updates are HOT in key order", share * 100.0);
             }
-            Mode::Probing if telling && observed.stripes == 1 => {
+            Mode::Trying if telling && observed.stripes == 1 => {
                 self.mode = Mode::Striped;
                 self.why = format!(
                     "pages are full: only {:.0} % of the updates are HOT in key order",
@@ -150,7 +150,7 @@ impl Strategy {
                 self.why = "stripes are tried again".into();
             }
             Mode::Waiting(ranges) => self.mode = Mode::Waiting(ranges - 1),
-            Mode::Fixed | Mode::Probing | Mode::Striped | Mode::Roomy => {}
+            Mode::Fixed | Mode::Trying | Mode::Striped | Mode::Roomy => {}
         }
     }
 }

@@ -137,7 +137,7 @@ fn place<'a>(run: &'a RunId, bad: &'a BadKey) -> [Param<'a>; 3] {
 }
 
 /// Records a row, in the transaction that moves the cursor past it.
-pub async fn bad_row_in_txn(
+pub async fn add_bad_row_in_txn(
     session: &Session,
     run: RunId,
     (leaf, range): (LeafNo, RangeNo),
@@ -155,7 +155,7 @@ pub async fn bad_row_in_txn(
 }
 
 /// How many there are, and there will be none more before this transaction ends but its own.
-pub async fn bad_rows_hold_in_txn(session: &Session, run: RunId) -> Result<u64, Error> {
+pub async fn lock_and_count_bad_rows_in_txn(session: &Session, run: RunId) -> Result<u64, Error> {
     session.query_one(fixed::RUN_HOLD, &[(&run.0, Type::INT8)]).await?;
     // In a statement of its own, so that it sees what was added while we waited for the lock.
     bad_rows_count(session, run).await

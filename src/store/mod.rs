@@ -17,8 +17,8 @@ mod schema;
 mod waiters;
 
 pub use bad_row::{
-    BadKey, BadRow, BadRowFence, bad_row_again_in_txn, bad_row_in_txn, bad_rows, bad_rows_count,
-    bad_rows_hold_in_txn, drop_bad_row_in_txn, is_bad_row, lock_bad_row, next_bad_rows,
+    BadKey, BadRow, BadRowFence, add_bad_row_in_txn, bad_row_again_in_txn, bad_rows, bad_rows_count,
+    drop_bad_row_in_txn, is_bad_row, lock_and_count_bad_rows_in_txn, lock_bad_row, next_bad_rows,
     settle_bad_row_in_txn,
 };
 pub use guard::{Lead, Led, Published, QuietTime, Read, guard_now, leave_guard, read_guard};

@@ -91,7 +91,7 @@ async fn value(
         None => primary.session_beside().await?,
     };
     session.answers_within(ANSWER_MAX);
-    let rows = session.probe(settings::CUSTOM_SIGNAL, &custom_signal(&signal.query), &[]).await;
+    let rows = session.query_and_rollback(settings::CUSTOM_SIGNAL, &custom_signal(&signal.query), &[]).await;
     *kept = session.is_usable().then_some(session);
     let value = rows?.first().map(|row| row.try_get::<_, Option<f64>>(0));
     Ok(match value {

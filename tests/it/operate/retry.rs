@@ -7,6 +7,8 @@ use crate::support::{Database, Finished, JobFile, Pgbackfill, database};
 
 /// A row is bad as long as its `d` is 0.
 const JOB: &str = "table = 't'\nset.n = 'n + 1 / d'\n[limits]\nmax_bad_rows = 1000\n";
+/// The same, for rows that are held at a gate for as long as a test needs it.
+const PATIENT: &str = "lock_timeout = '2m'\nstatement_timeout = '2m'\n";
 
 /// Rows 1 to `rows`, of which those that `bad` selects were put aside by a run.
 async fn quarantined(rows: u32, bad: &str) -> (Database, JobFile) {
@@ -108,6 +110,7 @@ async fn a_row_that_is_gone_or_no_longer_selected_leaves_the_quarantine() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_at_once_share_the_rows() {
     let (db, job) = quarantined(300, "true").await;
+    job.rewrite(&format!("{JOB}{PATIENT}"));
     execute(&db, "UPDATE t SET d = 1").await;
     execute(&db, GATE).await;
     let gate = db.client().await;
