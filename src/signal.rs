@@ -143,6 +143,12 @@ impl Signal {
         Bounds { slow, stop }
     }
 
+    /// True for what lies beyond this server, where an application may read, too.
+    #[must_use]
+    pub const fn is_beyond(self) -> bool {
+        matches!(self, Self::ReplicaLag | Self::SlotWal | Self::ArchiveBacklog)
+    }
+
     /// True where less of our work does not make the signal fall: then we go at half speed instead of ever
     /// slower.
     #[must_use]
@@ -200,7 +206,7 @@ impl Default for Guard {
             bounds: BTreeMap::new(),
             standbys: None,
             blocked_sessions_ms: Some(100),
-            added_latency_ms: 1,
+            added_latency_ms: 5,
             deadline_ms: 15_000,
         }
     }

@@ -53,7 +53,7 @@ fn text(view: &View) -> String {
         ("since", format!("{} (started {} by {})", view.state_at, view.created_at, view.created_by)),
         ("progress", status::progress(view)),
         ("rate", status::rate(view)),
-        ("pace", status::pace(&view.knobs)),
+        ("pace", status::pace(&view.knobs, view.guard.as_ref())),
     ];
     let times = view.progress.times;
     rows.extend(
@@ -111,6 +111,7 @@ mod tests {
             guard: Some(Read {
                 leader: Some("db1/4711/1".into()),
                 read_s_ago: 0.4,
+                nobody_s: None,
                 readings: vec![
                     Reading {
                         signal: Signal::ReplicaLag,
@@ -165,6 +166,17 @@ mod tests {
         process   7 on db1, version 0.1.0, 2 workers, 1.0 k rows/s; paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s
                   last error: canceling statement due to lock timeout hint: x
         "#);
+    }
+
+    #[test]
+    fn full_speed_says_since_when_nobody_else_is_at_work() {
+        let mut alone = view();
+        alone.guard.as_mut().unwrap().nobody_s = Some(40.2);
+        let text = text(&alone);
+        assert!(
+            text.contains("pace      full speed: nobody else has been at work for 40 s, 2 workers"),
+            "{text}"
+        );
     }
 
     #[test]

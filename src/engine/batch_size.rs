@@ -20,12 +20,22 @@ const RANGE_GROWTH_MAX: f64 = 4.0;
 const LATEST: f64 = 0.4;
 /// Under a ceiling a batch takes at most this part of a second's worth, so that the pace is even.
 const PACED_S: f64 = 0.1;
+/// A ceiling that is high is spread over batches of this part of a second's worth, so that an application
+/// feels no long ones.
+const SPREAD_S: f64 = 0.01;
+/// Batches of fewer rows would be mostly round trips.
+const SPREAD_ROWS_MIN: f64 = 250.0;
 /// Batches of a range in key order.
 const BATCHES_PER_RANGE: u32 = 16;
 /// However little is left, looking up a range should not count beside working on it.
 const RANGE_SHORTEST: Duration = Duration::from_millis(250);
 /// A cell is a part of a batch, so that the next can be a little larger or smaller.
 const CELLS_PER_RANGE: u32 = 128;
+
+/// Rows of a batch under a ceiling of so many a second.
+fn spread(per_s: f64) -> f64 {
+    (per_s * SPREAD_S).max(SPREAD_ROWS_MIN).min(per_s * PACED_S)
+}
 
 /// The size of a worker's batches.
 #[derive(Clone, Debug)]
@@ -46,12 +56,14 @@ impl Default for BatchSize {
 impl BatchSize {
     /// Rows for the next batch.
     pub(super) fn next(&self, knobs: &Knobs, share: Share) -> NonZeroU32 {
-        let mut rows = self.rows;
+        // Where the time that a batch may take has become less, the next one must not be of the old size.
+        let target_s = f64::from(knobs.batch_time_ms.get()) / 1000.0;
+        let mut rows = self.rows_per_s.map_or(self.rows, |speed| self.rows.min((speed * target_s).max(1.0)));
         if let Some(per_s) = share.rows_per_s {
-            rows = rows.min(per_s * PACED_S);
+            rows = rows.min(spread(per_s));
         }
         if let (Some(per_s), Some(per_row)) = (share.wal_bytes_per_s, self.wal_bytes_per_row) {
-            rows = rows.min(per_s * PACED_S / per_row.max(1.0));
+            rows = rows.min(spread(per_s / per_row.max(1.0)));
         }
         let floor = if self.shrunk { 1 } else { knobs.min_rows_per_batch.get() };
         let rows = (rows as u32).clamp(floor, knobs.max_rows_per_batch.get().max(floor));

@@ -161,7 +161,6 @@ impl Heartbeat {
         let leads = guard.leader.as_ref() == Some(&part.facts.process);
         self.asked.send_replace(Asked {
             may_lead: leads || guard.lead_is_free,
-            share: part.throttle.share_now(),
             auto_workers: part.throttle.auto_workers(),
             tolerated_ms: heard.assignment.knobs.guard.added_latency_ms.into(),
         });

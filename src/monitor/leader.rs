@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::latency::{Controller, PROBE_EVERY, Steering};
+use super::controller::{Controller, Facts, Steering};
+use super::latency::PROBE_EVERY;
+use super::presence::Presence;
 use super::wal_history::WalHistory;
 use crate::db::{Error, Primary, Session, sqlstate};
 use crate::run::RunId;
 use crate::scan::Walk;
 use crate::sql;
-use crate::store::{self, Lead};
+use crate::store::{self, Lead, Learned};
 
 /// A probe is waited for so long: with what comes before and after, the signals are still read every few
 /// seconds. Its `statement_timeout` does not hold for its COMMIT, which may wait for a synchronous standby.
@@ -24,6 +26,13 @@ const PROBE_ANSWER_MAX: Duration = Duration::from_secs(2);
 const CANCEL_MAX: Duration = Duration::from_secs(1);
 /// Time between two readings.
 const READ: Duration = Duration::from_secs(1);
+/// While nobody is there, one probe in so many is enough: it tells the WAL position.
+const PROBES_ALONE: u32 = 4;
+/// Time between two looks at the sessions of others.
+const LOOK: Duration = Duration::from_millis(50);
+/// A look that takes long, because there are many sessions, is taken less often: at most this part of the
+/// time goes into looking.
+const LOOKING_MAX: u32 = 20;
 /// After a failure, before the next attempt.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -32,9 +41,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Asked {
     /// Whether this process leads, or may.
     pub may_lead: bool,
-    /// The share that was published a moment ago, from which a new leader goes on, and until when it is
-    /// believed.
-    pub share: Option<(f64, Instant)>,
     /// Workers of this process that share what the application bears.
     pub auto_workers: u32,
     /// How much longer a short transaction of the application may take because of us, in milliseconds.
@@ -62,6 +68,10 @@ pub struct Leading {
     /// None after a loss, until the next one is needed: the pool has no connection more than that.
     session: Option<Session>,
     controller: Controller,
+    presence: Presence,
+    /// When others are looked at next, and when they were last, by the server's clock.
+    next_look: Instant,
+    looked_s: Option<f64>,
     wal_history: WalHistory,
     probe: String,
     /// When the row that the probe reads was chosen.
@@ -109,20 +119,26 @@ impl Monitor {
     /// Takes the lead, if it is free, and reads the signals for the first time.
     async fn take_lead(&self) -> Result<Option<Leading>, Error> {
         let mut session = self.primary.session_beside().await?;
-        let Asked { share, auto_workers, tolerated_ms, .. } = self.asked.borrow().clone();
-        // Heartbeats that fail bring no newer one.
-        let share = share.filter(|(_, until)| Instant::now() < *until).map(|(share, _)| share);
+        let Asked { auto_workers, tolerated_ms, .. } = self.asked.borrow().clone();
+        let now = Instant::now();
         let mut leading = Leading {
-            controller: Controller::new(share, Instant::now()),
+            controller: Controller::new(now),
+            presence: Presence::new(now),
+            next_look: now,
+            looked_s: None,
             wal_history: WalHistory::default(),
             probe: self.probe(&mut session).await?,
-            chosen: Instant::now(),
+            chosen: now,
             session: Some(session),
             busy: 0.0,
             workers: auto_workers,
             tolerated_ms,
         };
-        Ok(self.read(&mut leading).await?.then_some(leading))
+        let Some(learned) = self.publish(&mut leading).await? else { return Ok(None) };
+        if let Some(Learned { level, load, s_ago }) = learned {
+            leading.controller.remember(level, load, s_ago);
+        }
+        Ok(Some(leading))
     }
 
     /// Leads until another process does.
@@ -131,18 +147,51 @@ impl Monitor {
         let mut readings = tokio::time::interval_at(tokio::time::Instant::now() + READ, READ);
         probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         readings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        let mut was_alone = false;
+        for number in 0u32.. {
             let is_reading = tokio::select! {
                 biased;
                 _ = readings.tick() => true,
                 _ = probes.tick() => false,
             };
             if !is_reading {
-                self.run_probe(&mut leading).await?;
-            } else if !self.read(&mut leading).await? {
+                if !was_alone || number.is_multiple_of(PROBES_ALONE) {
+                    self.run_probe(&mut leading).await?;
+                }
+                self.look(&mut leading).await?;
+            }
+            // Somebody who comes must not wait for the next reading, nor we once everybody has gone.
+            let is_alone = leading.presence.nobody_for(Instant::now()).is_some();
+            let has_changed = std::mem::replace(&mut was_alone, is_alone) != is_alone;
+            if has_changed {
+                leading.presence.forget_load();
+            }
+            if (is_reading || has_changed) && self.publish(&mut leading).await?.is_none() {
                 return Ok(());
             }
         }
+        Ok(())
+    }
+
+    /// Looks whether others are at work.
+    async fn look(&self, leading: &mut Leading) -> Result<(), Error> {
+        let began = Instant::now();
+        if began < leading.next_look {
+            return Ok(());
+        }
+        let looked_s = leading.looked_s;
+        let session = self.open(&mut leading.session).await?;
+        match store::others_seen(session, looked_s).await {
+            Ok(seen) => {
+                leading.looked_s = Some(seen.clock_s);
+                leading.presence.look(&seen, Instant::now());
+            }
+            // What cannot be seen is somebody.
+            Err(error) if error.server().is_some() => tracing::debug!(%error, "others cannot be seen"),
+            Err(_) => leading.give_up_probe().await,
+        }
+        leading.next_look = began + LOOK.max(began.elapsed() * LOOKING_MAX);
+        Ok(())
     }
 
     /// A short transaction on the last row of a leaf that has work left, else of any that is there; without
@@ -194,11 +243,20 @@ impl Monitor {
         })
     }
 
-    /// False if another process leads.
-    async fn read(&self, leading: &mut Leading) -> Result<bool, Error> {
+    /// Reads the signals, decides, and publishes both; gives what was learned before, or nothing if another
+    /// process leads.
+    async fn publish(&self, leading: &mut Leading) -> Result<Option<Option<Learned>>, Error> {
         let now = Instant::now();
-        let Steering { share, why, quiet } =
-            leading.controller.step(leading.busy, leading.workers, leading.tolerated_ms, now);
+        let nobody = leading.presence.nobody_for(now);
+        let facts = Facts {
+            busy: leading.busy,
+            workers: leading.workers,
+            tolerated_ms: leading.tolerated_ms,
+            is_alone: nobody.is_some(),
+            load: leading.presence.load(),
+        };
+        let Steering { share, batch_ms, why, quiet, learned } =
+            leading.controller.step(&facts, fastrand::f64(), now);
         let from_now = |at: Instant| {
             at.saturating_duration_since(now).as_secs_f64() - now.saturating_duration_since(at).as_secs_f64()
         };
@@ -209,16 +267,20 @@ impl Monitor {
             why: why.as_deref(),
             quiet: quiet.map(|(from, until)| (from_now(from), (until - from).as_secs_f64())),
             wal_history: (&lsns, &ages),
+            nobody_s: nobody.map(|time| time.as_secs_f64()),
+            batch_ms: Some(batch_ms),
+            learned,
+            load: facts.load.unwrap_or(0.0),
         };
         let session = self.open(&mut leading.session).await?;
         let Some(answer) = store::read_guard(session, &lead).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         self.trouble.send_if_modified(|trouble| trouble.take().is_some());
         (leading.busy, leading.workers) = (answer.busy, answer.workers);
         let tolerated_ms = self.asked.borrow().tolerated_ms;
         leading.tolerated_ms = answer.tolerated_ms.unwrap_or(tolerated_ms);
-        Ok(true)
+        Ok(Some(answer.learned))
     }
 }
 

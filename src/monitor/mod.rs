@@ -4,11 +4,12 @@
 //!
 //! Must not know: what a process does about what was published.
 
+mod controller;
 mod latency;
 mod leader;
+mod presence;
 mod samples;
+mod turns;
 mod wal_history;
 
-pub use latency::{Controller, Steering};
 pub use leader::{Asked, Leading, Monitor};
-pub use samples::Samples;

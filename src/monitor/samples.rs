@@ -1,38 +1,64 @@
-//! The times of the latest latency probes, and their 95th percentile.
+//! The times of the latest latency probes, and their 95th percentile with its uncertainty.
 //!
 //! Must not know: how one is run, what follows.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Fewer say nothing about the slowest twentieth.
 const TELLING: usize = 15;
+/// The percentile that is bounded.
+const P: f64 = 0.95;
+/// With so many blocks the worst of them may be chance.
+const BLOCKS: usize = 3;
+/// It is if its slowest probe took so many times as long as that of any other.
+const OUTLYING: f64 = 3.0;
+/// How many standard deviations the bounds are away.
+const DEVIATIONS: f64 = 1.3;
 
-/// The probes of the last seconds.
+/// The probes of the last seconds, in blocks of time.
 ///
 /// The next one begins when the one before has ended, so a stall would be seen by one of them only. One that
 /// takes longer than the time between two counts for all that would have begun meanwhile, each a little
 /// later: the correction for coordinated omission of `HdrHistogram`.
 #[derive(Clone, Debug)]
-pub struct Samples {
+pub(super) struct Samples {
     span: Duration,
     every: Duration,
-    latest: VecDeque<(Instant, f64)>,
+    latest: VecDeque<Sample>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: Instant,
+    ms: f64,
+    block: u64,
+}
+
+/// A 95th percentile, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct P95 {
+    /// As it was measured.
+    pub(super) ms: f64,
+    /// It is hardly less than this.
+    pub(super) low_ms: f64,
+    /// It is hardly more than this.
+    pub(super) high_ms: f64,
 }
 
 impl Samples {
     /// Keeps what is not older than `span`; one is sent `every` so often.
     #[must_use]
-    pub fn new(span: Duration, every: Duration) -> Self {
+    pub(super) fn new(span: Duration, every: Duration) -> Self {
         Self { span, every, latest: VecDeque::new() }
     }
 
-    /// One that took `ms` and ended now.
-    pub fn add(&mut self, ms: f64, now: Instant) {
+    /// One that took `ms` and ended now, in a block of time.
+    pub(super) fn add(&mut self, ms: f64, block: u64, now: Instant) {
         let every_ms = (self.every.as_secs_f64() * 1000.0).max(1.0);
         let mut ms = ms;
         loop {
-            self.latest.push_back((now, ms));
+            self.latest.push_back(Sample { at: now, ms, block });
             ms -= every_ms;
             if ms <= 0.0 {
                 return;
@@ -41,23 +67,42 @@ impl Samples {
     }
 
     /// Forgets all of them: from now on something else holds.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.latest.clear();
     }
 
-    /// The 95th percentile, in milliseconds; none while there are too few that are not too old.
+    /// The 95th percentile; none while there are too few that are not too old.
+    ///
+    /// A block that is much slower than all others is left out: one slow moment is chance (a disk that
+    /// stalls), two are not. The bounds are those of an order statistic.
     #[must_use]
-    pub fn p95_ms(&mut self, now: Instant) -> Option<f64> {
+    pub(super) fn p95(&mut self, now: Instant) -> Option<P95> {
         let span = self.span;
-        while self.latest.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > span) {
+        while self.latest.front().is_some_and(|sample| now.saturating_duration_since(sample.at) > span) {
             self.latest.pop_front();
         }
-        let mut all: Vec<f64> = self.latest.iter().map(|(_, ms)| *ms).collect();
+        let worst = self.outlying_block();
+        let counted = self.latest.iter().filter(|sample| Some(sample.block) != worst);
+        let mut all: Vec<f64> = counted.map(|sample| sample.ms).collect();
         if all.len() < TELLING {
             return None;
         }
         all.sort_by(f64::total_cmp);
-        all.get((all.len() * 95).div_ceil(100) - 1).copied()
+        let deviation = DEVIATIONS * (P * (1.0 - P) / all.len() as f64).sqrt();
+        let at = |rank: f64| all[((rank * all.len() as f64).ceil() as usize).clamp(1, all.len()) - 1];
+        Some(P95 { ms: at(P), low_ms: at(P - deviation), high_ms: at(P + deviation) })
+    }
+
+    fn outlying_block(&self) -> Option<u64> {
+        let mut slowest = BTreeMap::new();
+        for sample in &self.latest {
+            let ms: &mut f64 = slowest.entry(sample.block).or_default();
+            *ms = ms.max(sample.ms);
+        }
+        let (&worst, &worst_ms) = slowest.iter().max_by(|a, b| a.1.total_cmp(b.1))?;
+        let others = slowest.iter().filter(|(block, _)| **block != worst);
+        let next_ms = others.map(|(_, ms)| *ms).fold(0.0, f64::max);
+        (slowest.len() >= BLOCKS && worst_ms > next_ms * OUTLYING).then_some(worst)
     }
 }
 
@@ -67,41 +112,51 @@ mod tests {
 
     const EVERY: Duration = Duration::from_millis(50);
 
-    #[test]
-    fn a_few_probes_say_nothing_and_old_ones_are_forgotten() {
-        let start = Instant::now();
-        let mut samples = Samples::new(Duration::from_secs(3), EVERY);
-        for ms in 1..TELLING {
-            samples.add(ms as f64, start);
-        }
-        assert_eq!(samples.p95_ms(start), None);
-        let later = start + Duration::from_secs(4);
-        for ms in 0..40 {
-            samples.add(f64::from(ms), later);
-        }
-        assert_eq!(samples.p95_ms(later), Some(37.0));
-        assert_eq!(samples.p95_ms(later + Duration::from_secs(4)), None);
+    fn samples(all: impl IntoIterator<Item = (f64, u64)>, now: Instant) -> Samples {
+        let mut samples = Samples::new(Duration::from_secs(60), EVERY);
+        all.into_iter().for_each(|(ms, block)| samples.add(ms, block, now));
+        samples
     }
 
     #[test]
-    fn a_stall_counts_for_every_probe_that_would_have_met_it() {
+    fn one_of_twenty_is_allowed_to_be_slow() {
         let now = Instant::now();
-        let mut samples = Samples::new(Duration::from_secs(3), EVERY);
-        for _ in 0..40 {
-            samples.add(1.0, now);
-        }
-        // One second of three in which nothing moved.
-        samples.add(1000.0, now);
-        assert_eq!(samples.p95_ms(now), Some(850.0));
+        let mut samples = samples((0..100).map(|n| (if n % 20 == 0 { 40.0 } else { 2.0 }, 0)), now);
+        let p95 = samples.p95(now).unwrap();
+        assert_eq!((p95.low_ms, p95.ms, p95.high_ms), (2.0, 2.0, 40.0));
     }
 
     #[test]
-    fn where_one_takes_longer_than_the_time_between_two_there_are_enough_all_the_same() {
+    fn a_stall_counts_for_all_that_would_have_begun_meanwhile() {
         let now = Instant::now();
-        let mut samples = Samples::new(Duration::from_secs(1), EVERY);
-        for _ in 0..8 {
-            samples.add(110.0, now);
-        }
-        assert_eq!(samples.p95_ms(now), Some(110.0));
+        let mut samples = samples((0..19).map(|_| (2.0, 0)).chain([(400.0, 0)]), now);
+        assert!(samples.p95(now).unwrap().ms > 300.0);
+    }
+
+    #[test]
+    fn one_slow_block_is_chance_and_two_are_not() {
+        let now = Instant::now();
+        let blocks =
+            |slow: u64| samples((0..100).map(move |n| (if n / 20 < slow { 40.0 } else { 2.0 }, n / 20)), now);
+        let ms = |slow| blocks(slow).p95(now).unwrap().ms;
+        assert_eq!((ms(1), ms(2)), (2.0, 40.0));
+    }
+
+    #[test]
+    fn a_few_say_nothing_and_the_old_ones_are_forgotten() {
+        let now = Instant::now();
+        assert_eq!(samples((0..14).map(|_| (2.0, 0)), now).p95(now), None);
+        let mut samples = samples((0..100).map(|_| (9.0, 0)), now);
+        assert_eq!(samples.p95(now + Duration::from_secs(61)), None);
+    }
+
+    #[test]
+    fn more_probes_know_it_better() {
+        let now = Instant::now();
+        let width = |count: u32| {
+            let p95 = samples((0..count).map(|n| (f64::from(n % 100), 0)), now).p95(now).unwrap();
+            p95.high_ms - p95.low_ms
+        };
+        assert!(width(1000) < width(100));
     }
 }

@@ -48,6 +48,8 @@ pub const LEAF_NEXT: &str = include_str!("leaf_next.sql");
 pub const LEAVES: &str = include_str!("leaves.sql");
 /// `order_facts.sql`
 pub const ORDER_FACTS: &str = include_str!("order_facts.sql");
+/// `others_seen.sql`
+pub const OTHERS_SEEN: &str = include_str!("others_seen.sql");
 /// `process_beat.sql`
 pub const PROCESS_BEAT: &str = include_str!("process_beat.sql");
 /// `process_leave.sql`
@@ -126,7 +128,7 @@ pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 8] = [
+pub const SCHEMA_STEPS: [&str; 9] = [
     include_str!("schema/001_control_schema.sql"),
     include_str!("schema/002_assert_complete.sql"),
     include_str!("schema/003_stripes.sql"),
@@ -135,4 +137,5 @@ pub const SCHEMA_STEPS: [&str; 8] = [
     include_str!("schema/006_guard.sql"),
     include_str!("schema/007_retries.sql"),
     include_str!("schema/008_range_and_speed.sql"),
+    include_str!("schema/009_pace.sql"),
 ];

@@ -2,6 +2,8 @@
 -- What was read last, as `status` shows it.
 SELECT leader,
        readings::text AS readings,
-       extract(epoch FROM clock_timestamp() - read_at)::float8 AS read_s_ago
+       extract(epoch FROM clock_timestamp() - read_at)::float8 AS read_s_ago,
+       -- Through `to_jsonb` what older control schemas do not have.
+       extract(epoch FROM clock_timestamp() - (to_jsonb(guard) ->> 'nobody_since')::timestamptz)::float8 AS nobody_s
 FROM pgbackfill.guard
 WHERE read_at IS NOT NULL

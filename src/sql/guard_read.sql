@@ -11,6 +11,12 @@ SET leader = $1,
     share_why = $4,
     quiet_from = CASE WHEN $5::float8 IS NULL THEN quiet_from ELSE clock_timestamp() + make_interval(secs => $5) END,
     quiet_until = CASE WHEN $5::float8 IS NULL THEN quiet_until ELSE clock_timestamp() + make_interval(secs => $5 + $6) END,
+    nobody_since = clock_timestamp() - make_interval(secs => $10),
+    looked_at = clock_timestamp(),
+    batch_ms = coalesce($11, batch_ms),
+    learned = coalesce($12, learned),
+    learned_load = CASE WHEN $12::float8 IS NULL THEN learned_load ELSE $13 END,
+    learned_at = CASE WHEN $12::float8 IS NULL THEN learned_at ELSE clock_timestamp() END,
     readings = (
         WITH seeing AS MATERIALIZED (
             SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS stats
@@ -187,6 +193,9 @@ RETURNING (SELECT coalesce(sum(process.busy), 0) FROM pgbackfill.process
           (SELECT coalesce(sum(process.auto_workers), 0) FROM pgbackfill.process
            WHERE process.left_at IS NULL
            AND process.last_seen > clock_timestamp() - make_interval(secs => $9)) AS workers,
+          guard.learned,
+          guard.learned_load,
+          extract(epoch FROM clock_timestamp() - guard.learned_at)::float8 AS learned_s_ago,
           -- The most patient run does not decide for the others.
           (SELECT min((run.knobs #>> '{guard,added_latency_ms}')::float8)
            FROM pgbackfill.process

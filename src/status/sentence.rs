@@ -11,6 +11,9 @@ use crate::run::{Hold, Knobs, Mode, RunState};
 use crate::signal::{Reading, blind};
 use crate::store::{Process, Read, StripesNow};
 
+/// What was read of the server longer ago says nothing of now, in seconds.
+const BELIEVED_S: f64 = 5.0;
+
 /// The run's state in a sentence. A running run without a process does nothing, and that is said first.
 #[must_use]
 pub fn standing(view: &View) -> String {
@@ -57,14 +60,19 @@ pub fn rate(view: &View) -> String {
     format!("{}{}", human::rate(view.rows_per_s), eta.unwrap_or_default())
 }
 
-/// What a person has set.
+/// How fast it may go: what a person has set, and whether anybody has to be made way for.
 #[must_use]
-pub fn pace(knobs: &Knobs) -> String {
+pub fn pace(knobs: &Knobs, guard: Option<&Read>) -> String {
     let rows = knobs.max_rows_per_s.map(|rows| format!(", at most {} rows/s", human::count(rows.get())));
     let wal = knobs.max_wal_bytes_per_s.map(|bytes| format!(", at most {} of WAL/s", format_bytes(bytes)));
-    let mode = match knobs.mode {
-        Mode::Auto => "makes way for the application",
-        Mode::Full => "as fast as it can",
+    let nobody_s = guard.filter(|read| read.read_s_ago < BELIEVED_S).and_then(|read| read.nobody_s);
+    let mode = match (knobs.mode, nobody_s) {
+        (Mode::Auto, None) => "makes way for the application".to_owned(),
+        (Mode::Auto, Some(s)) => {
+            let time = human::duration(Duration::try_from_secs_f64(s.max(0.0)).unwrap_or_default());
+            format!("full speed: nobody else has been at work for {time}")
+        }
+        (Mode::Full, _) => "as fast as it can".to_owned(),
     };
     format!(
         "{mode}, {} a process, batches of {} ms{}{}{}",

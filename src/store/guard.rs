@@ -48,6 +48,10 @@ pub struct Published {
     pub share_why: Option<String>,
     /// When no worker is to work.
     pub quiet: Option<QuietTime>,
+    /// How long a batch takes while others are at work, in milliseconds; none: not measured yet.
+    pub batch_ms: Option<f64>,
+    /// For how many seconds no session of others has been at work; none: one is, or nobody has looked.
+    pub nobody_s: Option<f64>,
 }
 
 /// What a leader, or a process that would like to lead, has to say.
@@ -63,6 +67,14 @@ pub struct Lead<'a> {
     pub quiet: Option<(f64, f64)>,
     /// Commits of the last minutes: the WAL position then, and how many seconds ago.
     pub wal_history: (&'a [String], &'a [f64]),
+    /// For how many seconds no session of others has been at work; none: one is.
+    pub nobody_s: Option<f64>,
+    /// How long a batch takes while others are at work, in milliseconds; none: as before.
+    pub batch_ms: Option<f64>,
+    /// What the application was found to bear; none: as before.
+    pub learned: Option<f64>,
+    /// How many sessions of others were running a statement meanwhile.
+    pub load: f64,
 }
 
 /// What the leader gets to know.
@@ -74,6 +86,19 @@ pub struct Led {
     pub workers: u32,
     /// The least of what their runs tolerate, in milliseconds; none: no process works in mode auto.
     pub tolerated_ms: Option<f64>,
+    /// What a leader has learned last.
+    pub learned: Option<Learned>,
+}
+
+/// What the application was found to bear.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Learned {
+    /// The level, as the leader counts it.
+    pub level: f64,
+    /// How many sessions of others were running a statement, on average.
+    pub load: f64,
+    /// How many seconds ago.
+    pub s_ago: f64,
 }
 
 /// The guard's columns of a heartbeat's answer.
@@ -88,6 +113,8 @@ pub(super) fn published(row: &Row) -> Result<Published, String> {
         share: row.get("share"),
         share_why: row.get("share_why"),
         quiet: quiet.map(|(in_s, until_s)| QuietTime { in_s, until_s }),
+        batch_ms: row.get("batch_ms"),
+        nobody_s: row.get("nobody_s"),
     })
 }
 
@@ -112,6 +139,10 @@ pub async fn read_guard(session: &mut Session, lead: &Lead<'_>) -> Result<Option
         (&lead.wal_history.0 as _, Type::TEXT_ARRAY),
         (&lead.wal_history.1 as _, Type::FLOAT8_ARRAY),
         (&SILENCE_S_MAX as _, Type::FLOAT8),
+        (&lead.nobody_s as _, Type::FLOAT8),
+        (&lead.batch_ms as _, Type::FLOAT8),
+        (&lead.learned as _, Type::FLOAT8),
+        (&lead.load as _, Type::FLOAT8),
     ];
     let rows = session.begin_and_query(settings::SIGNALS, fixed::GUARD_READ, &params).await;
     let rows = session.commit_or_rollback(rows).await?;
@@ -120,7 +151,16 @@ pub async fn read_guard(session: &mut Session, lead: &Lead<'_>) -> Result<Option
         busy: row.get("busy"),
         workers: u32::try_from(row.get::<_, i64>("workers")).unwrap_or(0),
         tolerated_ms: row.get("tolerated_ms"),
+        learned: learned(row),
     }))
+}
+
+fn learned(row: &Row) -> Option<Learned> {
+    Some(Learned {
+        level: row.get::<_, Option<f64>>("learned")?,
+        load: row.get::<_, Option<f64>>("learned_load").unwrap_or(0.0),
+        s_ago: row.get::<_, Option<f64>>("learned_s_ago")?,
+    })
 }
 
 /// The signals as they were read last.
@@ -132,6 +172,8 @@ pub struct Read {
     pub read_s_ago: f64,
     /// All of them.
     pub readings: Vec<Reading>,
+    /// For how many seconds no session of others has been at work; none: one is, or nobody has looked.
+    pub nobody_s: Option<f64>,
 }
 
 /// What the guard of the database has read last; none: there was none yet.
@@ -142,6 +184,7 @@ pub async fn guard_now(session: &Session) -> Result<Option<Read>, Error> {
             leader: row.get("leader"),
             read_s_ago: row.get("read_s_ago"),
             readings: readings(row.get("readings")).map_err(Error::Protocol)?,
+            nobody_s: row.get("nobody_s"),
         })
     })
     .transpose()

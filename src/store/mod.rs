@@ -10,6 +10,7 @@ use std::time::Duration;
 mod bad_row;
 mod guard;
 mod leaf;
+mod others;
 mod process;
 mod range;
 mod run;
@@ -21,10 +22,11 @@ pub use bad_row::{
     drop_bad_row_in_txn, is_bad_row, lock_and_count_bad_rows_in_txn, lock_bad_row, next_bad_rows,
     settle_bad_row_in_txn,
 };
-pub use guard::{Lead, Led, Published, QuietTime, Read, guard_now, leave_guard, read_guard};
+pub use guard::{Lead, Learned, Led, Published, QuietTime, Read, guard_now, leave_guard, read_guard};
 pub use leaf::{
     LeafNo, OpenLeaf, StoredLeaf, add_leaf_in_txn, leaves, move_frontier_in_txn, next_leaf_in_txn,
 };
+pub use others::{OthersSeen, others_seen};
 pub use process::{Assignment, Beat, Heard, Process, beat, leave, live};
 pub use range::{
     Checkpoint, Claim, Fence, Hint, NewRange, Position, RangeCounters, RangeState, StripesNow,

@@ -28,7 +28,7 @@ pub(super) struct Gate(Mutex<Decision>);
 
 impl Gate {
     pub(super) fn new(workers: u32) -> Self {
-        let level = Level::new(f64::from(workers), workers);
+        let level = Level::new(f64::from(workers), workers, None);
         Self(Mutex::new(Decision { stop: None, level, slow: None, quiet: None }))
     }
 
@@ -58,7 +58,7 @@ impl Gate {
             return Some((stop.clone(), None));
         }
         if let Some((_, until)) = decision.quiet.filter(|(from, until)| (*from..*until).contains(&now)) {
-            let text = "measuring the application without us, for a second";
+            let text = "measuring the application without us, for a moment";
             let reason = Reason::new(Hold::Throttled, Why::Quiet, text);
             return Some((reason, Some(until.duration_since(now))));
         }

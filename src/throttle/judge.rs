@@ -64,6 +64,8 @@ pub struct Seen<'a> {
     pub trouble: Option<&'a str>,
     /// The signals that the job brings along.
     pub custom: &'a [CustomReading],
+    /// Nobody else is at work in the cluster: then only what lies beyond this server slows down.
+    pub is_alone: bool,
 }
 
 /// Which bound of a signal holds at present.
@@ -128,13 +130,15 @@ impl Judge {
         }
         let stops = Self::unreadable(guard, seen, age)
             .into_iter()
-            .chain(self.over(guard, |held| held.stop, |bounds| bounds.stop))
+            .chain(self.over(guard, |_, held| held.stop, |bounds| bounds.stop))
             .chain(self.missing(guard))
             .chain(self.relied_on_blind(guard))
             .chain(self.custom(guard, seen.custom, now));
         let stop = all_of(Hold::Paused, &stops.collect::<Vec<_>>());
-        let slows: Vec<Reason> = self.over(guard, |held| held.slow && !held.stop, |bounds| bounds.slow);
-        let factor = self.factor(age, now);
+        let counts = |signal: Signal| !seen.is_alone || signal.is_beyond();
+        let slows: Vec<Reason> =
+            self.over(guard, |signal, held| counts(signal) && held.slow && !held.stop, |bounds| bounds.slow);
+        let factor = self.factor(age, counts, now);
         let slow = if age > VALID {
             Some(Reason { hold: Some(Hold::Throttled), ..stale(age, seen.trouble) })
         } else {
@@ -166,11 +170,11 @@ impl Judge {
     fn over(
         &self,
         guard: &Guard,
-        is_held: impl Fn(&HeldBounds) -> bool,
+        is_held: impl Fn(Signal, &HeldBounds) -> bool,
         bound: impl Fn(&Bounds) -> Option<u64>,
     ) -> Vec<Reason> {
         let reason = |signal: Signal| {
-            let held = self.held.get(&signal).filter(|held| is_held(held))?;
+            let held = self.held.get(&signal).filter(|held| is_held(signal, held))?;
             let limit = bound(&guard.bounds(signal))?;
             let limit =
                 if limit > 0 { format!(", limit {}", signal.shown(limit as f64)) } else { String::new() };
@@ -244,10 +248,12 @@ impl Judge {
         found
     }
 
-    fn factor(&mut self, age: Duration, now: Instant) -> f64 {
+    fn factor(&mut self, age: Duration, counts: impl Fn(Signal) -> bool, now: Instant) -> f64 {
         let s = now.duration_since(self.judged).as_secs_f64().min(2.0);
         self.judged = now;
-        let slowing = |signal: &Signal| self.held.get(signal).is_some_and(|held| held.slow || held.stop);
+        let slowing = |signal: &Signal| {
+            self.held.get(signal).is_some_and(|held| held.slow && counts(*signal) || held.stop)
+        };
         let eases = Signal::ALL.iter().any(|signal| !signal.is_standing() && slowing(signal));
         let stands = Signal::ALL.iter().any(|signal| signal.is_standing() && slowing(signal));
         let change = if eases { EASE_PER_S.powf(s) } else { RECOVER_PER_S.powf(s) };
@@ -321,6 +327,7 @@ mod tests {
     struct Watch {
         judge: Judge,
         guard: Guard,
+        is_alone: bool,
         now: Instant,
         second: f64,
     }
@@ -328,7 +335,7 @@ mod tests {
     impl Watch {
         fn new() -> Self {
             let now = Instant::now();
-            Self { judge: Judge::new(now), guard: Guard::default(), now, second: 0.0 }
+            Self { judge: Judge::new(now), guard: Guard::default(), is_alone: false, now, second: 0.0 }
         }
 
         /// A second later, with these readings fresh.
@@ -342,7 +349,15 @@ mod tests {
                 self.second += 1.0;
             }
             let read_at_s = Some(self.second).filter(|second| *second > 0.0);
-            let seen = Seen { run: RUN, readings, read_at_s, age: Some(age), trouble: None, custom };
+            let seen = Seen {
+                run: RUN,
+                readings,
+                read_at_s,
+                age: Some(age),
+                trouble: None,
+                custom,
+                is_alone: self.is_alone,
+            };
             self.judge.judge(&self.guard, &seen, self.now)
         }
     }
@@ -373,6 +388,17 @@ mod tests {
         insta::assert_snapshot!(text(watch.read(&lag(4210.0)).stop), @"replica r1 is 4.2 s behind, limit 1.0 s");
         assert!(watch.read(&lag(900.0)).stop.is_some());
         assert_eq!(watch.read(&lag(600.0)).stop, None);
+    }
+
+    #[test]
+    fn where_nobody_else_is_only_what_lies_beyond_the_server_slows_down() {
+        let mut watch = Watch { is_alone: true, ..Watch::new() };
+        let fill = [reading(Signal::WalFill, "", 40.0)];
+        let verdict = watch.read(&fill);
+        assert_eq!((verdict.slow, verdict.factor), (None, 1.0));
+        assert!(watch.read(&lag(700.0)).slow.is_some());
+        watch.is_alone = false;
+        assert!(watch.read(&fill).slow.is_some());
     }
 
     #[test]

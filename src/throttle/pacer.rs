@@ -18,6 +18,8 @@ use crate::window::Standing;
 
 /// The share until it was measured how much the application bears.
 const START: f64 = 0.25;
+/// How long a batch takes until then.
+const BATCH: Duration = Duration::from_millis(10);
 
 /// What the last heartbeat brought, and when.
 struct Latest {
@@ -62,13 +64,6 @@ impl Pacer {
         self.age(now).is_some_and(|age| age <= VALID)
     }
 
-    /// The share that a leader published a moment ago, and until when it is believed.
-    pub(super) fn share_now(&self, now: Instant) -> Option<(f64, Instant)> {
-        let share = self.latest.as_ref()?.heard.guard.share?;
-        let left = VALID.checked_sub(self.age(now)?)?;
-        Some((share, now + left))
-    }
-
     /// What the workers may do by what is known now; none before the first heartbeat.
     pub(super) fn decide(
         &mut self,
@@ -86,11 +81,12 @@ impl Pacer {
             age,
             trouble,
             custom,
+            is_alone: self.is_alone(heard, now),
         };
         let knobs = &heard.assignment.knobs;
         let verdict = self.judge.judge(&knobs.guard, &seen, now);
         let share = self.share(heard, workers, &verdict, now);
-        let level = Level::new(share, workers);
+        let level = Level::new(share, workers, batch(knobs, heard, seen.is_alone));
         let slow = if level.is_full() { None } else { why_slow(&verdict, &heard.guard) };
         let clock_s = heard.clock_s + now.saturating_duration_since(latest.at).as_secs_f64();
         let stop = closed(knobs, clock_s).or(verdict.stop);
@@ -107,13 +103,19 @@ impl Pacer {
         Some(format!("the guard is blind for {blind}; GRANT pg_read_all_stats to its role to let it see"))
     }
 
+    /// Whether the leader has seen nobody else at work.
+    fn is_alone(&self, heard: &Heard, now: Instant) -> bool {
+        heard.guard.nobody_s.is_some() && self.is_fresh(now)
+    }
+
     /// The batch-seconds a second of this process: its fair part, and what the others leave of theirs.
     fn share(&self, heard: &Heard, workers: u32, verdict: &Verdict, now: Instant) -> f64 {
-        let all = f64::from(workers);
+        let (all, is_alone) = (f64::from(workers), self.is_alone(heard, now));
         if heard.assignment.knobs.mode == Mode::Full {
             return all;
         }
         let of_all = match heard.guard.share.filter(|_| self.is_fresh(now)) {
+            Some(_) if is_alone => all + f64::from(heard.other_auto_workers),
             Some(share) => share,
             None if now.duration_since(self.began) <= VALID => START,
             None => FLOOR,
@@ -122,6 +124,15 @@ impl Pacer {
         let ours = (of_all * part).max(of_all - heard.other_busy);
         (ours * verdict.factor).max(FLOOR * part).min(all)
     }
+}
+
+/// How long a batch takes; none: as long as the run says.
+fn batch(knobs: &Knobs, heard: &Heard, is_alone: bool) -> Option<Duration> {
+    if knobs.mode == Mode::Full || is_alone {
+        return None;
+    }
+    let measured = heard.guard.batch_ms.map(|ms| Duration::from_secs_f64(ms.max(1.0) / 1000.0));
+    Some(measured.unwrap_or(BATCH))
 }
 
 /// Outside of the run's daily window, by the database's clock.

@@ -171,12 +171,6 @@ impl Throttle {
         self.team.auto_workers(self.gate.is_stopped())
     }
 
-    /// The share that a leader published a moment ago.
-    #[must_use]
-    pub fn share_now(&self) -> Option<(f64, Instant)> {
-        self.pacer.lock().share_now(Instant::now())
-    }
-
     /// A heartbeat has brought this; gives what a person should know.
     pub fn hear(&self, heard: Heard) -> Option<String> {
         let now = Instant::now();

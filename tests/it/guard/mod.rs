@@ -4,6 +4,7 @@
 //! Must not know: how a signal is read.
 
 mod guarded_run;
+mod presence;
 
 use pgbackfill::sandbox::Fsync;
 use serde_json::Value;

@@ -1,0 +1,481 @@
+//! The controller: how much the application bears, found by what it feels because of us.
+//!
+//! The level is one number. Up to the number of workers it is batch-seconds a second, spent in short batches:
+//! first one worker that rests in between, then one that does not, then the next. Beyond that all work, and
+//! their batches get longer, which costs the application most for what it gains. It is lowered where what is
+//! felt is surely too much, raised where it is surely little, and kept in between.
+//!
+//! Must not know: who runs the probes, who obeys.
+
+use std::time::{Duration, Instant};
+
+use super::latency::{Bearing, Felt, Latency};
+use super::turns::Turns;
+
+/// The least level: what is left where it cannot be told how much the application would bear.
+const FLOOR: f64 = 0.05;
+/// The level of the first seconds.
+const START: f64 = 0.25;
+/// What was learned is doubted after so long, in seconds.
+const LEARNED_S_MAX: f64 = 3600.0;
+/// What was learned is doubted where so many times more sessions are at work, and half a session.
+const OTHER_LOAD: f64 = 1.5;
+/// A batch beside others, up to where all workers work. Measured beside 200 transactions a second: batches of
+/// 2,000 rows (13 ms) made 0.9 of the speed of those of 50,000, and added half as much to the p99.
+const BATCH_SHORT_MS: f64 = 10.0;
+/// The longest batch beside others; the run's own knob may be less.
+const BATCH_LONG_MS: f64 = 100.0;
+/// After one cut its effect is awaited before the next.
+const CUT_EVERY: Duration = Duration::from_millis(1_500);
+/// Cuts that follow each other so closely are for one reason.
+const CUT_SERIES: Duration = Duration::from_secs(10);
+/// Where it takes so many times as long without us as it did at a cut, others were the reason.
+const OTHERS_REASON: f64 = 1.5;
+/// Far too much.
+const CUT: f64 = 0.5;
+/// Too much.
+const EASE: f64 = 0.8;
+/// More, until the limit was met for the first time.
+const SLOW_START: f64 = 1.4;
+/// More, up to where the limit was met last.
+const RECOVER: f64 = 1.15;
+/// More, beyond that; so much more with each step in a row that allows it.
+const GROW: f64 = 0.03;
+/// So close to where the limit was met, growth is slow.
+const KNEE: f64 = 0.85;
+/// A change by more than this is looked at alone.
+const LARGE_CHANGE: f64 = 1.1;
+/// From this part of a level on it counts as used up; rests are never as short as they are meant to be.
+const USED_UP: f64 = 0.6;
+/// Without anything measured for so long, it is not known what we do to the application.
+const UNHEARD: Duration = Duration::from_secs(4);
+/// Less and less then.
+const UNHEARD_EASE: f64 = 0.97;
+/// Rests are rarer once as many steps in a row were decided by what was measured.
+const KNOWN_STEPS: u32 = 8;
+
+/// What the controller decided.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Steering {
+    /// Batch-seconds a second for all of us together.
+    pub(super) share: f64,
+    /// How long a batch takes.
+    pub(super) batch_ms: f64,
+    /// Why not more, for a person; none if all that is asked for is given.
+    pub(super) why: Option<String>,
+    /// The latest rest, from when until when; announced before it begins.
+    pub(super) quiet: Option<(Instant, Instant)>,
+    /// The level, if it is worth remembering.
+    pub(super) learned: Option<f64>,
+}
+
+/// What there is to decide by, once a second.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    /// Batch-seconds a second that are spent.
+    pub(super) busy: f64,
+    /// Workers that share what the application bears.
+    pub(super) workers: u32,
+    /// How much may be added, in milliseconds.
+    pub(super) tolerated_ms: f64,
+    /// Nobody else is there.
+    pub(super) is_alone: bool,
+    /// Sessions of others that run a statement, on average; none: not known yet.
+    pub(super) load: Option<f64>,
+}
+
+/// Why and when the level was lowered.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    at: Instant,
+    /// The level before the first of several cuts in a row.
+    level: f64,
+    /// What a probe took without us, as it was known then.
+    without_ms: f64,
+}
+
+/// The controller of the leading process.
+#[derive(Clone, Debug)]
+pub(super) struct Controller {
+    level: f64,
+    /// The load at which the level was learned, as long as it was not compared with that of now.
+    learned_load: Option<f64>,
+    slow_start: bool,
+    /// Where the limit was met last.
+    met: Option<f64>,
+    latency: Latency,
+    turns: Turns,
+    cut: Option<Cut>,
+    /// When something was measured last.
+    heard: Instant,
+    known_steps: u32,
+    /// Steps in a row at which more was found to be bearable.
+    steps_below: u32,
+    was_alone: bool,
+}
+
+impl Cut {
+    fn was_for_others(&self, felt: &Felt) -> bool {
+        felt.without.low_ms > self.without_ms * OTHERS_REASON
+    }
+}
+
+impl Controller {
+    /// Begins with a quarter of a worker.
+    #[must_use]
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            level: START,
+            learned_load: None,
+            slow_start: true,
+            met: None,
+            latency: Latency::default(),
+            turns: Turns::new(now),
+            cut: None,
+            heard: now,
+            known_steps: 0,
+            steps_below: 0,
+            was_alone: true,
+        }
+    }
+
+    /// What was learned before: a level, at this load, so many seconds ago.
+    pub(super) fn remember(&mut self, level: f64, load: f64, s_ago: f64) {
+        let is_old = !(0.0..=LEARNED_S_MAX).contains(&s_ago);
+        self.level = if is_old { level.min(START) } else { level };
+        self.learned_load = Some(load);
+    }
+
+    /// A probe took so long.
+    pub(super) fn probed(&mut self, ms: f64, now: Instant) {
+        self.latency.probed(ms, self.turns.at(now), now);
+    }
+
+    /// Once a second; `chance` is between 0 and 1.
+    pub(super) fn step(&mut self, facts: &Facts, chance: f64, now: Instant) -> Steering {
+        let workers = f64::from(facts.workers.max(1));
+        if facts.is_alone || facts.workers == 0 {
+            return self.step_alone(workers, now);
+        }
+        if self.was_alone {
+            // What was felt while nobody was there says nothing about whoever comes.
+            self.was_alone = false;
+            self.latency.forget();
+            self.heard = now;
+        }
+        self.doubt(facts.load);
+        let felt = self.latency.felt(facts.tolerated_ms, facts.load.unwrap_or(0.0), now);
+        self.adjust(felt.as_ref(), facts.busy, workers, now);
+        self.turns.announce(self.known_steps >= KNOWN_STEPS, chance, now);
+        let learned = felt.map(|_| self.level);
+        self.steering(workers, self.why(felt.as_ref(), workers), learned)
+    }
+
+    /// Everything is given, and what was learned is kept for whoever comes.
+    fn step_alone(&mut self, workers: f64, now: Instant) -> Steering {
+        self.was_alone = true;
+        self.turns.stop();
+        self.heard = now;
+        Steering {
+            share: workers,
+            quiet: None,
+            why: None,
+            learned: None,
+            ..self.steering(workers, None, None)
+        }
+    }
+
+    fn steering(&self, workers: f64, why: Option<String>, learned: Option<f64>) -> Steering {
+        let beyond = ((self.level - workers) / workers).clamp(0.0, 1.0);
+        Steering {
+            share: self.level.min(workers),
+            batch_ms: BATCH_SHORT_MS * (BATCH_LONG_MS / BATCH_SHORT_MS).powf(beyond),
+            why,
+            quiet: self.turns.rest(),
+            learned,
+        }
+    }
+
+    /// A level that was learned beside fewer sessions is too much for more of them.
+    fn doubt(&mut self, load: Option<f64>) {
+        if let (Some(load), Some(learned)) = (load, self.learned_load) {
+            self.learned_load = None;
+            if load > learned * OTHER_LOAD + 0.5 {
+                self.level = (self.level * learned.max(0.1) / load).max(FLOOR);
+            }
+        }
+    }
+
+    fn adjust(&mut self, felt: Option<&Felt>, busy: f64, workers: f64, now: Instant) {
+        let before = self.level;
+        let used_up = busy >= self.level.min(workers) * USED_UP;
+        match felt {
+            None if now.duration_since(self.heard) > UNHEARD => {
+                self.level *= UNHEARD_EASE;
+                self.known_steps = 0;
+            }
+            None => {}
+            Some(felt) => {
+                self.heard = now;
+                self.known_steps += 1;
+                self.decide(felt, used_up, workers, now);
+            }
+        }
+        self.level = self.level.clamp(FLOOR, workers * 2.0);
+        let ratio = self.level / before;
+        if !(1.0 / LARGE_CHANGE..=LARGE_CHANGE).contains(&ratio) {
+            self.latency.forget_work();
+        }
+    }
+
+    fn decide(&mut self, felt: &Felt, used_up: bool, workers: f64, now: Instant) {
+        let bearing = felt.bearing();
+        tracing::debug!(?bearing, ?felt, level = self.level, "what the application feels");
+        self.steps_below = if bearing == Bearing::Below { self.steps_below + 1 } else { 0 };
+        match bearing {
+            Bearing::Above if felt.is_far_above() => {
+                self.cut(self.level.min(workers) * CUT, felt, now);
+                // Whether it was us is seen by a rest.
+                self.turns.hurry(now);
+            }
+            Bearing::Above => self.cut(self.level * EASE, felt, now),
+            Bearing::Near => self.slow_start = false,
+            Bearing::Below => match self.cut.filter(|cut| cut.was_for_others(felt)) {
+                Some(cut) => (self.level, self.cut, self.met) = (cut.level, None, None),
+                None if used_up => self.level *= self.growth(),
+                None => {}
+            },
+        }
+    }
+
+    fn cut(&mut self, level: f64, felt: &Felt, now: Instant) {
+        let last = self.cut.filter(|cut| now.duration_since(cut.at) < CUT_SERIES);
+        if last.is_some_and(|cut| now.duration_since(cut.at) < CUT_EVERY) {
+            return;
+        }
+        let (before, without_ms) =
+            last.map_or((self.level, felt.without.ms), |cut| (cut.level, cut.without_ms));
+        self.cut = Some(Cut { at: now, level: before, without_ms });
+        self.met = Some(self.level);
+        self.level = level;
+        self.slow_start = false;
+    }
+
+    fn growth(&self) -> f64 {
+        match self.met {
+            _ if self.slow_start => SLOW_START,
+            Some(met) if self.level < met * KNEE => RECOVER,
+            _ => (1.0 + GROW * f64::from(self.steps_below)).min(SLOW_START),
+        }
+    }
+
+    fn why(&self, felt: Option<&Felt>, workers: f64) -> Option<String> {
+        if self.level >= workers * 2.0 - 1e-9 {
+            return None;
+        }
+        let Some(felt) = felt else {
+            return Some("finding out how much the application bears".to_owned());
+        };
+        let noise = if felt.is_noisy() {
+            format!(", which is less than what it varies by without us, {:.1} ms", felt.noise_ms())
+        } else {
+            String::new()
+        };
+        let what = if felt.bearing() == Bearing::Below {
+            "finding out how much the application bears"
+        } else if self.level <= FLOOR * 1.01 {
+            "as slow as it gets"
+        } else {
+            "making way"
+        };
+        Some(format!(
+            "{what}: with us a short transaction takes {:.1} ms, without us {:.1} ms, limit {:.1} ms more{noise}",
+            felt.with.ms, felt.without.ms, felt.tolerated_ms
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::latency::PROBE_EVERY;
+    use super::super::turns::Turn;
+    use super::*;
+
+    /// An application whose short transactions take `idle` ms without us, vary by themselves, and take longer
+    /// by `per_level` ms for each batch-second of ours.
+    struct World {
+        controller: Controller,
+        now: Instant,
+        idle: f64,
+        varies: f64,
+        per_level: f64,
+        tolerated_ms: f64,
+        is_alone: bool,
+        load: f64,
+        share: f64,
+        random: fastrand::Rng,
+        rested: Duration,
+    }
+
+    impl World {
+        fn new(idle: f64, per_level: f64) -> Self {
+            let now = Instant::now();
+            Self {
+                controller: Controller::new(now),
+                now,
+                idle,
+                varies: 0.2,
+                per_level,
+                tolerated_ms: 5.0,
+                is_alone: false,
+                load: 0.0,
+                share: START,
+                random: fastrand::Rng::with_seed(7),
+                rested: Duration::ZERO,
+            }
+        }
+
+        /// A second of life with `workers` workers; what was decided at its end.
+        fn second(&mut self, workers: u32) -> Steering {
+            for _ in 0..40 {
+                self.now += PROBE_EVERY;
+                let rests = !matches!(self.controller.turns.at(self.now), Turn::Work(_));
+                self.rested += if rests { PROBE_EVERY } else { Duration::ZERO };
+                // Most are close to the mean, a few are far above it.
+                let by_itself = -self.varies * (1.0 - self.random.f64()).ln();
+                let ours = if rests { 0.0 } else { self.per_level * self.share * self.random.f64() };
+                self.controller.probed(self.idle + by_itself + ours, self.now);
+            }
+            let facts = Facts {
+                busy: self.share,
+                workers,
+                tolerated_ms: self.tolerated_ms,
+                is_alone: self.is_alone,
+                load: Some(self.load),
+            };
+            let steering = self.controller.step(&facts, self.random.f64(), self.now);
+            self.share = steering.share;
+            steering
+        }
+
+        fn seconds(&mut self, seconds: u32, workers: u32) -> Steering {
+            (1..seconds).for_each(|_| drop(self.second(workers)));
+            self.second(workers)
+        }
+    }
+
+    #[test]
+    fn where_nobody_is_everything_is_given_at_once() {
+        let mut world = World { is_alone: true, ..World::new(1.5, 50.0) };
+        let steering = world.second(4);
+        assert_eq!((steering.share, steering.why, steering.quiet), (4.0, None, None));
+    }
+
+    #[test]
+    fn where_nobody_is_hurt_everything_is_given() {
+        let steering = World::new(1.5, 0.02).seconds(90, 4);
+        assert_eq!((steering.share, &steering.why), (4.0, &None));
+        assert!((steering.batch_ms - BATCH_LONG_MS).abs() < 1.0, "{steering:?}");
+    }
+
+    #[test]
+    fn it_settles_where_what_is_added_is_tolerated() {
+        // A share of 0.5 adds 2 ms to the slowest twentieth, which is what is aimed at.
+        let mut world = World::new(1.5, 4.2);
+        world.seconds(60, 4);
+        let shares: Vec<f64> = (0..120).map(|_| world.second(4).share).collect();
+        let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+        assert!(mean > 0.25 && mean < 0.75, "{mean}");
+        // All that is tolerated would be 1.25.
+        assert!(shares.iter().all(|share| *share < 1.25), "{shares:?}");
+    }
+
+    #[test]
+    fn too_much_is_cut_within_two_seconds() {
+        let mut world = World::new(1.5, 0.02);
+        world.seconds(60, 2);
+        world.per_level = 50.0;
+        let shares: Vec<f64> = (0..6).map(|_| world.second(2).share).collect();
+        assert!(shares[1] < 2.0, "{shares:?}");
+        assert!(shares[5] < 0.6, "{shares:?}");
+    }
+
+    #[test]
+    fn an_application_that_is_slow_by_itself_is_no_reason_to_slow_down() {
+        let mut world = World::new(1.5, 0.02);
+        world.seconds(60, 2);
+        // Somebody else makes it slow.
+        (world.idle, world.varies) = (20.0, 10.0);
+        world.seconds(60, 2);
+        let steering = world.second(2);
+        assert!(steering.share > 1.5, "{steering:?}");
+    }
+
+    #[test]
+    fn our_own_load_never_becomes_what_is_compared_with() {
+        let mut world = World::new(1.5, 60.0);
+        let steering = world.seconds(300, 2);
+        assert!(steering.share < 0.15, "{steering:?}");
+    }
+
+    #[test]
+    fn once_known_a_twentieth_of_the_time_is_rest_at_most() {
+        let mut world = World::new(1.5, 3.7);
+        world.seconds(60, 2);
+        world.rested = Duration::ZERO;
+        world.seconds(200, 2);
+        let part = world.rested.as_secs_f64() / 200.0;
+        assert!(part > 0.02 && part <= 0.055, "{part}");
+    }
+
+    #[test]
+    fn who_comes_meets_the_level_that_was_learned() {
+        let mut world = World::new(1.5, 3.7);
+        let learned = world.seconds(60, 4).share;
+        world.is_alone = true;
+        assert!(world.seconds(30, 4).share > 3.9);
+        world.is_alone = false;
+        let again = world.second(4);
+        assert!((again.share / learned - 1.0).abs() < 0.3, "{learned} {again:?}");
+    }
+
+    #[test]
+    fn what_was_learned_is_doubted_after_an_hour_or_beside_more_sessions() {
+        let level = |load: f64, s_ago: f64| {
+            let mut world = World { load, ..World::new(1.5, 3.7) };
+            world.controller.remember(1.0, 1.0, s_ago);
+            world.second(4).share
+        };
+        assert_eq!((level(1.0, 60.0), level(1.0, 7200.0), level(4.0, 60.0)), (1.0, START, 0.25));
+    }
+
+    #[test]
+    fn a_tolerance_inside_the_noise_is_said_to_be_so_and_does_not_crawl() {
+        let mut world = World { varies: 4.0, tolerated_ms: 1.0, ..World::new(1.5, 1.0) };
+        let steering = world.seconds(60, 2);
+        assert!(steering.share > 0.3, "{steering:?}");
+    }
+
+    #[test]
+    fn the_reason_names_what_is_felt_and_the_limit() {
+        let mut world = World::new(1.5, 1.9);
+        world.seconds(10, 2);
+        world.per_level = 60.0;
+        let why = world.seconds(2, 2).why.unwrap();
+        assert!(why.starts_with("making way: with us a short transaction takes "), "{why}");
+        assert!(why.ends_with(" ms, limit 5.0 ms more"), "{why}");
+    }
+
+    #[test]
+    fn without_probes_it_gets_less_and_less() {
+        let mut world = World::new(1.5, 0.1);
+        world.seconds(60, 1);
+        let facts = Facts { busy: 1.0, workers: 1, tolerated_ms: 5.0, is_alone: false, load: None };
+        let mut share = 1.0;
+        for _ in 0..120 {
+            world.now += Duration::from_secs(1);
+            share = world.controller.step(&facts, 0.5, world.now).share;
+        }
+        assert!(share < 0.5, "{share}");
+    }
+}

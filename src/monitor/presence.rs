@@ -1,0 +1,234 @@
+//! Is anybody there? Whether sessions of others are at work in the cluster, by what each look at them shows.
+//!
+//! A session that writes is somebody, however slowly it does. One that reads is somebody if it reads again
+//! and again, or for long; a monitor or a dashboard that reads every few seconds is not.
+//!
+//! Must not know: how a look is taken, what follows.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::store::OthersSeen;
+
+/// Without a sign of others for so long since the beginning, nobody is there.
+const AT_FIRST: Duration = Duration::from_millis(250);
+/// Once somebody was seen, nobody is there after so long.
+const GONE: Duration = Duration::from_secs(5);
+/// Statements of readers are counted over so long.
+const RECENT: Duration = Duration::from_secs(3);
+/// So many of them in that time are an application. A dashboard draws a handful of pictures at once, which a
+/// few looks see, and then rests.
+const READS: i64 = 6;
+/// A statement that runs for so long is an application's, or has to be taken for one.
+const LASTING: Duration = Duration::from_millis(500);
+/// A look that is older says nothing any more.
+const BELIEVED: Duration = Duration::from_secs(2);
+/// The load is a mean over so long.
+const LOAD_OVER: Duration = Duration::from_secs(10);
+/// Fewer looks say nothing about the load.
+const LOAD_LOOKS: usize = 15;
+
+/// What is known of others.
+#[derive(Clone, Debug)]
+pub(super) struct Presence {
+    began: Instant,
+    looked: Option<Instant>,
+    /// When a sign of somebody was seen last.
+    seen: Option<Instant>,
+    /// Statements of readers, by the looks that saw them.
+    reads: VecDeque<(Instant, i64)>,
+    /// What runs, and since when it was seen to.
+    running: BTreeMap<String, Instant>,
+    /// How many ran at each of the latest looks.
+    load: VecDeque<(Instant, usize)>,
+}
+
+impl Presence {
+    /// Nothing is known yet.
+    #[must_use]
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            began: now,
+            looked: None,
+            seen: None,
+            reads: VecDeque::new(),
+            running: BTreeMap::new(),
+            load: VecDeque::new(),
+        }
+    }
+
+    /// A look has shown this.
+    pub(super) fn look(&mut self, others: &OthersSeen, now: Instant) {
+        self.looked = Some(now);
+        let fresh = others.running.iter().filter(|name| !self.running.contains_key(*name)).count() as i64;
+        self.running.retain(|name, _| others.running.contains(name));
+        for name in &others.running {
+            self.running.entry(name.clone()).or_insert(now);
+        }
+        keep(&mut self.load, (now, others.running.len()), LOAD_OVER, now);
+        // Where statements are hidden, a transaction that was not there before is one that has begun.
+        let reads = if others.sees_statements { others.changed } else { fresh };
+        keep(&mut self.reads, (now, reads), RECENT, now);
+        let lasts = self.running.values().any(|since| now.duration_since(*since) >= LASTING);
+        let is_read = self.reads.iter().map(|(_, reads)| reads).sum::<i64>() >= READS;
+        if others.writing > 0 || others.wrote > 0 || lasts || is_read {
+            self.seen = Some(now);
+        }
+    }
+
+    /// For how long nobody has been there; none: somebody is, or nothing is known.
+    #[must_use]
+    pub(super) fn nobody_for(&self, now: Instant) -> Option<Duration> {
+        self.looked.filter(|at| now.duration_since(*at) <= BELIEVED)?;
+        let (since, enough) = self.seen.map_or((self.began, AT_FIRST), |seen| (seen, GONE));
+        Some(now.duration_since(since)).filter(|time| *time >= enough)
+    }
+
+    /// How many sessions of others have been running a statement lately, on average; none: too few looks.
+    #[must_use]
+    pub(super) fn load(&self) -> Option<f64> {
+        let looks = self.load.len();
+        (looks >= LOAD_LOOKS)
+            .then(|| self.load.iter().map(|(_, running)| running).sum::<usize>() as f64 / looks as f64)
+    }
+
+    /// Forgets the load: another one begins.
+    pub(super) fn forget_load(&mut self) {
+        self.load.clear();
+    }
+}
+
+fn keep<T>(all: &mut VecDeque<(Instant, T)>, latest: (Instant, T), span: Duration, now: Instant) {
+    all.push_back(latest);
+    while all.front().is_some_and(|(at, _)| now.duration_since(*at) > span) {
+        all.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_millis(50);
+
+    /// Looks, twenty a second.
+    struct Watch {
+        presence: Presence,
+        now: Instant,
+        looks: u32,
+    }
+
+    impl Watch {
+        fn new() -> Self {
+            let now = Instant::now();
+            Self { presence: Presence::new(now), now, looks: 0 }
+        }
+
+        /// What `shows` says of each look in this time, which is counted in looks.
+        fn watch(&mut self, time: Duration, shows: impl Fn(u32) -> OthersSeen) -> bool {
+            let end = self.now + time;
+            while self.now < end {
+                self.now += EVERY;
+                self.presence.look(&shows(self.looks), self.now);
+                self.looks += 1;
+            }
+            self.presence.nobody_for(self.now).is_some()
+        }
+    }
+
+    fn nothing(_: u32) -> OthersSeen {
+        OthersSeen { sees_statements: true, ..OthersSeen::default() }
+    }
+
+    fn changed(changed: i64, wrote: i64) -> OthersSeen {
+        OthersSeen { sees_statements: true, changed, wrote, ..OthersSeen::default() }
+    }
+
+    fn running(names: &[&str], sees_statements: bool) -> OthersSeen {
+        let running = names.iter().map(ToString::to_string).collect();
+        OthersSeen { sees_statements, running, ..OthersSeen::default() }
+    }
+
+    #[test]
+    fn at_first_nobody_is_there_after_a_quarter_of_a_second() {
+        let mut watch = Watch::new();
+        assert!(!watch.watch(Duration::from_millis(200), nothing));
+        assert!(watch.watch(Duration::from_millis(50), nothing));
+    }
+
+    #[test]
+    fn who_was_seen_is_gone_after_five_seconds() {
+        let mut watch = Watch::new();
+        assert!(!watch.watch(EVERY, |_| changed(1, 1)));
+        assert!(!watch.watch(Duration::from_millis(4_900), nothing));
+        assert!(watch.watch(Duration::from_millis(100), nothing));
+    }
+
+    #[test]
+    fn who_writes_is_somebody_however_slowly() {
+        let mut watch = Watch::new();
+        // Once in four seconds.
+        let nobody = (0..200).filter(|_| {
+            watch.watch(EVERY, |look| {
+                changed(i64::from(look.is_multiple_of(80)), i64::from(look.is_multiple_of(80)))
+            })
+        });
+        assert_eq!(nobody.count(), 0);
+    }
+
+    #[test]
+    fn a_dashboard_that_reads_every_five_seconds_is_nobody() {
+        let mut watch = Watch::new();
+        watch.watch(Duration::from_secs(1), nothing);
+        // Ten queries in a tenth of a second.
+        let dashboard = |look: u32| changed(if look % 100 < 2 { 2 } else { 0 }, 0);
+        let nobody = (0..400).filter(|_| watch.watch(EVERY, dashboard)).count();
+        assert_eq!(nobody, 400);
+    }
+
+    #[test]
+    fn an_application_that_only_reads_is_somebody_within_a_second() {
+        let mut watch = Watch::new();
+        watch.watch(Duration::from_secs(1), nothing);
+        assert!(
+            !watch.watch(Duration::from_millis(600), |look| changed(i64::from(look.is_multiple_of(2)), 0))
+        );
+    }
+
+    #[test]
+    fn a_long_statement_is_somebody_for_as_long_as_it_runs() {
+        let mut watch = Watch::new();
+        assert!(watch.watch(Duration::from_millis(450), |_| running(&["1/x"], true)));
+        assert!(!watch.watch(Duration::from_secs(10), |_| running(&["1/x"], true)));
+    }
+
+    #[test]
+    fn without_privileges_new_transactions_are_what_is_counted() {
+        let mut watch = Watch::new();
+        watch.watch(Duration::from_secs(1), nothing);
+        let names: Vec<String> = (0..1000).map(|n| format!("3/{n}")).collect();
+        // One look in five meets a transaction.
+        let meets = |look: u32| {
+            let met = look.is_multiple_of(5).then(|| names[look as usize].as_str());
+            running(&met.into_iter().collect::<Vec<_>>(), false)
+        };
+        assert!(!watch.watch(Duration::from_millis(1_500), meets));
+    }
+
+    #[test]
+    fn looks_that_do_not_come_any_more_say_nothing() {
+        let mut watch = Watch::new();
+        watch.watch(Duration::from_secs(1), nothing);
+        assert_eq!(watch.presence.nobody_for(watch.now + Duration::from_secs(3)), None);
+    }
+
+    #[test]
+    fn the_load_is_the_mean_of_what_runs() {
+        let mut watch = Watch::new();
+        assert_eq!(watch.presence.load(), None);
+        watch.watch(Duration::from_secs(10), |look| {
+            if look.is_multiple_of(2) { running(&["1/x", "2/y"], true) } else { nothing(look) }
+        });
+        assert!((watch.presence.load().unwrap() - 1.0).abs() < 0.1);
+    }
+}

@@ -1,0 +1,134 @@
+//! Work and rest in turns: short times in which no worker works, at random moments, so that what the
+//! application feels with us can be compared with what it feels without us.
+//!
+//! Must not know: what is measured.
+
+use std::time::{Duration, Instant};
+
+/// A rest begins so long after it was announced at the earliest, so that every process has heard of it.
+const ANNOUNCED: Duration = Duration::from_secs(1);
+/// The batches in hand may end first.
+const SETTLING: Duration = Duration::from_millis(40);
+/// How long no worker works.
+const REST: Duration = Duration::from_millis(240);
+/// From one rest to the next while little is known: at random up to a half less or more.
+const EVERY_AT_FIRST: Duration = Duration::from_millis(2_400);
+/// And once it is known what we do to the application: 4 % of the time.
+const EVERY: Duration = Duration::from_secs(6);
+/// What is measured while we work is told apart by so long.
+const BLOCK: Duration = Duration::from_millis(200);
+
+/// What a moment belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The workers work; a number for each short while.
+    Work(u64),
+    /// No worker works; a number for each rest.
+    Rest(u64),
+    /// The batches in hand end, or begin again.
+    Between,
+}
+
+/// The rests.
+#[derive(Clone, Debug)]
+pub(super) struct Turns {
+    began: Instant,
+    /// The rest that was announced last.
+    rest: Option<(Instant, Instant)>,
+    number: u64,
+    /// When the one after it is to begin.
+    next: Option<Instant>,
+}
+
+impl Turns {
+    /// No rest was announced yet.
+    #[must_use]
+    pub(super) fn new(now: Instant) -> Self {
+        Self { began: now, rest: None, number: 0, next: None }
+    }
+
+    /// What this moment belongs to.
+    #[must_use]
+    pub(super) fn at(&self, now: Instant) -> Turn {
+        match self.rest {
+            Some((from, until)) if now >= from + SETTLING && now < until => Turn::Rest(self.number),
+            Some((from, until)) if now >= from && now < until + SETTLING => Turn::Between,
+            _ => {
+                let since = now.saturating_duration_since(self.began);
+                Turn::Work((since.as_millis() / BLOCK.as_millis()) as u64)
+            }
+        }
+    }
+
+    /// The latest rest, from when until when; announced before it begins.
+    #[must_use]
+    pub(super) fn rest(&self) -> Option<(Instant, Instant)> {
+        self.rest
+    }
+
+    /// Announces the next rest once the last one is over. `chance` is between 0 and 1.
+    pub(super) fn announce(&mut self, is_known: bool, chance: f64, now: Instant) {
+        if self.rest.is_some_and(|(_, until)| now < until) {
+            return;
+        }
+        let every = if is_known { EVERY } else { EVERY_AT_FIRST };
+        let last = self.rest.map_or(now, |(from, _)| from);
+        let next = *self.next.get_or_insert(last + every.mul_f64(0.5 + chance));
+        // What is farther away is announced later: until then much may change.
+        if next <= now + ANNOUNCED * 2 {
+            let from = next.max(now + ANNOUNCED);
+            (self.number, self.rest, self.next) = (self.number + 1, Some((from, from + REST)), None);
+        }
+    }
+
+    /// The next rest comes as soon as it can.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.next = Some(now);
+    }
+
+    /// No rest is to come.
+    pub(super) fn stop(&mut self) {
+        (self.rest, self.next) = (None, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The part of the time that is rest, with these chances in turn, over ten minutes.
+    fn resting(is_known: bool) -> f64 {
+        let began = Instant::now();
+        let mut turns = Turns::new(began);
+        let (mut resting, all) = (0, 60_000u32);
+        for ten_ms in 0..all {
+            let now = began + Duration::from_millis(10) * ten_ms;
+            if ten_ms % 100 == 0 {
+                turns.announce(is_known, f64::from(ten_ms % 7) / 7.0, now);
+            }
+            resting += u32::from(turns.rest().is_some_and(|(from, until)| (from..until).contains(&now)));
+        }
+        f64::from(resting) / f64::from(all)
+    }
+
+    #[test]
+    fn once_it_is_known_what_we_do_a_twentieth_of_the_time_is_rest_at_most() {
+        let known = resting(true);
+        assert!(known > 0.02 && known <= 0.05, "{known}");
+        assert!(resting(false) > known * 1.5);
+    }
+
+    #[test]
+    fn a_rest_is_announced_a_second_before() {
+        let now = Instant::now();
+        let mut turns = Turns::new(now);
+        turns.announce(false, 0.0, now);
+        let (from, until) = turns.rest().unwrap();
+        assert!(from >= now + Duration::from_secs(1));
+        assert_eq!(turns.at(now), Turn::Work(0));
+        assert_eq!(turns.at(from + Duration::from_millis(10)), Turn::Between);
+        assert_eq!(turns.at(from + Duration::from_millis(100)), Turn::Rest(1));
+        assert_eq!(turns.at(until), Turn::Between);
+        assert!(matches!(turns.at(until + Duration::from_millis(100)), Turn::Work(_)));
+    }
+}

@@ -1,0 +1,38 @@
+-- name: others_seen
+-- Whether others are at work: $1 the time of the last look, by the server's clock; NULL: none yet.
+-- Without pg_read_all_stats their statements are hidden; then their transactions are seen, by the locks that
+-- each holds on its own number.
+WITH seeing AS MATERIALIZED (
+    SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS stats,
+           coalesce(to_timestamp($1::float8), statement_timestamp() - interval '5 s') AS since
+),
+-- Client sessions and the workers that apply changes of a publisher. Not ours; not autovacuum, which has no
+-- user; not walsenders, whose statement is their connection.
+other AS MATERIALIZED (
+    SELECT pid, state, query_start, state_change, backend_xid,
+           coalesce(backend_type LIKE 'logical replication%', false)
+               OR query ~* '\m(insert|update|delete|merge|copy|truncate|create|alter|drop|refresh|commit|end|call|do|reindex|cluster|vacuum)\M' AS may_write
+    FROM pg_stat_activity
+    WHERE usesysid IS NOT NULL
+    AND datid IS NOT NULL
+    AND coalesce(backend_type = 'client backend' OR backend_type LIKE 'logical replication%', true)
+    AND application_name NOT LIKE 'pgbackfill%'
+    AND pid <> pg_backend_pid()
+    AND pid NOT IN (SELECT pid FROM pg_stat_get_wal_senders() WHERE pid IS NOT NULL)
+)
+SELECT extract(epoch FROM statement_timestamp())::float8 AS clock_s,
+       (SELECT stats FROM seeing) AS sees_statements,
+       -- A transaction that has written and waits for its client is not at work.
+       count(*) FILTER (WHERE backend_xid IS NOT NULL AND state IS DISTINCT FROM 'idle in transaction') AS writing,
+       count(*) FILTER (WHERE greatest(state_change, query_start) > seeing.since) AS changed,
+       count(*) FILTER (WHERE greatest(state_change, query_start) > seeing.since AND may_write) AS wrote,
+       coalesce(array_agg(pid || '/' || query_start) FILTER (WHERE state = 'active'), '{}')
+           || ARRAY(SELECT virtualtransaction
+                    FROM pg_locks
+                    WHERE locktype = 'virtualxid'
+                    AND granted
+                    AND mode = 'ExclusiveLock'
+                    AND pid IN (SELECT pid FROM other)
+                    AND NOT (SELECT stats FROM seeing)) AS running
+FROM other
+CROSS JOIN seeing

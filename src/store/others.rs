@@ -1,0 +1,44 @@
+//! Whether sessions of others are at work in the cluster.
+//!
+//! Must not know: what follows from it.
+
+use std::time::Duration;
+
+use tokio_postgres::types::Type;
+
+use crate::db::{Error, Session};
+use crate::sql::fixed;
+
+/// The longest wait for the answer.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+/// What one look showed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OthersSeen {
+    /// When, by the server's clock, in seconds since 1970.
+    pub clock_s: f64,
+    /// Whether this role sees their statements, and not only that they are in a transaction.
+    pub sees_statements: bool,
+    /// Sessions that are in a transaction that has written.
+    pub writing: i64,
+    /// Sessions that have begun or ended a statement since the last look.
+    pub changed: i64,
+    /// Of them, those whose statement may have written.
+    pub wrote: i64,
+    /// What they run just now: a name for each statement, or each transaction.
+    pub running: Vec<String>,
+}
+
+/// Looks at the sessions of others; `since` is the time of the last look, by the server's clock.
+pub async fn others_seen(session: &mut Session, since: Option<f64>) -> Result<OthersSeen, Error> {
+    session.answers_within(ANSWER_MAX);
+    let row = session.query_one(fixed::OTHERS_SEEN, &[(&since, Type::FLOAT8)]).await?;
+    Ok(OthersSeen {
+        clock_s: row.get("clock_s"),
+        sees_statements: row.get("sees_statements"),
+        writing: row.get("writing"),
+        changed: row.get("changed"),
+        wrote: row.get("wrote"),
+        running: row.get("running"),
+    })
+}
