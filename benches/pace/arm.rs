@@ -8,7 +8,9 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
 /// Ceilings of the grid, in rows per second.
-const RATES: [u32; 5] = [5_000, 10_000, 20_000, 40_000, 80_000];
+const RATES: [u32; 5] = [10_000, 20_000, 40_000, 80_000, 160_000];
+/// Rows per batch of the grid; none: as many as take the usual time.
+const BATCHES: [Option<u32>; 3] = [Some(500), Some(2_000), None];
 
 const SET: &str = "table = 'orders'\nset.filled = 'filled + 1'\n";
 /// What the harness compares must not be held by the guard.
@@ -25,8 +27,8 @@ pub(crate) enum Arm {
     Nothing,
     /// As fast as it can.
     Full,
-    /// A ceiling, which somebody would have to know.
-    Rate(u32),
+    /// So many workers with batches of so many rows under a ceiling, which somebody would have to know.
+    Fixed { workers: u32, batch: Option<u32>, rate: Option<u32> },
     /// As fast as it can until a replica is a second behind: what others do.
     StopAndGo,
     /// The controller.
@@ -34,9 +36,30 @@ pub(crate) enum Arm {
 }
 
 impl Arm {
-    pub(crate) fn all() -> Vec<Self> {
-        let rates = RATES.into_iter().map(Self::Rate);
-        [Self::Nothing, Self::Full, Self::StopAndGo].into_iter().chain(rates).chain([Self::Auto]).collect()
+    /// Those that are compared every time.
+    pub(crate) fn some() -> Vec<Self> {
+        let fixed = |workers, batch, rate| Self::Fixed { workers, batch, rate };
+        vec![
+            Self::Nothing,
+            Self::Full,
+            Self::StopAndGo,
+            fixed(1, Some(500), None),
+            fixed(1, Some(2_000), None),
+            fixed(2, Some(2_000), None),
+            fixed(2, None, Some(40_000)),
+            Self::Auto,
+        ]
+    }
+
+    /// All of them.
+    pub(crate) fn grid() -> Vec<Self> {
+        let rates = || std::iter::once(None).chain(RATES.into_iter().map(Some));
+        let of = |workers| {
+            BATCHES
+                .into_iter()
+                .flat_map(move |batch| rates().map(move |rate| Self::Fixed { workers, batch, rate }))
+        };
+        [Self::Nothing].into_iter().chain(of(1)).chain(of(2)).chain([Self::Auto]).collect()
     }
 
     /// The job file.
@@ -44,11 +67,14 @@ impl Arm {
         match self {
             Self::Nothing => None,
             Self::Full => Some(format!("{SET}[pace]\nmode = 'full'\n{UNGUARDED}")),
-            Self::Rate(rate) => {
-                Some(format!("{SET}[pace]\nmode = 'full'\nmax_rows_per_second = {rate}\n{UNGUARDED}"))
+            Self::Fixed { workers, batch, rate } => {
+                let batch = batch.map(|rows| format!("max_rows_per_batch = {rows}\n")).unwrap_or_default();
+                let rate = rate.map(|rate| format!("max_rows_per_second = {rate}\n")).unwrap_or_default();
+                Some(format!("{SET}[pace]\nmode = 'full'\nworkers = {workers}\n{batch}{rate}{UNGUARDED}"))
             }
             Self::StopAndGo => Some(format!("{SET}[pace]\nmode = 'full'\n{STOPPED_BY_LAG}")),
-            Self::Auto => Some(auto()),
+            // A standby on the same cores holds back whatever obeys its lag.
+            Self::Auto => Some(format!("{SET}{UNGUARDED}")),
         }
     }
 }
@@ -70,7 +96,11 @@ impl fmt::Display for Arm {
         match self {
             Self::Nothing => f.pad("nothing"),
             Self::Full => f.pad("full"),
-            Self::Rate(rate) => f.pad(&format!("{rate} rows/s")),
+            Self::Fixed { workers, batch, rate } => {
+                let batch = batch.map(|rows| format!(" × {rows}")).unwrap_or_default();
+                let rate = rate.map(|rate| format!(", {} k/s", rate / 1000)).unwrap_or_default();
+                f.pad(&format!("{workers}{batch}{rate}"))
+            }
             Self::StopAndGo => f.pad("stop/go on lag"),
             Self::Auto => f.pad("auto"),
         }

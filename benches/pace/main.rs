@@ -3,11 +3,13 @@
 //!
 //! The application is an open loop: its transactions come at a fixed rate whether the last ones have ended or
 //! not, and each is counted from the moment at which it should have begun, so that a stall is not hidden by
-//! the transactions that it kept from beginning. Its rate is 30, 50 and 70 % of what it reaches alone.
+//! the transactions that it kept from beginning. Its rate is nothing, 200 a second, or 10 to 70 % of what it reaches
+//! alone.
 //!
-//! `make pace-eval` measures all of it (about 20 minutes), `ARGS=loads`, `ARGS=overhead` and `ARGS=steps` one
-//! part. `SECONDS` is the time of one measurement, `WARM_UP` what goes before it, `ROWS` the size of the
-//! table, `REPEATS` how often, `LOADS` (`30,70`) and `ARMS` (`nothing,auto`) a part of what is compared. The
+//! `make pace-eval` measures all of it (about 35 minutes), `ARGS=loads`, `ARGS=overhead` and `ARGS=steps` one
+//! part, `ARGS=grid` many more fixed settings. `SECONDS` is the time of one measurement, `WARM_UP` what goes
+//! before it, `ROWS` the size of the table, `REPEATS` how often, `LOADS` (`200/s,70 %`) and `ARMS`
+//! (`nothing,auto`) a part of what is compared. The
 //! table goes to stdout, the figures to `OUT/pace.json`, the chart to `OUT/pace.svg` (`OUT` is `target/bench`
 //! if the environment does not say otherwise).
 
@@ -20,6 +22,7 @@ mod application;
 mod arm;
 mod backfill;
 mod chart;
+mod load;
 mod report;
 mod scene;
 
@@ -28,13 +31,12 @@ use std::time::Duration;
 
 use application::Bins;
 use arm::Arm;
+use load::Load;
 use nix::sys::signal::Signal;
 use report::{Overhead, Report, Seen};
 use scene::Scene;
 use support::{Anything, size};
 
-/// Parts of the application's own peak.
-const LOADS: [u32; 3] = [30, 50, 70];
 /// The load over time of the chart.
 const STEPS: [u32; 3] = [30, 70, 30];
 /// Pairs of times with and without a guard.
@@ -60,7 +62,12 @@ fn main() -> Anything<()> {
     eprintln!("the application alone: {:.0} transactions/s", report.peak_tps);
     if wanted("loads") {
         for _ in 0..size("REPEATS", 1) {
-            loads(&scene, times, &mut report)?;
+            loads(&scene, &Arm::some(), times, &mut report)?;
+        }
+    }
+    if args.iter().any(|arg| arg == "grid") {
+        for _ in 0..size("REPEATS", 1) {
+            loads(&scene, &Arm::grid(), times, &mut report)?;
         }
     }
     if wanted("overhead") {
@@ -79,15 +86,15 @@ fn asked(variable: &str, word: &str) -> bool {
 }
 
 /// Every arm at every load.
-fn loads(scene: &Scene, times: Times, report: &mut Report) -> Anything<()> {
-    for load in LOADS.into_iter().filter(|load| asked("LOADS", &load.to_string())) {
-        let tps = report.peak_tps * f64::from(load) / 100.0;
+fn loads(scene: &Scene, arms: &[Arm], times: Times, report: &mut Report) -> Anything<()> {
+    for load in Load::ALL.into_iter().filter(|load| asked("LOADS", &load.to_string())) {
+        let tps = load.tps(report.peak_tps);
         // The application alone is what every other arm is compared with.
         let wanted = |arm: &Arm| *arm == Arm::Nothing || asked("ARMS", &arm.to_string());
-        for arm in Arm::all().into_iter().filter(wanted) {
+        for arm in arms.iter().copied().filter(wanted) {
             let seen = side_by_side(scene, arm, &[tps], times)?;
             let bins = &seen.0[0];
-            eprintln!("{load} % {arm}: p99 {:.2} ms, {:.0} rows/s", bins.all().ms(99.0), seen.1);
+            eprintln!("{load} {arm}: p99 {:.2} ms, {:.0} rows/s", bins.all().ms(99.0), seen.1);
             report.seen.push(Seen::new(load, arm, bins, seen.1));
         }
     }
@@ -96,7 +103,7 @@ fn loads(scene: &Scene, times: Times, report: &mut Report) -> Anything<()> {
 
 /// The application at each of these rates, one after the other, beside an arm; and the rows that the arm
 /// changed a second.
-fn side_by_side(scene: &Scene, arm: Arm, tps: &[f64], times: Times) -> Anything<(Vec<Bins>, f64)> {
+fn side_by_side(scene: &Scene, arm: Arm, tps: &[Option<f64>], times: Times) -> Anything<(Vec<Bins>, f64)> {
     scene.settle()?;
     let backfill = arm.job().map(|job| scene.start(&job)).transpose()?;
     // The controller has found its place, and the application's caches are warm.
@@ -134,14 +141,15 @@ fn overhead(scene: &Scene) -> Anything<Overhead> {
 /// The load steps up and down, and the controller follows.
 fn steps(scene: &Scene, report: &Report, times: Times) -> Anything<Option<report::Steps>> {
     let alone = report.seen.iter().filter(|seen| seen.arm == Arm::Nothing.to_string());
-    let alone_ms: Vec<(u32, f64)> = alone.map(|seen| (seen.load, seen.p99_ms)).collect();
+    let alone_ms: Vec<(String, f64)> = alone.map(|seen| (seen.load.clone(), seen.p99_ms)).collect();
     scene.settle()?;
     let backfill = scene.start(&arm::auto())?;
-    scene.application(report.peak_tps * f64::from(STEPS[0]) / 100.0, times.warm_up)?;
+    let tps = |load: u32| Load::Percent(load).tps(report.peak_tps);
+    scene.application(tps(STEPS[0]), times.warm_up)?;
     let began = backfill::now();
     let mut bins = Vec::new();
     for load in STEPS {
-        bins.push((load, scene.application(report.peak_tps * f64::from(load) / 100.0, times.measured)?));
+        bins.push((load, scene.application(tps(load), times.measured)?));
     }
     let rows = backfill.stop()?;
     Ok(Some(report::Steps::new(&bins, &rows, began, &alone_ms)))

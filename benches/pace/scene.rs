@@ -62,8 +62,13 @@ impl Scene {
         self.pgbench().throughput(time)
     }
 
-    pub(crate) fn application(&self, tps: f64, time: Duration) -> Anything<Bins> {
-        self.pgbench().at(tps, time)
+    /// The application for a while; without transactions there is none.
+    pub(crate) fn application(&self, tps: Option<f64>, time: Duration) -> Anything<Bins> {
+        if let Some(tps) = tps {
+            return self.pgbench().at(tps, time);
+        }
+        std::thread::sleep(time);
+        Ok(Bins::default())
     }
 
     pub(crate) fn start(&self, job: &str) -> Anything<Backfill> {

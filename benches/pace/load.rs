@@ -1,0 +1,46 @@
+//! How much the application does.
+//!
+//! Must not know: what runs beside it.
+
+use std::fmt;
+
+/// Transactions of the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Load {
+    /// None.
+    Nobody,
+    /// So many a second.
+    PerSecond(u32),
+    /// A part of what it reaches alone.
+    Percent(u32),
+}
+
+impl Load {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Nobody,
+        Self::PerSecond(200),
+        Self::Percent(10),
+        Self::Percent(30),
+        Self::Percent(50),
+        Self::Percent(70),
+    ];
+
+    /// Transactions a second; none: there is no application.
+    pub(crate) fn tps(self, peak_tps: f64) -> Option<f64> {
+        match self {
+            Self::Nobody => None,
+            Self::PerSecond(tps) => Some(f64::from(tps)),
+            Self::Percent(percent) => Some(peak_tps * f64::from(percent) / 100.0),
+        }
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.pad("nobody"),
+            Self::PerSecond(tps) => f.pad(&format!("{tps}/s")),
+            Self::Percent(percent) => f.pad(&format!("{percent} %")),
+        }
+    }
+}
