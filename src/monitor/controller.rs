@@ -29,6 +29,8 @@ const BATCH_LONG_MS: f64 = 100.0;
 const CUT_EVERY: Duration = Duration::from_millis(1_500);
 /// Cuts that follow each other so closely are for one reason.
 const CUT_SERIES: Duration = Duration::from_secs(10);
+/// Whether others were the reason is seen so soon after a cut, or not at all.
+const CUT_DOUBTED: Duration = Duration::from_secs(30);
 /// Where it takes so many times as long without us as it did at a cut, others were the reason.
 const OTHERS_REASON: f64 = 1.5;
 /// Far too much.
@@ -112,11 +114,13 @@ pub(super) struct Controller {
     /// Steps in a row at which more was found to be bearable.
     steps_below: u32,
     was_alone: bool,
+    /// When something was felt last, and beside which load.
+    felt_at: Option<(Instant, Option<f64>)>,
 }
 
 impl Cut {
-    fn was_for_others(&self, felt: &Felt) -> bool {
-        felt.without.low_ms > self.without_ms * OTHERS_REASON
+    fn was_for_others(&self, felt: &Felt, now: Instant) -> bool {
+        now.duration_since(self.at) < CUT_DOUBTED && felt.without.low_ms > self.without_ms * OTHERS_REASON
     }
 }
 
@@ -136,39 +140,59 @@ impl Controller {
             known_steps: 0,
             steps_below: 0,
             was_alone: true,
+            felt_at: None,
         }
     }
 
     /// What was learned before: a level, at this load, so many seconds ago.
-    pub(super) fn remember(&mut self, level: f64, load: f64, s_ago: f64) {
+    pub(super) fn remember(&mut self, level: f64, load: Option<f64>, s_ago: f64) {
         let is_old = !(0.0..=LEARNED_S_MAX).contains(&s_ago);
         self.level = if is_old { level.min(START) } else { level };
-        self.learned_load = Some(load);
+        self.learned_load = load;
     }
 
-    /// A probe took so long.
-    pub(super) fn probed(&mut self, ms: f64, now: Instant) {
-        self.latency.probed(ms, self.turns.at(now), now);
+    /// A probe began then and has ended now.
+    pub(super) fn probed(&mut self, began: Instant, now: Instant) {
+        let ms = now.duration_since(began).as_secs_f64() * 1000.0;
+        self.latency.probed(ms, self.turns.between(began, now), now);
     }
 
     /// Once a second; `chance` is between 0 and 1.
     pub(super) fn step(&mut self, facts: &Facts, chance: f64, now: Instant) -> Steering {
         let workers = f64::from(facts.workers.max(1));
-        if facts.is_alone || facts.workers == 0 {
+        if facts.is_alone {
             return self.step_alone(workers, now);
         }
-        if self.was_alone {
-            // What was felt while nobody was there says nothing about whoever comes.
-            self.was_alone = false;
-            self.latency.forget();
+        if facts.workers == 0 {
+            // There is nothing to measure, and whoever begins finds the level as it was.
             self.heard = now;
+            return self.steering(workers, None, None);
+        }
+        if self.was_alone {
+            self.somebody_comes(now);
         }
         self.doubt(facts.load);
         let felt = self.latency.felt(facts.tolerated_ms, facts.load.unwrap_or(0.0), now);
         self.adjust(felt.as_ref(), facts.busy, workers, now);
-        self.turns.announce(self.known_steps >= KNOWN_STEPS, chance, now);
+        let batch = Duration::from_secs_f64(self.batch_ms(workers) / 1000.0);
+        self.turns.announce(self.known_steps >= KNOWN_STEPS, chance, batch, now);
+        if felt.is_some() {
+            self.felt_at = Some((now, facts.load));
+        }
         let learned = felt.map(|_| self.level);
         self.steering(workers, self.why(felt.as_ref(), workers), learned)
+    }
+
+    /// What was measured beside an application before says nothing about this one, but what a probe takes
+    /// without us, for as long as it is kept.
+    fn somebody_comes(&mut self, now: Instant) {
+        (self.was_alone, self.heard, self.known_steps) = (false, now, 0);
+        (self.cut, self.met, self.steps_below) = (None, None, 0);
+        self.latency.forget_work();
+        if let Some((at, load)) = self.felt_at {
+            self.remember(self.level, load, now.duration_since(at).as_secs_f64());
+        }
+        self.turns.hurry(now);
     }
 
     /// Everything is given, and what was learned is kept for whoever comes.
@@ -186,23 +210,26 @@ impl Controller {
     }
 
     fn steering(&self, workers: f64, why: Option<String>, learned: Option<f64>) -> Steering {
-        let beyond = ((self.level - workers) / workers).clamp(0.0, 1.0);
         Steering {
             share: self.level.min(workers),
-            batch_ms: BATCH_SHORT_MS * (BATCH_LONG_MS / BATCH_SHORT_MS).powf(beyond),
+            batch_ms: self.batch_ms(workers),
             why,
             quiet: self.turns.rest(),
             learned,
         }
     }
 
+    fn batch_ms(&self, workers: f64) -> f64 {
+        let beyond = ((self.level - workers) / workers).clamp(0.0, 1.0);
+        BATCH_SHORT_MS * (BATCH_LONG_MS / BATCH_SHORT_MS).powf(beyond)
+    }
+
     /// A level that was learned beside fewer sessions is too much for more of them.
     fn doubt(&mut self, load: Option<f64>) {
-        if let (Some(load), Some(learned)) = (load, self.learned_load) {
-            self.learned_load = None;
-            if load > learned * OTHER_LOAD + 0.5 {
-                self.level = (self.level * learned.max(0.1) / load).max(FLOOR);
-            }
+        if let (Some(load), Some(learned)) = (load, self.learned_load.take_if(|_| load.is_some()))
+            && load > learned * OTHER_LOAD + 0.5
+        {
+            self.level = (self.level * learned.max(0.1) / load).max(FLOOR);
         }
     }
 
@@ -240,7 +267,7 @@ impl Controller {
             }
             Bearing::Above => self.cut(self.level * EASE, felt, now),
             Bearing::Near => self.slow_start = false,
-            Bearing::Below => match self.cut.filter(|cut| cut.was_for_others(felt)) {
+            Bearing::Below => match self.cut.filter(|cut| cut.was_for_others(felt, now)) {
                 Some(cut) => (self.level, self.cut, self.met) = (cut.level, None, None),
                 None if used_up => self.level *= self.growth(),
                 None => {}
@@ -344,7 +371,8 @@ mod tests {
                 // Most are close to the mean, a few are far above it.
                 let by_itself = -self.varies * (1.0 - self.random.f64()).ln();
                 let ours = if rests { 0.0 } else { self.per_level * self.share * self.random.f64() };
-                self.controller.probed(self.idle + by_itself + ours, self.now);
+                let took = Duration::from_secs_f64((self.idle + by_itself + ours) / 1000.0);
+                self.controller.probed(self.now, self.now + took);
             }
             let facts = Facts {
                 busy: self.share,
@@ -443,7 +471,7 @@ mod tests {
     fn what_was_learned_is_doubted_after_an_hour_or_beside_more_sessions() {
         let level = |load: f64, s_ago: f64| {
             let mut world = World { load, ..World::new(1.5, 3.7) };
-            world.controller.remember(1.0, 1.0, s_ago);
+            world.controller.remember(1.0, Some(1.0), s_ago);
             world.second(4).share
         };
         assert_eq!((level(1.0, 60.0), level(1.0, 7200.0), level(4.0, 60.0)), (1.0, START, 0.25));

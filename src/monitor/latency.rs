@@ -77,12 +77,6 @@ impl Latency {
         self.working.forget();
     }
 
-    /// From now on there is another application.
-    pub(super) fn forget(&mut self) {
-        self.working.forget();
-        self.resting.forget();
-    }
-
     /// What is felt; none while too little was measured.
     pub(super) fn felt(&mut self, tolerated_ms: f64, load: f64, now: Instant) -> Option<Felt> {
         let (without, with) = (self.resting.p95(now)?, self.working.p95(now)?);

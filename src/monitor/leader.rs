@@ -26,12 +26,16 @@ const PROBE_ANSWER_MAX: Duration = Duration::from_secs(2);
 const CANCEL_MAX: Duration = Duration::from_secs(1);
 /// Time between two readings.
 const READ: Duration = Duration::from_secs(1);
-/// While nobody is there, one probe in so many is enough: it tells the WAL position.
+/// While no other session is at work, or no worker makes way for them, one probe in so many is enough: it
+/// tells the WAL position.
 const PROBES_ALONE: u32 = 4;
+/// Others are looked at for so many ticks in any case: it is not known yet whether a worker makes way.
+const FIRST_TICKS: u32 = 80;
 /// Time between two looks at the sessions of others.
 const LOOK: Duration = Duration::from_millis(50);
-/// A look that takes long, because there are many sessions, is taken less often: at most this part of the
-/// time goes into looking.
+/// The longest such time. A look that takes the server long, because there are many sessions, is taken less
+/// often: at most a twentieth of the time goes into looking.
+const LOOK_MAX: Duration = Duration::from_millis(250);
 const LOOKING_MAX: u32 = 20;
 /// After a failure, before the next attempt.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -155,10 +159,14 @@ impl Monitor {
                 _ = probes.tick() => false,
             };
             if !is_reading {
-                if !was_alone || number.is_multiple_of(PROBES_ALONE) {
+                let steers =
+                    number < FIRST_TICKS || leading.workers > 0 || self.asked.borrow().auto_workers > 0;
+                if steers && !was_alone || number.is_multiple_of(PROBES_ALONE) {
                     self.run_probe(&mut leading).await?;
                 }
-                self.look(&mut leading).await?;
+                if steers {
+                    self.look(&mut leading).await?;
+                }
             }
             // Somebody who comes must not wait for the next reading, nor we once everybody has gone.
             let is_alone = leading.presence.nobody_for(Instant::now()).is_some();
@@ -181,8 +189,11 @@ impl Monitor {
         }
         let looked_s = leading.looked_s;
         let session = self.open(&mut leading.session).await?;
+        leading.next_look = began + LOOK_MAX;
         match store::others_seen(session, looked_s).await {
             Ok(seen) => {
+                let took = Duration::from_secs_f64(seen.took_ms.max(0.0) / 1000.0);
+                leading.next_look = began + (took * LOOKING_MAX).clamp(LOOK, LOOK_MAX);
                 leading.looked_s = Some(seen.clock_s);
                 leading.presence.look(&seen, Instant::now());
             }
@@ -190,7 +201,6 @@ impl Monitor {
             Err(error) if error.server().is_some() => tracing::debug!(%error, "others cannot be seen"),
             Err(_) => leading.give_up_probe().await,
         }
-        leading.next_look = began + LOOK.max(began.elapsed() * LOOKING_MAX);
         Ok(())
     }
 
@@ -220,7 +230,7 @@ impl Monitor {
         let is_locked =
             answer.as_ref().is_err_and(|error| error.sqlstate() == Some(sqlstate::LOCK_NOT_AVAILABLE));
         if !is_locked {
-            leading.controller.probed(now.duration_since(began).as_secs_f64() * 1000.0, now);
+            leading.controller.probed(began, now);
         }
         match answer {
             Ok(Some(lsn)) => leading.wal_history.add(now, lsn),
@@ -270,7 +280,7 @@ impl Monitor {
             nobody_s: nobody.map(|time| time.as_secs_f64()),
             batch_ms: Some(batch_ms),
             learned,
-            load: facts.load.unwrap_or(0.0),
+            load: facts.load,
         };
         let session = self.open(&mut leading.session).await?;
         let Some(answer) = store::read_guard(session, &lead).await? else {

@@ -67,8 +67,7 @@ impl Presence {
         }
         keep(&mut self.load, (now, others.running.len()), LOAD_OVER, now);
         // Where statements are hidden, a transaction that was not there before is one that has begun.
-        let reads = if others.sees_statements { others.changed } else { fresh };
-        keep(&mut self.reads, (now, reads), RECENT, now);
+        keep(&mut self.reads, (now, others.changed.max(fresh)), RECENT, now);
         let lasts = self.running.values().any(|since| now.duration_since(*since) >= LASTING);
         let is_read = self.reads.iter().map(|(_, reads)| reads).sum::<i64>() >= READS;
         if others.writing > 0 || others.wrote > 0 || lasts || is_read {
@@ -137,16 +136,16 @@ mod tests {
     }
 
     fn nothing(_: u32) -> OthersSeen {
-        OthersSeen { sees_statements: true, ..OthersSeen::default() }
+        OthersSeen::default()
     }
 
     fn changed(changed: i64, wrote: i64) -> OthersSeen {
-        OthersSeen { sees_statements: true, changed, wrote, ..OthersSeen::default() }
+        OthersSeen { changed, wrote, ..OthersSeen::default() }
     }
 
-    fn running(names: &[&str], sees_statements: bool) -> OthersSeen {
+    fn running(names: &[&str]) -> OthersSeen {
         let running = names.iter().map(ToString::to_string).collect();
-        OthersSeen { sees_statements, running, ..OthersSeen::default() }
+        OthersSeen { running, ..OthersSeen::default() }
     }
 
     #[test]
@@ -198,19 +197,19 @@ mod tests {
     #[test]
     fn a_long_statement_is_somebody_for_as_long_as_it_runs() {
         let mut watch = Watch::new();
-        assert!(watch.watch(Duration::from_millis(450), |_| running(&["1/x"], true)));
-        assert!(!watch.watch(Duration::from_secs(10), |_| running(&["1/x"], true)));
+        assert!(watch.watch(Duration::from_millis(450), |_| running(&["1/x"])));
+        assert!(!watch.watch(Duration::from_secs(10), |_| running(&["1/x"])));
     }
 
     #[test]
-    fn without_privileges_new_transactions_are_what_is_counted() {
+    fn where_statements_are_hidden_new_transactions_are_counted() {
         let mut watch = Watch::new();
         watch.watch(Duration::from_secs(1), nothing);
         let names: Vec<String> = (0..1000).map(|n| format!("3/{n}")).collect();
         // One look in five meets a transaction.
         let meets = |look: u32| {
             let met = look.is_multiple_of(5).then(|| names[look as usize].as_str());
-            running(&met.into_iter().collect::<Vec<_>>(), false)
+            running(&met.into_iter().collect::<Vec<_>>())
         };
         assert!(!watch.watch(Duration::from_millis(1_500), meets));
     }
@@ -227,7 +226,7 @@ mod tests {
         let mut watch = Watch::new();
         assert_eq!(watch.presence.load(), None);
         watch.watch(Duration::from_secs(10), |look| {
-            if look.is_multiple_of(2) { running(&["1/x", "2/y"], true) } else { nothing(look) }
+            if look.is_multiple_of(2) { running(&["1/x", "2/y"]) } else { nothing(look) }
         });
         assert!((watch.presence.load().unwrap() - 1.0).abs() < 0.1);
     }

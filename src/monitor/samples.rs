@@ -55,6 +55,7 @@ impl Samples {
 
     /// One that took `ms` and ended now, in a block of time.
     pub(super) fn add(&mut self, ms: f64, block: u64, now: Instant) {
+        self.drop_old(now);
         let every_ms = (self.every.as_secs_f64() * 1000.0).max(1.0);
         let mut ms = ms;
         loop {
@@ -77,10 +78,7 @@ impl Samples {
     /// stalls), two are not. The bounds are those of an order statistic.
     #[must_use]
     pub(super) fn p95(&mut self, now: Instant) -> Option<P95> {
-        let span = self.span;
-        while self.latest.front().is_some_and(|sample| now.saturating_duration_since(sample.at) > span) {
-            self.latest.pop_front();
-        }
+        self.drop_old(now);
         let worst = self.outlying_block();
         let counted = self.latest.iter().filter(|sample| Some(sample.block) != worst);
         let mut all: Vec<f64> = counted.map(|sample| sample.ms).collect();
@@ -91,6 +89,13 @@ impl Samples {
         let deviation = DEVIATIONS * (P * (1.0 - P) / all.len() as f64).sqrt();
         let at = |rank: f64| all[((rank * all.len() as f64).ceil() as usize).clamp(1, all.len()) - 1];
         Some(P95 { ms: at(P), low_ms: at(P - deviation), high_ms: at(P + deviation) })
+    }
+
+    fn drop_old(&mut self, now: Instant) {
+        let span = self.span;
+        while self.latest.front().is_some_and(|sample| now.saturating_duration_since(sample.at) > span) {
+            self.latest.pop_front();
+        }
     }
 
     fn outlying_block(&self) -> Option<u64> {

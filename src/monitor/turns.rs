@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 /// A rest begins so long after it was announced at the earliest, so that every process has heard of it.
 const ANNOUNCED: Duration = Duration::from_secs(1);
-/// The batches in hand may end first.
+/// The batches in hand may end first, and what begins the rest has its way to every process.
 const SETTLING: Duration = Duration::from_millis(40);
-/// How long no worker works.
-const REST: Duration = Duration::from_millis(240);
+/// How long it is measured without us.
+const REST: Duration = Duration::from_millis(200);
 /// From one rest to the next while little is known: at random up to a half less or more.
 const EVERY_AT_FIRST: Duration = Duration::from_millis(2_400);
 /// And once it is known what we do to the application: 4 % of the time.
@@ -38,20 +38,33 @@ pub(super) struct Turns {
     number: u64,
     /// When the one after it is to begin.
     next: Option<Instant>,
+    /// How long the batches of the latest one take to end.
+    settling: Duration,
 }
 
 impl Turns {
     /// No rest was announced yet.
     #[must_use]
     pub(super) fn new(now: Instant) -> Self {
-        Self { began: now, rest: None, number: 0, next: None }
+        Self { began: now, rest: None, number: 0, next: None, settling: SETTLING }
+    }
+
+    /// What the time from one moment to another belongs to, if it is that of a probe.
+    #[must_use]
+    pub(super) fn between(&self, began: Instant, ended: Instant) -> Turn {
+        match (self.at(began), self.at(ended)) {
+            (Turn::Rest(began), Turn::Rest(ended)) if began == ended => Turn::Rest(ended),
+            // What began under our load has felt it, whenever it ended.
+            (work @ Turn::Work(_), _) => work,
+            _ => Turn::Between,
+        }
     }
 
     /// What this moment belongs to.
     #[must_use]
     pub(super) fn at(&self, now: Instant) -> Turn {
         match self.rest {
-            Some((from, until)) if now >= from + SETTLING && now < until => Turn::Rest(self.number),
+            Some((from, until)) if now >= from + self.settling && now < until => Turn::Rest(self.number),
             Some((from, until)) if now >= from && now < until + SETTLING => Turn::Between,
             _ => {
                 let since = now.saturating_duration_since(self.began);
@@ -66,8 +79,8 @@ impl Turns {
         self.rest
     }
 
-    /// Announces the next rest once the last one is over. `chance` is between 0 and 1.
-    pub(super) fn announce(&mut self, is_known: bool, chance: f64, now: Instant) {
+    /// Announces the next rest once the last one is over. `chance` is between 0 and 1; batches take so long.
+    pub(super) fn announce(&mut self, is_known: bool, chance: f64, batch: Duration, now: Instant) {
         if self.rest.is_some_and(|(_, until)| now < until) {
             return;
         }
@@ -77,7 +90,9 @@ impl Turns {
         // What is farther away is announced later: until then much may change.
         if next <= now + ANNOUNCED * 2 {
             let from = next.max(now + ANNOUNCED);
-            (self.number, self.rest, self.next) = (self.number + 1, Some((from, from + REST)), None);
+            self.settling = SETTLING + batch;
+            let until = from + self.settling + REST;
+            (self.number, self.rest, self.next) = (self.number + 1, Some((from, until)), None);
         }
     }
 
@@ -96,6 +111,8 @@ impl Turns {
 mod tests {
     use super::*;
 
+    const BATCH: Duration = Duration::from_millis(10);
+
     /// The part of the time that is rest, with these chances in turn, over ten minutes.
     fn resting(is_known: bool) -> f64 {
         let began = Instant::now();
@@ -104,7 +121,7 @@ mod tests {
         for ten_ms in 0..all {
             let now = began + Duration::from_millis(10) * ten_ms;
             if ten_ms % 100 == 0 {
-                turns.announce(is_known, f64::from(ten_ms % 7) / 7.0, now);
+                turns.announce(is_known, f64::from(ten_ms % 7) / 7.0, BATCH, now);
             }
             resting += u32::from(turns.rest().is_some_and(|(from, until)| (from..until).contains(&now)));
         }
@@ -122,7 +139,7 @@ mod tests {
     fn a_rest_is_announced_a_second_before() {
         let now = Instant::now();
         let mut turns = Turns::new(now);
-        turns.announce(false, 0.0, now);
+        turns.announce(false, 0.0, BATCH, now);
         let (from, until) = turns.rest().unwrap();
         assert!(from >= now + Duration::from_secs(1));
         assert_eq!(turns.at(now), Turn::Work(0));
@@ -130,5 +147,9 @@ mod tests {
         assert_eq!(turns.at(from + Duration::from_millis(100)), Turn::Rest(1));
         assert_eq!(turns.at(until), Turn::Between);
         assert!(matches!(turns.at(until + Duration::from_millis(100)), Turn::Work(_)));
+        let rest = from + Duration::from_millis(100);
+        assert_eq!(turns.between(rest, rest), Turn::Rest(1));
+        assert_eq!(turns.between(from + Duration::from_millis(10), rest), Turn::Between);
+        assert_eq!(turns.between(now, rest), Turn::Work(0));
     }
 }

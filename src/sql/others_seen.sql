@@ -11,7 +11,11 @@ WITH seeing AS MATERIALIZED (
 other AS MATERIALIZED (
     SELECT pid, state, query_start, state_change, backend_xid,
            coalesce(backend_type LIKE 'logical replication%', false)
-               OR query ~* '\m(insert|update|delete|merge|copy|truncate|create|alter|drop|refresh|commit|end|call|do|reindex|cluster|vacuum)\M' AS may_write
+               OR query ~* E'\\m(insert|update|delete|merge|copy|truncate|create|alter|drop|refresh|reindex|cluster|vacuum|execute|import|grant|revoke)\\M'
+               -- These only where a statement begins: CASE has an END, too.
+               OR query ~* E'(^|;)\\s*(commit|end|call|do|lock|notify)\\M' AS may_write,
+           -- Of this session no statements are told: those of another role, or of one that tells none of them.
+           NOT (SELECT stats FROM seeing) AND state IS NULL OR state = 'disabled' AS is_hidden
     FROM pg_stat_activity
     WHERE usesysid IS NOT NULL
     AND datid IS NOT NULL
@@ -21,10 +25,11 @@ other AS MATERIALIZED (
     AND pid NOT IN (SELECT pid FROM pg_stat_get_wal_senders() WHERE pid IS NOT NULL)
 )
 SELECT extract(epoch FROM statement_timestamp())::float8 AS clock_s,
-       (SELECT stats FROM seeing) AS sees_statements,
        -- A transaction that has written and waits for its client is not at work.
        count(*) FILTER (WHERE backend_xid IS NOT NULL AND state IS DISTINCT FROM 'idle in transaction') AS writing,
        count(*) FILTER (WHERE greatest(state_change, query_start) > seeing.since) AS changed,
+       -- How long this took the server, the way there and back not counted.
+       1000 * extract(epoch FROM clock_timestamp() - statement_timestamp())::float8 AS took_ms,
        count(*) FILTER (WHERE greatest(state_change, query_start) > seeing.since AND may_write) AS wrote,
        coalesce(array_agg(pid || '/' || query_start) FILTER (WHERE state = 'active'), '{}')
            || ARRAY(SELECT virtualtransaction
@@ -32,7 +37,8 @@ SELECT extract(epoch FROM statement_timestamp())::float8 AS clock_s,
                     WHERE locktype = 'virtualxid'
                     AND granted
                     AND mode = 'ExclusiveLock'
-                    AND pid IN (SELECT pid FROM other)
-                    AND NOT (SELECT stats FROM seeing)) AS running
+                    AND pid IN (SELECT pid FROM other WHERE is_hidden)
+                    -- Not even looked at where nothing is hidden.
+                    AND (SELECT bool_or(is_hidden) FROM other)) AS running
 FROM other
 CROSS JOIN seeing

@@ -73,8 +73,8 @@ pub struct Lead<'a> {
     pub batch_ms: Option<f64>,
     /// What the application was found to bear; none: as before.
     pub learned: Option<f64>,
-    /// How many sessions of others were running a statement meanwhile.
-    pub load: f64,
+    /// How many sessions of others were running a statement meanwhile; none: not known.
+    pub load: Option<f64>,
 }
 
 /// What the leader gets to know.
@@ -95,8 +95,8 @@ pub struct Led {
 pub struct Learned {
     /// The level, as the leader counts it.
     pub level: f64,
-    /// How many sessions of others were running a statement, on average.
-    pub load: f64,
+    /// How many sessions of others were running a statement, on average; none: not known.
+    pub load: Option<f64>,
     /// How many seconds ago.
     pub s_ago: f64,
 }
@@ -158,7 +158,7 @@ pub async fn read_guard(session: &mut Session, lead: &Lead<'_>) -> Result<Option
 fn learned(row: &Row) -> Option<Learned> {
     Some(Learned {
         level: row.get::<_, Option<f64>>("learned")?,
-        load: row.get::<_, Option<f64>>("learned_load").unwrap_or(0.0),
+        load: row.get("learned_load"),
         s_ago: row.get::<_, Option<f64>>("learned_s_ago")?,
     })
 }

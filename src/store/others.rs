@@ -17,15 +17,16 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 pub struct OthersSeen {
     /// When, by the server's clock, in seconds since 1970.
     pub clock_s: f64,
-    /// Whether this role sees their statements, and not only that they are in a transaction.
-    pub sees_statements: bool,
+    /// How long the look took the server, in milliseconds.
+    pub took_ms: f64,
     /// Sessions that are in a transaction that has written.
     pub writing: i64,
     /// Sessions that have begun or ended a statement since the last look.
     pub changed: i64,
     /// Of them, those whose statement may have written.
     pub wrote: i64,
-    /// What they run just now: a name for each statement, or each transaction.
+    /// What they run just now: a name for each statement, or each transaction of a session whose statements
+    /// are hidden.
     pub running: Vec<String>,
 }
 
@@ -35,7 +36,7 @@ pub async fn others_seen(session: &mut Session, since: Option<f64>) -> Result<Ot
     let row = session.query_one(fixed::OTHERS_SEEN, &[(&since, Type::FLOAT8)]).await?;
     Ok(OthersSeen {
         clock_s: row.get("clock_s"),
-        sees_statements: row.get("sees_statements"),
+        took_ms: row.get("took_ms"),
         writing: row.get("writing"),
         changed: row.get("changed"),
         wrote: row.get("wrote"),

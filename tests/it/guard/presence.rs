@@ -89,11 +89,14 @@ async fn who_writes_is_somebody_however_slowly_and_who_reads_now_and_then_is_not
     let (run, client) = run_on(&server).await;
     let process = run.at_work().await;
     let stays = async |alone: bool| {
+        let mut seen = 0;
         for _ in 0..30 {
             let row = client.query_one("SELECT nobody_since IS NOT NULL FROM pgbackfill.guard", &[]).await;
-            assert_eq!(row.unwrap().get::<_, bool>(0), alone);
+            seen += u32::from(row.unwrap().get::<_, bool>(0) == alone);
             time::sleep(Duration::from_millis(200)).await;
         }
+        // A look that comes late on a busy machine says that nothing is known for a moment.
+        assert!(if alone { seen >= 25 } else { seen == 30 }, "{seen} of 30");
     };
     until_alone(&client).await;
     let dashboard = Somebody::at_work(&server, "SELECT 1", Duration::from_secs(2)).await;
@@ -149,19 +152,17 @@ async fn what_a_leader_of_an_earlier_version_leaves_is_not_believed() {
     let process = run.at_work().await;
     until_alone(&client).await;
     // It takes the lead, reads on, and does not look.
-    client
-        .batch_execute(
-            "UPDATE pgbackfill.guard SET leader = 'earlier', leader_until = clock_timestamp() + interval '3 s',
-                                         share = 0.5, share_why = 'the share of earlier'",
-        )
-        .await
-        .unwrap();
-    let reads = "UPDATE pgbackfill.guard SET leader_until = clock_timestamp() + interval '3 s', read_at = clock_timestamp() WHERE leader = 'earlier'";
+    let reads = "UPDATE pgbackfill.guard
+                 SET leader = 'earlier', leader_until = clock_timestamp() + interval '3 s',
+                     read_at = clock_timestamp(), share = 0.5, share_why = 'the share of earlier'";
     let made_way = "SELECT EXISTS (SELECT FROM pgbackfill.process WHERE hold = 'throttled' AND waiting = 'the share of earlier')";
-    while !client.query_one(made_way, &[]).await.unwrap().get::<_, bool>(0) {
-        client.batch_execute(reads).await.unwrap();
-        time::sleep(Duration::from_millis(200)).await;
-    }
+    let obeyed = async {
+        while !client.query_one(made_way, &[]).await.unwrap().get::<_, bool>(0) {
+            client.batch_execute(reads).await.unwrap();
+            time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    time::timeout(Duration::from_secs(60), obeyed).await.expect("what was left is believed");
     client.batch_execute("UPDATE pgbackfill.guard SET leader = NULL, leader_until = NULL").await.unwrap();
     run.finishes(process).await;
 }
