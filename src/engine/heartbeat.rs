@@ -17,7 +17,7 @@ use super::speed::Speed;
 use crate::db::Session;
 use crate::event::{Event, Progress};
 use crate::monitor::Asked;
-use crate::run::{Hold, RunState};
+use crate::run::{Hold, Mode, RunState};
 use crate::store::{self, Assignment, Beat, Heard, StoreError, Waiters};
 use crate::throttle::{HoldLog, Reason, Why};
 
@@ -161,6 +161,7 @@ impl Heartbeat {
         let leads = guard.leader.as_ref() == Some(&part.facts.process);
         self.asked.send_replace(Asked {
             may_lead: leads || guard.lead_is_free,
+            is_auto: heard.assignment.knobs.mode == Mode::Auto,
             auto_workers: part.throttle.auto_workers(),
             tolerated_ms: heard.assignment.knobs.guard.added_latency_ms.into(),
         });

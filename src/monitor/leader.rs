@@ -45,6 +45,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Asked {
     /// Whether this process leads, or may.
     pub may_lead: bool,
+    /// Whether its run is in mode auto, at work or stopped.
+    pub is_auto: bool,
     /// Workers of this process that share what the application bears.
     pub auto_workers: u32,
     /// How much longer a short transaction of the application may take because of us, in milliseconds.
@@ -159,8 +161,7 @@ impl Monitor {
                 _ = probes.tick() => false,
             };
             if !is_reading {
-                let steers =
-                    number < FIRST_TICKS || leading.workers > 0 || self.asked.borrow().auto_workers > 0;
+                let steers = number < FIRST_TICKS || leading.workers > 0 || self.asked.borrow().is_auto;
                 if steers && !was_alone || number.is_multiple_of(PROBES_ALONE) {
                     self.run_probe(&mut leading).await?;
                 }

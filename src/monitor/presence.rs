@@ -70,7 +70,7 @@ impl Presence {
         keep(&mut self.reads, (now, others.changed.max(fresh)), RECENT, now);
         let lasts = self.running.values().any(|since| now.duration_since(*since) >= LASTING);
         let is_read = self.reads.iter().map(|(_, reads)| reads).sum::<i64>() >= READS;
-        if others.writing > 0 || others.wrote > 0 || lasts || is_read {
+        if others.is_pooled || others.writing > 0 || others.wrote > 0 || lasts || is_read {
             self.seen = Some(now);
         }
     }
@@ -212,6 +212,13 @@ mod tests {
             running(&met.into_iter().collect::<Vec<_>>())
         };
         assert!(!watch.watch(Duration::from_millis(1_500), meets));
+    }
+
+    #[test]
+    fn behind_a_pooler_it_cannot_be_told_who_is_there() {
+        let mut watch = Watch::new();
+        let pooled = |_| OthersSeen { is_pooled: true, ..OthersSeen::default() };
+        assert!(!watch.watch(Duration::from_secs(20), pooled));
     }
 
     #[test]

@@ -25,6 +25,7 @@ other AS MATERIALIZED (
     AND pid NOT IN (SELECT pid FROM pg_stat_get_wal_senders() WHERE pid IS NOT NULL)
 )
 SELECT extract(epoch FROM statement_timestamp())::float8 AS clock_s,
+       pg_backend_pid() AS backend,
        -- A transaction that has written and waits for its client is not at work.
        count(*) FILTER (WHERE backend_xid IS NOT NULL AND state IS DISTINCT FROM 'idle in transaction') AS writing,
        count(*) FILTER (WHERE greatest(state_change, query_start) > seeing.since) AS changed,

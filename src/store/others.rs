@@ -17,6 +17,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 pub struct OthersSeen {
     /// When, by the server's clock, in seconds since 1970.
     pub clock_s: f64,
+    /// Whether a pooler stands before the server. It may give a session of ours, with its `application_name`,
+    /// to a client that has none, so that nothing that is seen says that nobody is there.
+    pub is_pooled: bool,
     /// How long the look took the server, in milliseconds.
     pub took_ms: f64,
     /// Sessions that are in a transaction that has written.
@@ -34,7 +37,9 @@ pub struct OthersSeen {
 pub async fn others_seen(session: &mut Session, since: Option<f64>) -> Result<OthersSeen, Error> {
     session.answers_within(ANSWER_MAX);
     let row = session.query_one(fixed::OTHERS_SEEN, &[(&since, Type::FLOAT8)]).await?;
+    let told = session.canceller().backend().await;
     Ok(OthersSeen {
+        is_pooled: told.is_some_and(|told| told != row.get::<_, i32>("backend")),
         clock_s: row.get("clock_s"),
         took_ms: row.get("took_ms"),
         writing: row.get("writing"),

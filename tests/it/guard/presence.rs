@@ -10,7 +10,9 @@ use tokio::time;
 use tokio_postgres::Client;
 
 use super::guarded_run::{self, GuardedRun, connect};
-use crate::support::{Database, Pgbackfill, database_on, own_server, until};
+use crate::support::{
+    Database, Pgbackfill, database_behind_pgbouncer_on, database_on, own_server, skipped, until,
+};
 
 /// A session that does the same again and again, in another database of the cluster.
 struct Somebody(JoinHandle<()>);
@@ -184,5 +186,19 @@ async fn beside_others_the_server_itself_slows_a_run_down_and_alone_it_does_not(
     let _somebody = Somebody::at_work(&server, WRITES, Duration::from_millis(50)).await;
     until(&client, held).await;
     run.sql("ALTER TABLE t SET (autovacuum_enabled = off)").await;
+    run.finishes(process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_others_always_count_as_present() {
+    let server = own_server(Fsync::Off);
+    let Some(db) = database_behind_pgbouncer_on(&server).await else { return skipped("PgBouncer") };
+    let run = GuardedRun::in_auto(db, "").await;
+    let client = observer(&run.db).await;
+    let process = run.at_work().await;
+    until(&client, "(SELECT looked_at > created_at + interval '8 s' FROM pgbackfill.guard, pgbackfill.run)")
+        .await;
+    let alone = client.query_one("SELECT nobody_since IS NOT NULL FROM pgbackfill.guard", &[]).await;
+    assert!(!alone.unwrap().get::<_, bool>(0), "a session of the pooler may be anybody's");
     run.finishes(process).await;
 }

@@ -66,8 +66,13 @@ pub(crate) async fn database_on(server: &Server) -> Database {
 /// A new database on the shared server, and between the two and the binary a `PgBouncer`; none if this
 /// machine has none.
 pub(crate) async fn database_behind_pgbouncer() -> Option<Database> {
-    let bouncer = PgBouncer::before(shared_server())?;
-    Some(create(shared_server()).await.behind(bouncer))
+    database_behind_pgbouncer_on(shared_server()).await
+}
+
+/// The same on a server of one's own.
+pub(crate) async fn database_behind_pgbouncer_on(server: &Server) -> Option<Database> {
+    let bouncer = PgBouncer::before(server)?;
+    Some(create(server).await.behind(bouncer))
 }
 
 async fn create(server: &Server) -> Database {

@@ -20,7 +20,9 @@ mod skip;
 pub(crate) use application::{
     Application, ROWS as APPLICATION_ROWS, assert_exact_beside_others, assert_none_twice_beside_others,
 };
-pub(crate) use database::{Address, Database, database, database_behind_pgbouncer, database_on, until};
+pub(crate) use database::{
+    Address, Database, database, database_behind_pgbouncer, database_behind_pgbouncer_on, database_on, until,
+};
 pub(crate) use job::{COUNT_UP, JobFile, PACED, counted_table};
 pub(crate) use pgbackfill::{Finished, Pgbackfill, Running};
 pub(crate) use pgbouncer::PgBouncer;
