@@ -111,7 +111,7 @@ mod tests {
             guard: Some(Read {
                 leader: Some("db1/4711/1".into()),
                 read_s_ago: 0.4,
-                nobody_s: None,
+                alone_s: None,
                 readings: vec![
                     Reading {
                         signal: Signal::ReplicaLag,
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn full_speed_says_since_when_nobody_else_is_at_work() {
         let mut alone = view();
-        alone.guard.as_mut().unwrap().nobody_s = Some(40.2);
+        alone.guard.as_mut().unwrap().alone_s = Some(40.2);
         let text = text(&alone);
         assert!(
             text.contains("pace      full speed: nobody else has been at work for 40 s, 2 workers"),

@@ -1,5 +1,5 @@
-//! What the application feels because of us: what a latency probe takes while we work, less what it takes
-//! while we rest, with the uncertainty of both.
+//! What the application feels because of us: what a latency probe takes while we work, less what it takes in
+//! the quiet times, with the uncertainty of both.
 //!
 //! Must not know: who runs the probes, what follows.
 
@@ -12,8 +12,8 @@ use super::turns::Turn;
 pub(super) const PROBE_EVERY: Duration = Duration::from_millis(25);
 /// Probes of this time are looked at, of those while we work.
 const WORKING: Duration = Duration::from_secs(4);
-/// The same of those while we rest, which are fewer.
-const RESTING: Duration = Duration::from_secs(40);
+/// The same of those in quiet times, which are fewer.
+const QUIET: Duration = Duration::from_secs(40);
 /// The part of what is tolerated that is aimed at: an application's transaction is longer than a probe, and
 /// its slowest hundredth slower than its slowest twentieth. Measured beside 200 transactions a second: aiming
 /// at half of 5 ms, its p99 rose by 4.8 and 5.5 ms.
@@ -25,11 +25,11 @@ const SESSIONS_HALVE: f64 = 2.0;
 /// What is tolerated is at least this part of what the application has without us.
 const TOLERATED: f64 = 0.1;
 
-/// The probes, while we work and while we rest.
+/// The probes, while we work and in quiet times.
 #[derive(Clone, Debug)]
 pub(super) struct Latency {
     working: Samples,
-    resting: Samples,
+    quiet: Samples,
 }
 
 /// What the application feels because of us, in milliseconds.
@@ -58,7 +58,7 @@ pub(super) enum Bearing {
 
 impl Default for Latency {
     fn default() -> Self {
-        Self { working: Samples::new(WORKING, PROBE_EVERY), resting: Samples::new(RESTING, PROBE_EVERY) }
+        Self { working: Samples::new(WORKING, PROBE_EVERY), quiet: Samples::new(QUIET, PROBE_EVERY) }
     }
 }
 
@@ -67,7 +67,7 @@ impl Latency {
     pub(super) fn probed(&mut self, ms: f64, turn: Turn, now: Instant) {
         match turn {
             Turn::Work(block) => self.working.add(ms, block, now),
-            Turn::Rest(block) => self.resting.add(ms, block, now),
+            Turn::Quiet(block) => self.quiet.add(ms, block, now),
             Turn::Between => {}
         }
     }
@@ -79,7 +79,7 @@ impl Latency {
 
     /// What is felt; none while too little was measured.
     pub(super) fn felt(&mut self, tolerated_ms: f64, load: f64, now: Instant) -> Option<Felt> {
-        let (without, with) = (self.resting.p95(now)?, self.working.p95(now)?);
+        let (without, with) = (self.quiet.p95(now)?, self.working.p95(now)?);
         Some(Felt { without, with, tolerated_ms: tolerated_ms.max(without.ms * TOLERATED), load })
     }
 }
@@ -166,7 +166,7 @@ mod tests {
         let (mut latency, now) = (Latency::default(), Instant::now());
         for _ in 0..40 {
             latency.probed(90.0, Turn::Between, now);
-            latency.probed(1.0, Turn::Rest(1), now);
+            latency.probed(1.0, Turn::Quiet(1), now);
             latency.probed(2.0, Turn::Work(1), now);
         }
         let felt = latency.felt(5.0, 0.0, now).unwrap();
@@ -177,7 +177,7 @@ mod tests {
     fn a_tenth_of_what_it_takes_without_us_is_tolerated_at_least() {
         let (mut latency, now) = (Latency::default(), Instant::now());
         for _ in 0..40 {
-            latency.probed(100.0, Turn::Rest(1), now);
+            latency.probed(100.0, Turn::Quiet(1), now);
             latency.probed(101.0, Turn::Work(1), now);
         }
         let felt = latency.felt(5.0, 0.0, now).unwrap();

@@ -17,7 +17,7 @@ use crate::db::{Error, Primary, Session, sqlstate};
 use crate::run::RunId;
 use crate::scan::Walk;
 use crate::sql;
-use crate::store::{self, Lead, Learned};
+use crate::store::{self, Lead, Learned, Led};
 
 /// A probe is waited for so long: with what comes before and after, the signals are still read every few
 /// seconds. Its `statement_timeout` does not hold for its COMMIT, which may wait for a synchronous standby.
@@ -140,9 +140,9 @@ impl Monitor {
             workers: auto_workers,
             tolerated_ms,
         };
-        let Some(learned) = self.publish(&mut leading).await? else { return Ok(None) };
-        if let Some(Learned { level, load, s_ago }) = learned {
-            leading.controller.remember(level, load, s_ago);
+        let Some(led) = self.publish(&mut leading).await? else { return Ok(None) };
+        if let Some(Learned { effort, load, s_ago }) = led.learned {
+            leading.controller.remember(effort, load, s_ago);
         }
         Ok(Some(leading))
     }
@@ -169,8 +169,8 @@ impl Monitor {
                     self.look(&mut leading).await?;
                 }
             }
-            // Somebody who comes must not wait for the next reading, nor we once everybody has gone.
-            let is_alone = leading.presence.nobody_for(Instant::now()).is_some();
+            // An application that comes must not wait for the next reading, nor we once it has gone.
+            let is_alone = leading.presence.alone_for(Instant::now()).is_some();
             let has_changed = std::mem::replace(&mut was_alone, is_alone) != is_alone;
             if has_changed {
                 leading.presence.forget_load();
@@ -198,7 +198,7 @@ impl Monitor {
                 leading.looked_s = Some(seen.clock_s);
                 leading.presence.look(&seen, Instant::now());
             }
-            // What cannot be seen is somebody.
+            // What cannot be seen counts as an application.
             Err(error) if error.server().is_some() => tracing::debug!(%error, "others cannot be seen"),
             Err(_) => leading.give_up_probe().await,
         }
@@ -254,19 +254,18 @@ impl Monitor {
         })
     }
 
-    /// Reads the signals, decides, and publishes both; gives what was learned before, or nothing if another
-    /// process leads.
-    async fn publish(&self, leading: &mut Leading) -> Result<Option<Option<Learned>>, Error> {
+    /// Reads the signals, decides, and publishes both. None: another process leads.
+    async fn publish(&self, leading: &mut Leading) -> Result<Option<Led>, Error> {
         let now = Instant::now();
-        let nobody = leading.presence.nobody_for(now);
+        let alone = leading.presence.alone_for(now);
         let facts = Facts {
             busy: leading.busy,
             workers: leading.workers,
             tolerated_ms: leading.tolerated_ms,
-            is_alone: nobody.is_some(),
+            is_alone: alone.is_some(),
             load: leading.presence.load(),
         };
-        let Steering { share, batch_ms, why, quiet, learned } =
+        let Steering { share, batch, why, quiet, learned } =
             leading.controller.step(&facts, fastrand::f64(), now);
         let from_now = |at: Instant| {
             at.saturating_duration_since(now).as_secs_f64() - now.saturating_duration_since(at).as_secs_f64()
@@ -278,20 +277,20 @@ impl Monitor {
             why: why.as_deref(),
             quiet: quiet.map(|(from, until)| (from_now(from), (until - from).as_secs_f64())),
             wal_history: (&lsns, &ages),
-            nobody_s: nobody.map(|time| time.as_secs_f64()),
-            batch_ms: Some(batch_ms),
+            alone_s: alone.map(|time| time.as_secs_f64()),
+            batch_ms: Some(batch.as_secs_f64() * 1000.0),
             learned,
             load: facts.load,
         };
         let session = self.open(&mut leading.session).await?;
-        let Some(answer) = store::read_guard(session, &lead).await? else {
+        let Some(led) = store::read_guard(session, &lead).await? else {
             return Ok(None);
         };
         self.trouble.send_if_modified(|trouble| trouble.take().is_some());
-        (leading.busy, leading.workers) = (answer.busy, answer.workers);
+        (leading.busy, leading.workers) = (led.busy, led.workers);
         let tolerated_ms = self.asked.borrow().tolerated_ms;
-        leading.tolerated_ms = answer.tolerated_ms.unwrap_or(tolerated_ms);
-        Ok(Some(answer.learned))
+        leading.tolerated_ms = led.tolerated_ms.unwrap_or(tolerated_ms);
+        Ok(Some(led))
     }
 }
 

@@ -5,6 +5,7 @@
 //! Must not know: what a process does about what was published.
 
 mod controller;
+mod growth;
 mod latency;
 mod leader;
 mod presence;

@@ -1,7 +1,7 @@
-//! Is anybody there? Whether sessions of others are at work in the cluster, by what each look at them shows.
+//! Whether sessions of others are at work in the cluster, by what each look at them shows.
 //!
-//! A session that writes is somebody, however slowly it does. One that reads is somebody if it reads again
-//! and again, or for long; a monitor or a dashboard that reads every few seconds is not.
+//! A session that writes is at work, however slowly it does. One that reads is if it reads again and again,
+//! or for long; a monitor or a dashboard that reads every few seconds is not.
 //!
 //! Must not know: how a look is taken, what follows.
 
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::store::OthersSeen;
 
-/// Without a sign of others for so long since the beginning, nobody is there.
+/// Without a sign of others for so long since the beginning, we are alone.
 const AT_FIRST: Duration = Duration::from_millis(250);
-/// Once somebody was seen, nobody is there after so long.
+/// After a sign of others, we are alone after so long.
 const GONE: Duration = Duration::from_secs(5);
 /// Statements of readers are counted over so long.
 const RECENT: Duration = Duration::from_secs(3);
@@ -33,7 +33,7 @@ const LOAD_LOOKS: usize = 15;
 pub(super) struct Presence {
     began: Instant,
     looked: Option<Instant>,
-    /// When a sign of somebody was seen last.
+    /// When a sign of others was seen last.
     seen: Option<Instant>,
     /// Statements of readers, by the looks that saw them.
     reads: VecDeque<(Instant, i64)>,
@@ -75,9 +75,9 @@ impl Presence {
         }
     }
 
-    /// For how long nobody has been there; none: somebody is, or nothing is known.
+    /// For how long we have been alone; none: we are not, or nothing is known.
     #[must_use]
-    pub(super) fn nobody_for(&self, now: Instant) -> Option<Duration> {
+    pub(super) fn alone_for(&self, now: Instant) -> Option<Duration> {
         self.looked.filter(|at| now.duration_since(*at) <= BELIEVED)?;
         let (since, enough) = self.seen.map_or((self.began, AT_FIRST), |seen| (seen, GONE));
         Some(now.duration_since(since)).filter(|time| *time >= enough)
@@ -131,7 +131,7 @@ mod tests {
                 self.presence.look(&shows(self.looks), self.now);
                 self.looks += 1;
             }
-            self.presence.nobody_for(self.now).is_some()
+            self.presence.alone_for(self.now).is_some()
         }
     }
 
@@ -149,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn at_first_nobody_is_there_after_a_quarter_of_a_second() {
+    fn at_first_we_are_alone_after_a_quarter_of_a_second() {
         let mut watch = Watch::new();
         assert!(!watch.watch(Duration::from_millis(200), nothing));
         assert!(watch.watch(Duration::from_millis(50), nothing));
     }
 
     #[test]
-    fn who_was_seen_is_gone_after_five_seconds() {
+    fn others_are_gone_after_five_seconds() {
         let mut watch = Watch::new();
         assert!(!watch.watch(EVERY, |_| changed(1, 1)));
         assert!(!watch.watch(Duration::from_millis(4_900), nothing));
@@ -164,29 +164,29 @@ mod tests {
     }
 
     #[test]
-    fn who_writes_is_somebody_however_slowly() {
+    fn a_writer_counts_however_slow_it_is() {
         let mut watch = Watch::new();
         // Once in four seconds.
-        let nobody = (0..200).filter(|_| {
+        let alone = (0..200).filter(|_| {
             watch.watch(EVERY, |look| {
                 changed(i64::from(look.is_multiple_of(80)), i64::from(look.is_multiple_of(80)))
             })
         });
-        assert_eq!(nobody.count(), 0);
+        assert_eq!(alone.count(), 0);
     }
 
     #[test]
-    fn a_dashboard_that_reads_every_five_seconds_is_nobody() {
+    fn a_dashboard_that_reads_every_five_seconds_does_not_count() {
         let mut watch = Watch::new();
         watch.watch(Duration::from_secs(1), nothing);
         // Ten queries in a tenth of a second.
         let dashboard = |look: u32| changed(if look % 100 < 2 { 2 } else { 0 }, 0);
-        let nobody = (0..400).filter(|_| watch.watch(EVERY, dashboard)).count();
-        assert_eq!(nobody, 400);
+        let alone = (0..400).filter(|_| watch.watch(EVERY, dashboard)).count();
+        assert_eq!(alone, 400);
     }
 
     #[test]
-    fn an_application_that_only_reads_is_somebody_within_a_second() {
+    fn an_application_that_only_reads_counts_within_a_second() {
         let mut watch = Watch::new();
         watch.watch(Duration::from_secs(1), nothing);
         assert!(
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_statement_is_somebody_for_as_long_as_it_runs() {
+    fn a_long_statement_counts_for_as_long_as_it_runs() {
         let mut watch = Watch::new();
         assert!(watch.watch(Duration::from_millis(450), |_| running(&["1/x"])));
         assert!(!watch.watch(Duration::from_secs(10), |_| running(&["1/x"])));
@@ -225,7 +225,7 @@ mod tests {
     fn looks_that_do_not_come_any_more_say_nothing() {
         let mut watch = Watch::new();
         watch.watch(Duration::from_secs(1), nothing);
-        assert_eq!(watch.presence.nobody_for(watch.now + Duration::from_secs(3)), None);
+        assert_eq!(watch.presence.alone_for(watch.now + Duration::from_secs(3)), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod hold;
 mod ids;
 mod knobs;
+pub mod pace;
 mod state;
 mod totals;
 

@@ -5,6 +5,6 @@ SELECT leader,
        extract(epoch FROM clock_timestamp() - read_at)::float8 AS read_s_ago,
        -- Through `to_jsonb` what older control schemas do not have.
        CASE WHEN (to_jsonb(guard) ->> 'looked_at')::timestamptz > read_at - interval '0.5 s'
-            THEN extract(epoch FROM clock_timestamp() - (to_jsonb(guard) ->> 'nobody_since')::timestamptz)::float8 END AS nobody_s
+            THEN extract(epoch FROM clock_timestamp() - (to_jsonb(guard) ->> 'alone_since')::timestamptz)::float8 END AS alone_s
 FROM pgbackfill.guard
 WHERE read_at IS NOT NULL

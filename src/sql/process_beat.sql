@@ -51,7 +51,7 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_ident
        guard.batch_ms,
        -- A leader of an earlier version reads the signals and does not look who is there.
        CASE WHEN guard.looked_at > guard.read_at - interval '0.5 s'
-            THEN extract(epoch FROM clock_timestamp() - guard.nobody_since)::float8 END AS nobody_s,
+            THEN extract(epoch FROM clock_timestamp() - guard.alone_since)::float8 END AS alone_s,
        extract(epoch FROM guard.quiet_from - clock_timestamp())::float8 AS quiet_in_s,
        extract(epoch FROM guard.quiet_until - clock_timestamp())::float8 AS quiet_until_s
 FROM pgbackfill.run

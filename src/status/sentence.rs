@@ -7,12 +7,10 @@ use std::time::Duration;
 use super::View;
 use crate::human;
 use crate::job::units::format_bytes;
+use crate::run::pace::READING_VALID;
 use crate::run::{Hold, Knobs, Mode, RunState};
 use crate::signal::{Reading, blind};
 use crate::store::{Process, Read, StripesNow};
-
-/// What was read of the server longer ago says nothing of now, in seconds.
-const BELIEVED_S: f64 = 5.0;
 
 /// The run's state in a sentence. A running run without a process does nothing, and that is said first.
 #[must_use]
@@ -65,8 +63,9 @@ pub fn rate(view: &View) -> String {
 pub fn pace(knobs: &Knobs, guard: Option<&Read>) -> String {
     let rows = knobs.max_rows_per_s.map(|rows| format!(", at most {} rows/s", human::count(rows.get())));
     let wal = knobs.max_wal_bytes_per_s.map(|bytes| format!(", at most {} of WAL/s", format_bytes(bytes)));
-    let nobody_s = guard.filter(|read| read.read_s_ago < BELIEVED_S).and_then(|read| read.nobody_s);
-    let mode = match (knobs.mode, nobody_s) {
+    let alone_s =
+        guard.filter(|read| read.read_s_ago <= READING_VALID.as_secs_f64()).and_then(|read| read.alone_s);
+    let mode = match (knobs.mode, alone_s) {
         (Mode::Auto, None) => "makes way for the application".to_owned(),
         (Mode::Auto, Some(s)) => {
             let time = human::duration(Duration::try_from_secs_f64(s.max(0.0)).unwrap_or_default());

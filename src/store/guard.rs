@@ -50,8 +50,8 @@ pub struct Published {
     pub quiet: Option<QuietTime>,
     /// How long a batch takes while others are at work, in milliseconds; none: not measured yet.
     pub batch_ms: Option<f64>,
-    /// For how many seconds no session of others has been at work; none: one is, or nobody has looked.
-    pub nobody_s: Option<f64>,
+    /// For how many seconds no session of others has been at work; none: one is, or no process looks.
+    pub alone_s: Option<f64>,
 }
 
 /// What a leader, or a process that would like to lead, has to say.
@@ -68,7 +68,7 @@ pub struct Lead<'a> {
     /// Commits of the last minutes: the WAL position then, and how many seconds ago.
     pub wal_history: (&'a [String], &'a [f64]),
     /// For how many seconds no session of others has been at work; none: one is.
-    pub nobody_s: Option<f64>,
+    pub alone_s: Option<f64>,
     /// How long a batch takes while others are at work, in milliseconds; none: as before.
     pub batch_ms: Option<f64>,
     /// What the application was found to bear; none: as before.
@@ -93,8 +93,8 @@ pub struct Led {
 /// What the application was found to bear.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Learned {
-    /// The level, as the leader counts it.
-    pub level: f64,
+    /// The effort, as the leader counts it.
+    pub effort: f64,
     /// How many sessions of others were running a statement, on average; none: not known.
     pub load: Option<f64>,
     /// How many seconds ago.
@@ -114,7 +114,7 @@ pub(super) fn published(row: &Row) -> Result<Published, String> {
         share_why: row.get("share_why"),
         quiet: quiet.map(|(in_s, until_s)| QuietTime { in_s, until_s }),
         batch_ms: row.get("batch_ms"),
-        nobody_s: row.get("nobody_s"),
+        alone_s: row.get("alone_s"),
     })
 }
 
@@ -139,7 +139,7 @@ pub async fn read_guard(session: &mut Session, lead: &Lead<'_>) -> Result<Option
         (&lead.wal_history.0 as _, Type::TEXT_ARRAY),
         (&lead.wal_history.1 as _, Type::FLOAT8_ARRAY),
         (&SILENCE_S_MAX as _, Type::FLOAT8),
-        (&lead.nobody_s as _, Type::FLOAT8),
+        (&lead.alone_s as _, Type::FLOAT8),
         (&lead.batch_ms as _, Type::FLOAT8),
         (&lead.learned as _, Type::FLOAT8),
         (&lead.load as _, Type::FLOAT8),
@@ -157,7 +157,7 @@ pub async fn read_guard(session: &mut Session, lead: &Lead<'_>) -> Result<Option
 
 fn learned(row: &Row) -> Option<Learned> {
     Some(Learned {
-        level: row.get::<_, Option<f64>>("learned")?,
+        effort: row.get::<_, Option<f64>>("learned")?,
         load: row.get("learned_load"),
         s_ago: row.get::<_, Option<f64>>("learned_s_ago")?,
     })
@@ -172,8 +172,8 @@ pub struct Read {
     pub read_s_ago: f64,
     /// All of them.
     pub readings: Vec<Reading>,
-    /// For how many seconds no session of others has been at work; none: one is, or nobody has looked.
-    pub nobody_s: Option<f64>,
+    /// For how many seconds no session of others has been at work; none: one is, or no process looks.
+    pub alone_s: Option<f64>,
 }
 
 /// What the guard of the database has read last; none: there was none yet.
@@ -184,7 +184,7 @@ pub async fn guard_now(session: &Session) -> Result<Option<Read>, Error> {
             leader: row.get("leader"),
             read_s_ago: row.get("read_s_ago"),
             readings: readings(row.get("readings")).map_err(Error::Protocol)?,
-            nobody_s: row.get("nobody_s"),
+            alone_s: row.get("alone_s"),
         })
     })
     .transpose()

@@ -18,7 +18,7 @@ pub struct OthersSeen {
     /// When, by the server's clock, in seconds since 1970.
     pub clock_s: f64,
     /// Whether a pooler stands before the server. It may give a session of ours, with its `application_name`,
-    /// to a client that has none, so that nothing that is seen says that nobody is there.
+    /// to a client that has none, so that it cannot be told whose it is.
     pub is_pooled: bool,
     /// How long the look took the server, in milliseconds.
     pub took_ms: f64,

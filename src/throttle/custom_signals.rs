@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
-use super::judge::{CustomReading, VALID};
+use super::judge::CustomReading;
 use crate::db::{Error, Primary, Session};
 use crate::human;
 use crate::job::CustomSignal;
+use crate::run::pace::READING_VALID;
 use crate::sql::{custom_signal, settings};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -39,7 +40,7 @@ impl CustomSignals {
     pub(super) fn readings(&self, now: Instant) -> Vec<CustomReading> {
         let believed = |(at, reading): &(Instant, CustomReading)| {
             let age = now.saturating_duration_since(*at);
-            if age <= VALID || reading.value.is_err() {
+            if age <= READING_VALID || reading.value.is_err() {
                 return reading.clone();
             }
             let old = format!("it was read last {} ago", human::duration(age));

@@ -9,15 +9,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::level::FLOOR;
 use super::reason::{Reason, Why};
 use super::standbys::Standbys;
 use crate::human;
+use crate::run::pace::{FLOOR, READING_VALID};
 use crate::run::{Hold, RunId};
 use crate::signal::{Bounds, Guard, Reading, Signal};
 
-/// What was read and published is believed for so long.
-pub(super) const VALID: Duration = Duration::from_secs(5);
 /// What is over its bound is held until it is below this part of it.
 const RELEASE: f64 = 0.7;
 /// Each second over a bound leaves this part of the pace.
@@ -125,7 +123,7 @@ impl Judge {
         let age = seen.age.map_or(here, |age| age.min(here));
         let is_new = seen.read_at_s.is_some() && seen.read_at_s != self.read_at_s;
         self.read_at_s = seen.read_at_s;
-        if is_new && seen.age.is_some_and(|age| age <= VALID) {
+        if is_new && seen.age.is_some_and(|age| age <= READING_VALID) {
             self.take(guard, seen, now);
         }
         let stops = Self::unreadable(guard, seen, age)
@@ -139,7 +137,7 @@ impl Judge {
         let slows: Vec<Reason> =
             self.over(guard, |signal, held| counts(signal) && held.slow && !held.stop, |bounds| bounds.slow);
         let factor = self.factor(age, counts, now);
-        let slow = if age > VALID {
+        let slow = if age > READING_VALID {
             Some(Reason { hold: Some(Hold::Throttled), ..stale(age, seen.trouble) })
         } else {
             all_of(Hold::Throttled, &slows)
@@ -259,7 +257,7 @@ impl Judge {
         let change = if eases { EASE_PER_S.powf(s) } else { RECOVER_PER_S.powf(s) };
         self.eased = (self.eased * change).clamp(FLOOR, 1.0);
         match age {
-            age if age > VALID => FLOOR,
+            age if age > READING_VALID => FLOOR,
             _ if stands => self.eased.min(STANDING),
             _ => self.eased,
         }

@@ -1,16 +1,13 @@
 //! What a share of the pace means for the workers of one process: how many work, how long their batches are,
 //! how long they rest.
 //!
-//! Short batches without pauses come before long ones with pauses: beside an application at 200 transactions
-//! a second batches of 13 ms made 0.9 of the speed of those of 100 ms and added half as much to its p99.
+//! Short batches without pauses come before long ones with pauses.
 //!
 //! Must not know: where the share comes from.
 
 use std::time::Duration;
 
-/// What is left of the pace where it cannot be told how much the application would bear, in batch-seconds a
-/// second.
-pub const FLOOR: f64 = 0.05;
+use crate::run::pace::FLOOR;
 
 /// UPDATEs get no shorter than this: below it most of a batch is its round trips. Measured beside an
 /// application at a third of its peak: with 5 ms its p99 was 3 ms at any pace, with 1 ms hardly anything was

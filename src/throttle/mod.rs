@@ -25,7 +25,7 @@ pub use counters::Counters;
 pub use custom_signals::CustomSignals;
 pub use hold_log::HoldLog;
 pub use judge::{CustomReading, Judge, Seen, Verdict};
-pub use level::{FLOOR, Level};
+pub use level::Level;
 pub use reason::{Reason, Why};
 pub use team::Team;
 pub use throttle::{Go, Throttle};

@@ -7,19 +7,15 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::gate::Decision;
-use super::judge::{CustomReading, Judge, Seen, VALID, Verdict};
-use super::level::{FLOOR, Level};
+use super::judge::{CustomReading, Judge, Seen, Verdict};
+use super::level::Level;
 use super::reason::{Reason, Why};
 use crate::human;
+use crate::run::pace::{BATCH_BESIDE, FLOOR, READING_VALID, START};
 use crate::run::{Hold, Knobs, Mode, RunId};
 use crate::signal::blind;
 use crate::store::{Heard, Published};
 use crate::window::Standing;
-
-/// The share until it was measured how much the application bears.
-const START: f64 = 0.25;
-/// How long a batch takes until then.
-const BATCH: Duration = Duration::from_millis(10);
 
 /// What the last heartbeat brought, and when.
 struct Latest {
@@ -61,7 +57,7 @@ impl Pacer {
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
-        self.age(now).is_some_and(|age| age <= VALID)
+        self.age(now).is_some_and(|age| age <= READING_VALID)
     }
 
     /// What the workers may do by what is known now; none before the first heartbeat.
@@ -90,7 +86,8 @@ impl Pacer {
         let slow = if level.is_full() { None } else { why_slow(&verdict, &heard.guard) };
         let clock_s = heard.clock_s + now.saturating_duration_since(latest.at).as_secs_f64();
         let stop = closed(knobs, clock_s).or(verdict.stop);
-        let decision = Decision { stop, level, slow, quiet: quiet(knobs, &heard.guard, latest.at) };
+        let quiet = quiet(knobs, &heard.guard, latest.at).filter(|_| !seen.is_alone);
+        let decision = Decision { stop, level, slow, quiet };
         self.latest = Some(latest);
         Some(decision)
     }
@@ -103,9 +100,9 @@ impl Pacer {
         Some(format!("the guard is blind for {blind}; GRANT pg_read_all_stats to its role to let it see"))
     }
 
-    /// Whether the leader has seen nobody else at work.
+    /// Whether the leader has seen no other session at work.
     fn is_alone(&self, heard: &Heard, now: Instant) -> bool {
-        heard.guard.nobody_s.is_some() && self.is_fresh(now)
+        heard.guard.alone_s.is_some() && self.is_fresh(now)
     }
 
     /// The batch-seconds a second of this process: its fair part, and what the others leave of theirs.
@@ -117,7 +114,7 @@ impl Pacer {
         let of_all = match heard.guard.share.filter(|_| self.is_fresh(now)) {
             Some(_) if is_alone => all + f64::from(heard.other_auto_workers),
             Some(share) => share,
-            None if now.duration_since(self.began) <= VALID => START,
+            None if now.duration_since(self.began) <= READING_VALID => START,
             None => FLOOR,
         };
         let part = all / (all + f64::from(heard.other_auto_workers));
@@ -132,7 +129,7 @@ fn batch(knobs: &Knobs, heard: &Heard, is_alone: bool) -> Option<Duration> {
         return None;
     }
     let measured = heard.guard.batch_ms.map(|ms| Duration::from_secs_f64(ms.max(1.0) / 1000.0));
-    Some(measured.unwrap_or(BATCH))
+    Some(measured.unwrap_or(BATCH_BESIDE))
 }
 
 /// Outside of the run's daily window, by the database's clock.

@@ -15,11 +15,11 @@ use super::account::Account;
 use super::ceilings::{Ceilings, Debt};
 use super::custom_signals::CustomSignals;
 use super::gate::Gate;
-use super::level::FLOOR;
 use super::pacer::Pacer;
 use super::reason::{Reason, Why};
 use super::team::Team;
 use crate::db::Primary;
+use crate::run::pace::FLOOR;
 use crate::run::{Hold, Knobs, RunId, RunState};
 use crate::store::Heard;
 

@@ -1,4 +1,4 @@
-//! Whether anybody else is at work, and what a run in mode auto does then.
+//! Whether other sessions are at work, and what a run in mode auto does then.
 //!
 //! Must not know: how others are seen.
 
@@ -15,9 +15,9 @@ use crate::support::{
 };
 
 /// A session that does the same again and again, in another database of the cluster.
-struct Somebody(JoinHandle<()>);
+struct Session(JoinHandle<()>);
 
-impl Somebody {
+impl Session {
     async fn at_work(server: &Server, sql: &'static str, every: Duration) -> Self {
         let client = connect(&server.connection_string("postgres")).await;
         Self(tokio::spawn(async move {
@@ -29,7 +29,7 @@ impl Somebody {
     }
 }
 
-impl Drop for Somebody {
+impl Drop for Session {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -38,17 +38,19 @@ impl Drop for Somebody {
 const WRITES: &str = "INSERT INTO elsewhere VALUES (1)";
 const READS: &str = "SELECT pg_sleep(0.02)";
 
-/// A client that counts as one of ours: whoever looks again and again is somebody.
+/// A client that counts as one of ours: another one that looks again and again would count itself.
 async fn observer(db: &Database) -> Client {
     connect(&format!("{}?application_name=pgbackfill_test", db.direct_url())).await
 }
 
+/// Alone, and longer than what the harness itself has done in other sessions counts.
 async fn until_alone(client: &Client) {
-    until(client, "(SELECT nobody_since IS NOT NULL FROM pgbackfill.guard)").await;
+    let settled = "(SELECT alone_since < clock_timestamp() - interval '6 s' FROM pgbackfill.guard)";
+    until(client, settled).await;
 }
 
-async fn until_somebody(client: &Client) {
-    until(client, "(SELECT nobody_since IS NULL FROM pgbackfill.guard)").await;
+async fn until_beside(client: &Client) {
+    until(client, "(SELECT alone_since IS NULL FROM pgbackfill.guard)").await;
 }
 
 async fn status(run: &GuardedRun) -> String {
@@ -65,20 +67,20 @@ async fn run_on(server: &Server) -> (GuardedRun, Client) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alone_a_run_is_at_full_speed_until_somebody_comes_and_again_when_they_have_gone() {
+async fn alone_a_run_is_at_full_speed_until_others_come_and_again_when_they_have_gone() {
     let server = own_server(Fsync::Off);
     let (run, client) = run_on(&server).await;
     let process = run.at_work().await;
     until_alone(&client).await;
     let alone = status(&run).await;
     assert!(alone.contains("pace      full speed: nobody else has been at work for "), "{alone}");
-    let somebody = Somebody::at_work(&server, WRITES, Duration::from_millis(50)).await;
-    until_somebody(&client).await;
+    let other = Session::at_work(&server, WRITES, Duration::from_millis(50)).await;
+    until_beside(&client).await;
     until(&client, "EXISTS (SELECT FROM pgbackfill.process WHERE hold = 'throttled' AND waiting LIKE '%the application%')").await;
     let beside = status(&run).await;
     assert!(beside.contains("pace      makes way for the application"), "{beside}");
     until(&client, "(SELECT learned IS NOT NULL AND quiet_from IS NOT NULL FROM pgbackfill.guard)").await;
-    drop(somebody);
+    drop(other);
     until_alone(&client).await;
     let alone = status(&run).await;
     assert!(alone.contains("full speed: nobody else"), "{alone}");
@@ -86,26 +88,26 @@ async fn alone_a_run_is_at_full_speed_until_somebody_comes_and_again_when_they_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_writes_is_somebody_however_slowly_and_who_reads_now_and_then_is_not() {
+async fn a_writer_counts_however_slow_and_a_dashboard_does_not() {
     let server = own_server(Fsync::Off);
     let (run, client) = run_on(&server).await;
     let process = run.at_work().await;
     let stays = async |alone: bool| {
         let mut seen = 0;
         for _ in 0..30 {
-            let row = client.query_one("SELECT nobody_since IS NOT NULL FROM pgbackfill.guard", &[]).await;
+            let row = client.query_one("SELECT alone_since IS NOT NULL FROM pgbackfill.guard", &[]).await;
             seen += u32::from(row.unwrap().get::<_, bool>(0) == alone);
             time::sleep(Duration::from_millis(200)).await;
         }
         // A look that comes late on a busy machine says that nothing is known for a moment.
-        assert!(if alone { seen >= 25 } else { seen == 30 }, "{seen} of 30");
+        assert!(if alone { seen >= 25 } else { seen == 30 }, "{seen} of 30, alone: {alone}");
     };
     until_alone(&client).await;
-    let dashboard = Somebody::at_work(&server, "SELECT 1", Duration::from_secs(2)).await;
+    let dashboard = Session::at_work(&server, "SELECT 1", Duration::from_secs(2)).await;
     stays(true).await;
     drop(dashboard);
-    let _writer = Somebody::at_work(&server, WRITES, Duration::from_secs(2)).await;
-    until_somebody(&client).await;
+    let _writer = Session::at_work(&server, WRITES, Duration::from_secs(2)).await;
+    until_beside(&client).await;
     stays(false).await;
     run.finishes(process).await;
 }
@@ -121,8 +123,8 @@ async fn without_privileges_others_are_seen_by_their_transactions() {
     .await;
     let process = run.at_work_as("blind").await;
     until_alone(&client).await;
-    let reader = Somebody::at_work(&server, READS, Duration::from_millis(20)).await;
-    until_somebody(&client).await;
+    let reader = Session::at_work(&server, READS, Duration::from_millis(20)).await;
+    until_beside(&client).await;
     drop(reader);
     until_alone(&client).await;
     run.finishes(process).await;
@@ -132,7 +134,7 @@ async fn without_privileges_others_are_seen_by_their_transactions() {
 async fn what_was_learned_is_where_the_next_leader_begins() {
     let server = own_server(Fsync::Off);
     let (run, client) = run_on(&server).await;
-    let _somebody = Somebody::at_work(&server, WRITES, Duration::from_millis(50)).await;
+    let _other = Session::at_work(&server, WRITES, Duration::from_millis(50)).await;
     let first = run.at_work().await;
     until(&client, "(SELECT learned IS NOT NULL FROM pgbackfill.guard)").await;
     first.signal(nix::sys::signal::Signal::SIGTERM);
@@ -171,7 +173,7 @@ async fn what_a_leader_of_an_earlier_version_leaves_is_not_believed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_others_the_server_itself_slows_a_run_down_and_alone_it_does_not() {
-    // One that vacuums without end: what is at work on the table holds back where somebody may need it.
+    // One that vacuums without end: what is at work on the table holds back where an application may need it.
     let server = guarded_run::vacuuming_server();
     let (run, client) = run_on(&server).await;
     run.sql("ALTER TABLE t SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)").await;
@@ -180,10 +182,10 @@ async fn beside_others_the_server_itself_slows_a_run_down_and_alone_it_does_not(
     let held = "EXISTS (SELECT FROM pgbackfill.process WHERE waiting LIKE '%autovacuum has been at work%')";
     until(
         &client,
-        &format!("{vacuumed} AND (SELECT nobody_since IS NOT NULL FROM pgbackfill.guard) AND NOT {held}"),
+        &format!("{vacuumed} AND (SELECT alone_since IS NOT NULL FROM pgbackfill.guard) AND NOT {held}"),
     )
     .await;
-    let _somebody = Somebody::at_work(&server, WRITES, Duration::from_millis(50)).await;
+    let _other = Session::at_work(&server, WRITES, Duration::from_millis(50)).await;
     until(&client, held).await;
     run.sql("ALTER TABLE t SET (autovacuum_enabled = off)").await;
     run.finishes(process).await;
@@ -198,7 +200,7 @@ async fn behind_a_pooler_others_always_count_as_present() {
     let process = run.at_work().await;
     until(&client, "(SELECT looked_at > created_at + interval '8 s' FROM pgbackfill.guard, pgbackfill.run)")
         .await;
-    let alone = client.query_one("SELECT nobody_since IS NOT NULL FROM pgbackfill.guard", &[]).await;
-    assert!(!alone.unwrap().get::<_, bool>(0), "a session of the pooler may be anybody's");
+    let alone = client.query_one("SELECT alone_since IS NOT NULL FROM pgbackfill.guard", &[]).await;
+    assert!(!alone.unwrap().get::<_, bool>(0), "it cannot be told whose a pooler's session is");
     run.finishes(process).await;
 }
