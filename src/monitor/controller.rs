@@ -10,9 +10,11 @@
 use std::time::{Duration, Instant};
 
 use super::growth::Growth;
-use super::latency::{Bearing, Felt, Latency};
+use super::latency::{Bearing, Felt, Latency, What};
+use super::saturation::{Room, Saturation};
 use super::turns::Turns;
 use crate::run::pace::{BATCH_BESIDE, FLOOR, START};
+use crate::store::OthersSeen;
 
 /// What was learned is doubted after so long, in seconds.
 const LEARNED_S_MAX: f64 = 3600.0;
@@ -93,6 +95,7 @@ pub(super) struct Controller {
     learned_load: Option<f64>,
     growth: Growth,
     latency: Latency,
+    saturation: Saturation,
     turns: Turns,
     cut: Option<Cut>,
     /// When something was measured last.
@@ -105,7 +108,8 @@ pub(super) struct Controller {
 
 impl Cut {
     fn was_for_others(&self, felt: &Felt, now: Instant) -> bool {
-        now.duration_since(self.at) < CUT_DOUBTED && felt.without.low_ms > self.without_ms * OTHERS_REASON
+        now.duration_since(self.at) < CUT_DOUBTED
+            && felt.probes.without.low_ms > self.without_ms * OTHERS_REASON
     }
 }
 
@@ -119,6 +123,7 @@ impl Controller {
             learned_load: None,
             growth: Growth::default(),
             latency: Latency::default(),
+            saturation: Saturation::default(),
             turns: Turns::new(now),
             cut: None,
             heard: now,
@@ -141,6 +146,14 @@ impl Controller {
         self.latency.probed(ms, self.turns.between(began, now), now);
     }
 
+    /// A look that began then has ended now.
+    pub(super) fn looked(&mut self, seen: &OthersSeen, began: Instant, now: Instant) {
+        let turn = self.turns.between(began, now);
+        self.latency.met(&seen.ages_ms, turn, now);
+        let sessions = usize::try_from(seen.sessions).unwrap_or(0);
+        self.saturation.met(seen.running.len(), sessions, turn, now);
+    }
+
     /// Once a second; `chance` is between 0 and 1.
     pub(super) fn step(&mut self, facts: &Facts, chance: f64, now: Instant) -> Steering {
         if facts.is_alone {
@@ -159,12 +172,14 @@ impl Controller {
         }
         self.doubt(facts.load);
         let felt = self.latency.felt(facts.tolerated_ms, facts.load.unwrap_or(0.0), now);
-        self.adjust(felt.as_ref(), facts.busy, now);
+        let room = self.saturation.room(now);
+        tracing::debug!(?room, ?felt, effort = self.effort, "what the application feels");
+        self.adjust(felt.as_ref(), room, facts.busy, now);
         self.turns.announce(self.known_steps >= KNOWN_STEPS, chance, self.batch(), now);
         if felt.is_some() {
             self.felt_at = Some((now, facts.load));
         }
-        self.steering(self.why(felt.as_ref()), felt.map(|_| self.effort))
+        self.steering(self.why(felt.as_ref(), room), felt.map(|_| self.effort))
     }
 
     /// What was found out beside one application says nothing about the next one, but what a probe takes
@@ -210,10 +225,19 @@ impl Controller {
         }
     }
 
-    fn adjust(&mut self, felt: Option<&Felt>, busy: f64, now: Instant) {
+    fn adjust(&mut self, felt: Option<&Felt>, room: Room, busy: f64, now: Instant) {
         let before = self.effort;
         let used_up = busy >= self.effort.min(self.workers()) * USED_UP;
+        if self.turns.long_has_ended(now) && self.saturation.long_quiet_ended(now) {
+            self.was_for_others();
+        }
         match felt {
+            // What is measured is no better in a quiet time then.
+            _ if matches!(room, Room::None { .. }) => {
+                self.heard = now;
+                self.cut(self.effort.min(self.workers()) * CUT, felt, now);
+                self.turns.hurry_long(now);
+            }
             None if now.duration_since(self.heard) > UNHEARD => {
                 self.effort *= UNHEARD_EASE;
                 self.known_steps = 0;
@@ -222,63 +246,84 @@ impl Controller {
             Some(felt) => {
                 self.heard = now;
                 self.known_steps += 1;
-                self.decide(felt, used_up, now);
+                if room == Room::Little {
+                    self.growth.near();
+                }
+                self.decide(felt, used_up && room == Room::Enough, now);
             }
         }
         self.effort = self.effort.clamp(FLOOR, self.workers() * 2.0);
         let ratio = self.effort / before;
         if !(1.0 / LARGE_CHANGE..=LARGE_CHANGE).contains(&ratio) {
             self.latency.forget_work();
+            self.saturation.forget_work();
         }
     }
 
-    fn decide(&mut self, felt: &Felt, used_up: bool, now: Instant) {
-        let bearing = felt.bearing();
-        tracing::debug!(?bearing, ?felt, effort = self.effort, "what the application feels");
+    /// The latest cuts had a reason that was not ours.
+    fn was_for_others(&mut self) {
+        if let Some(cut) = self.cut.take() {
+            self.effort = cut.effort;
+            self.growth.forget();
+        }
+    }
+
+    fn decide(&mut self, felt: &Felt, may_grow: bool, now: Instant) {
+        let (_, decisive) = felt.decisive();
+        let bearing = decisive.bearing();
         match bearing {
-            Bearing::Above if felt.is_far_above() => {
-                self.cut(self.effort.min(self.workers()) * CUT, felt, now);
+            Bearing::Above if decisive.is_far_above() => {
+                self.cut(self.effort.min(self.workers()) * CUT, Some(felt), now);
                 // Whether it was us is seen in a quiet time.
                 self.turns.hurry(now);
             }
-            Bearing::Above => self.cut(self.effort * EASE, felt, now),
+            Bearing::Above => self.cut(self.effort * EASE, Some(felt), now),
             Bearing::Near => self.growth.near(),
             Bearing::Below => match self.cut.filter(|cut| cut.was_for_others(felt, now)) {
-                Some(cut) => {
-                    (self.effort, self.cut) = (cut.effort, None);
-                    self.growth.forget();
-                }
-                None if used_up => self.effort *= self.growth.more(self.effort),
+                Some(_) => self.was_for_others(),
+                None if may_grow => self.effort *= self.growth.more(self.effort),
                 None => {}
             },
         }
     }
 
-    fn cut(&mut self, effort: f64, felt: &Felt, now: Instant) {
+    fn cut(&mut self, effort: f64, felt: Option<&Felt>, now: Instant) {
         let last = self.cut.filter(|cut| now.duration_since(cut.at) < CUT_SERIES);
         if last.is_some_and(|cut| now.duration_since(cut.at) < CUT_EVERY) {
             return;
         }
-        let (before, without_ms) =
-            last.map_or((self.effort, felt.without.ms), |cut| (cut.effort, cut.without_ms));
+        // As long as nothing is known, whatever is seen later is no sign of others.
+        let without_ms = felt.map_or(f64::INFINITY, |felt| felt.probes.without.ms);
+        let (before, without_ms) = last.map_or((self.effort, without_ms), |cut| (cut.effort, cut.without_ms));
         self.cut = Some(Cut { at: now, effort: before, without_ms });
         self.growth.met(self.effort);
         self.effort = effort;
     }
 
-    fn why(&self, felt: Option<&Felt>) -> Option<String> {
+    fn why(&self, felt: Option<&Felt>, room: Room) -> Option<String> {
+        if let Room::None { running, sessions } = room {
+            return Some(format!(
+                "making way: {running:.1} of the {sessions:.0} sessions of others run a statement at any time, \
+                 so that more has to wait"
+            ));
+        }
         if self.effort >= self.workers() * 2.0 - 1e-9 {
             return None;
         }
         let Some(felt) = felt else {
             return Some("finding out how much the application bears".to_owned());
         };
+        let (what, felt) = felt.decisive();
         let noise = if felt.is_noisy() {
             format!(", which is less than what it varies by without us, {:.1} ms", felt.noise_ms())
         } else {
             String::new()
         };
-        let what = if felt.bearing() == Bearing::Below {
+        let takes = match what {
+            What::Probes => "a short transaction takes",
+            What::Statements => "the statements of others take on average",
+        };
+        let does = if felt.bearing() == Bearing::Below {
             "finding out how much the application bears"
         } else if self.effort <= FLOOR * 1.01 {
             "as slow as it gets"
@@ -286,7 +331,7 @@ impl Controller {
             "making way"
         };
         Some(format!(
-            "{what}: with us a short transaction takes {:.1} ms, without us {:.1} ms, limit {:.1} ms more{noise}",
+            "{does}: with us {takes} {:.1} ms, without us {:.1} ms, limit {:.1} ms more{noise}",
             felt.with.ms, felt.without.ms, felt.tolerated_ms
         ))
     }
@@ -312,6 +357,30 @@ mod tests {
         share: f64,
         random: fastrand::Rng,
         quiet: Duration,
+        pool: Option<Pool>,
+    }
+
+    /// Eight sessions of an application, of which so many transactions a second are asked, and before which
+    /// the rest waits. None: it begins the next one as soon as one has ended.
+    struct Pool {
+        asked: Option<f64>,
+        waiting: f64,
+    }
+
+    impl Pool {
+        /// What a look sees after so long at this share of ours; with one worker they do half as much.
+        fn look(&mut self, time: Duration, share: f64) -> OthersSeen {
+            let done = 10_000.0 / (1.0 + share);
+            let running = match self.asked {
+                None => 8,
+                Some(asked) => {
+                    self.waiting = (self.waiting + (asked - done) * time.as_secs_f64()).max(0.0);
+                    if self.waiting > 0.0 { 8 } else { (8.0 * asked / done).round() as usize }
+                }
+            };
+            let running = (0..running).map(|number| number.to_string()).collect();
+            OthersSeen { sessions: 8, running, ..OthersSeen::default() }
+        }
     }
 
     impl World {
@@ -329,6 +398,7 @@ mod tests {
                 share: START,
                 random: fastrand::Rng::with_seed(7),
                 quiet: Duration::ZERO,
+                pool: None,
             }
         }
 
@@ -343,6 +413,10 @@ mod tests {
                 let ours = if is_quiet { 0.0 } else { self.per_share * self.share * self.random.f64() };
                 let took = Duration::from_secs_f64((self.idle + by_itself + ours) / 1000.0);
                 self.controller.probed(self.now, self.now + took);
+                if let Some(pool) = &mut self.pool {
+                    let seen = pool.look(PROBE_EVERY, if is_quiet { 0.0 } else { self.share });
+                    self.controller.looked(&seen, self.now, self.now);
+                }
             }
             let facts = Facts {
                 busy: self.share,
@@ -405,8 +479,8 @@ mod tests {
         // Others make it slow.
         (world.idle, world.varies) = (20.0, 10.0);
         world.seconds(60, 2);
-        let steering = world.second(2);
-        assert!(steering.share > 1.5, "{steering:?}");
+        let mean = (0..120).map(|_| world.second(2).share / 120.0).sum::<f64>();
+        assert!(mean > 0.7, "{mean}");
     }
 
     #[test]
@@ -460,8 +534,9 @@ mod tests {
     #[test]
     fn a_tolerance_inside_the_noise_is_said_to_be_so_and_does_not_crawl() {
         let mut world = World { varies: 4.0, tolerated_ms: 1.0, ..World::new(1.5, 1.0) };
-        let steering = world.seconds(60, 2);
-        assert!(steering.share > 0.3, "{steering:?}");
+        world.seconds(60, 2);
+        let mean = (0..120).map(|_| world.second(2).share / 120.0).sum::<f64>();
+        assert!(mean > 0.3, "{mean}");
     }
 
     #[test]
@@ -472,6 +547,36 @@ mod tests {
         let why = world.seconds(2, 2).why.unwrap();
         assert!(why.starts_with("making way: with us a short transaction takes "), "{why}");
         assert!(why.ends_with(" ms, limit 5.0 ms more"), "{why}");
+    }
+
+    #[test]
+    fn what_waits_for_the_applications_sessions_is_seen_though_no_probe_sees_it() {
+        let pool = Pool { asked: Some(5_000.0), waiting: 0.0 };
+        let mut world = World { pool: Some(pool), ..World::new(1.5, 0.02) };
+        world.seconds(30, 2);
+        let (mut shares, mut waits) = (0.0, Vec::new());
+        for _ in 0..200 {
+            shares += world.second(2).share / 200.0;
+            waits.push(world.pool.as_ref().unwrap().waiting / 5_000.0);
+        }
+        waits.sort_by(f64::total_cmp);
+        // One worker at work all the time would be all that there is.
+        assert!(shares > 0.2 && shares < 0.9, "{shares}");
+        assert!(waits[190] < 0.1, "{waits:?}");
+    }
+
+    #[test]
+    fn an_application_whose_sessions_never_rest_does_not_starve_us() {
+        let pool = Pool { asked: None, waiting: 0.0 };
+        let mut world = World { pool: Some(pool), ..World::new(1.5, 0.02) };
+        world.seconds(60, 2);
+        let mean = (0..240).map(|_| world.second(2).share / 240.0).sum::<f64>();
+        assert!(mean > 1.4, "{mean}");
+        // What was found again and again is looked for less and less often.
+        world.quiet = Duration::ZERO;
+        world.seconds(800, 2);
+        let part = world.quiet.as_secs_f64() / 800.0;
+        assert!(part < 0.06, "{part}");
     }
 
     #[test]

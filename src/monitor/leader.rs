@@ -162,11 +162,13 @@ impl Monitor {
             };
             if !is_reading {
                 let steers = number < FIRST_TICKS || leading.workers > 0 || self.asked.borrow().is_auto;
-                if steers && !was_alone || number.is_multiple_of(PROBES_ALONE) {
-                    self.run_probe(&mut leading).await?;
-                }
+                // A look that follows a probe would come just after the commits of others that were flushed
+                // together with that of the probe.
                 if steers {
                     self.look(&mut leading).await?;
+                }
+                if steers && !was_alone || number.is_multiple_of(PROBES_ALONE) {
+                    self.run_probe(&mut leading).await?;
                 }
             }
             // An application that comes must not wait for the next reading, nor we once it has gone.
@@ -196,7 +198,9 @@ impl Monitor {
                 let took = Duration::from_secs_f64(seen.took_ms.max(0.0) / 1000.0);
                 leading.next_look = began + (took * LOOKING_MAX).clamp(LOOK, LOOK_MAX);
                 leading.looked_s = Some(seen.clock_s);
-                leading.presence.look(&seen, Instant::now());
+                let now = Instant::now();
+                leading.controller.looked(&seen, began, now);
+                leading.presence.look(&seen, now);
             }
             // What cannot be seen counts as an application.
             Err(error) if error.server().is_some() => tracing::debug!(%error, "others cannot be seen"),

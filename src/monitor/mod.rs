@@ -10,6 +10,8 @@ mod latency;
 mod leader;
 mod presence;
 mod samples;
+mod saturation;
+mod statements;
 mod turns;
 mod wal_history;
 

@@ -35,9 +35,9 @@ struct Sample {
     block: u64,
 }
 
-/// A 95th percentile, in milliseconds.
+/// What was measured, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct P95 {
+pub(super) struct Estimate {
     /// As it was measured.
     pub(super) ms: f64,
     /// It is hardly less than this.
@@ -77,7 +77,7 @@ impl Samples {
     /// A block that is much slower than all others is left out: one slow moment is chance (a disk that
     /// stalls), two are not. The bounds are those of an order statistic.
     #[must_use]
-    pub(super) fn p95(&mut self, now: Instant) -> Option<P95> {
+    pub(super) fn p95(&mut self, now: Instant) -> Option<Estimate> {
         self.drop_old(now);
         let worst = self.outlying_block();
         let counted = self.latest.iter().filter(|sample| Some(sample.block) != worst);
@@ -88,7 +88,7 @@ impl Samples {
         all.sort_by(f64::total_cmp);
         let deviation = DEVIATIONS * (P * (1.0 - P) / all.len() as f64).sqrt();
         let at = |rank: f64| all[((rank * all.len() as f64).ceil() as usize).clamp(1, all.len()) - 1];
-        Some(P95 { ms: at(P), low_ms: at(P - deviation), high_ms: at(P + deviation) })
+        Some(Estimate { ms: at(P), low_ms: at(P - deviation), high_ms: at(P + deviation) })
     }
 
     fn drop_old(&mut self, now: Instant) {

@@ -11,10 +11,12 @@ const ANNOUNCED: Duration = Duration::from_secs(1);
 const SETTLING: Duration = Duration::from_millis(40);
 /// How long it is measured without us.
 const QUIET: Duration = Duration::from_millis(200);
+/// The same where a queue has to be worked off first.
+const LONG_QUIET: Duration = Duration::from_secs(1);
 /// From one quiet time to the next while little is known: at random up to a half less or more.
 const EVERY_AT_FIRST: Duration = Duration::from_millis(2_400);
-/// And once it is known what we do to the application: 4 % of the time.
-const EVERY: Duration = Duration::from_secs(6);
+/// And once it is known what we do to the application: so many times as long as one takes, 4 % of the time.
+const EVERY: u32 = 24;
 /// What is measured while we work is told apart by so long.
 const BLOCK: Duration = Duration::from_millis(200);
 
@@ -40,13 +42,25 @@ pub(super) struct Turns {
     next: Option<Instant>,
     /// How long the batches of the latest one take to end.
     settling: Duration,
+    /// The next one is to be a long one.
+    is_next_long: bool,
+    /// The latest one is, and it was not asked yet whether it has ended.
+    is_long: bool,
 }
 
 impl Turns {
     /// None was announced yet.
     #[must_use]
     pub(super) fn new(now: Instant) -> Self {
-        Self { began: now, quiet: None, number: 0, next: None, settling: SETTLING }
+        Self {
+            began: now,
+            quiet: None,
+            number: 0,
+            next: None,
+            settling: SETTLING,
+            is_next_long: false,
+            is_long: false,
+        }
     }
 
     /// What the time from one moment to another belongs to, if it is that of a probe.
@@ -85,14 +99,15 @@ impl Turns {
         if self.quiet.is_some_and(|(_, until)| now < until) {
             return;
         }
-        let every = if is_known { EVERY } else { EVERY_AT_FIRST };
+        let every = if is_known { (SETTLING + batch + QUIET) * EVERY } else { EVERY_AT_FIRST };
         let last = self.quiet.map_or(now, |(from, _)| from);
         let next = *self.next.get_or_insert(last + every.mul_f64(0.5 + chance));
         // What is farther away is announced later: until then much may change.
         if next <= now + ANNOUNCED * 2 {
             let from = next.max(now + ANNOUNCED);
             self.settling = SETTLING + batch;
-            let until = from + self.settling + QUIET;
+            self.is_long = std::mem::take(&mut self.is_next_long);
+            let until = from + self.settling + if self.is_long { LONG_QUIET } else { QUIET };
             (self.number, self.quiet, self.next) = (self.number + 1, Some((from, until)), None);
         }
     }
@@ -102,9 +117,25 @@ impl Turns {
         self.next = Some(now);
     }
 
+    /// The next quiet time is a long one, and comes as soon as it can.
+    pub(super) fn hurry_long(&mut self, now: Instant) {
+        if !self.is_long {
+            self.is_next_long = true;
+            self.hurry(now);
+        }
+    }
+
+    /// Whether a long quiet time has ended since this was asked last.
+    pub(super) fn long_has_ended(&mut self, now: Instant) -> bool {
+        let has_ended = self.is_long && self.quiet.is_none_or(|(_, until)| now >= until);
+        self.is_long &= !has_ended;
+        has_ended
+    }
+
     /// None is to come.
     pub(super) fn stop(&mut self) {
         (self.quiet, self.next) = (None, None);
+        (self.is_long, self.is_next_long) = (false, false);
     }
 }
 

@@ -30,6 +30,7 @@ SELECT extract(epoch FROM statement_timestamp())::float8 AS clock_s,
        -- A transaction that has written and waits for its client is not at work.
        count(*) FILTER (WHERE backend_xid IS NOT NULL AND state IS DISTINCT FROM 'idle in transaction') AS writing,
        count(*) FILTER (WHERE is_changed) AS changed,
+       count(*) AS sessions,
        -- A text is read only where there is something new.
        count(*) FILTER (WHERE CASE WHEN is_changed THEN
            applies
@@ -37,6 +38,8 @@ SELECT extract(epoch FROM statement_timestamp())::float8 AS clock_s,
            -- These only where a statement begins: CASE has an END, too.
            OR query ~* E'(^|;)\\s*(commit|end|call|do|lock|notify)\\M'
        END) AS wrote,
+       coalesce(array_agg(greatest(1000 * extract(epoch FROM clock_timestamp() - query_start)::float8, 0))
+                    FILTER (WHERE state = 'active'), '{}') AS ages_ms,
        coalesce(array_agg(pid || '/' || query_start) FILTER (WHERE state = 'active'), '{}')
            || ARRAY(SELECT virtualtransaction
                     FROM pg_locks

@@ -22,6 +22,8 @@ pub struct OthersSeen {
     pub is_pooled: bool,
     /// How long the look took the server, in milliseconds.
     pub took_ms: f64,
+    /// All that there are.
+    pub sessions: i64,
     /// Sessions that are in a transaction that has written.
     pub writing: i64,
     /// Sessions that have begun or ended a statement since the last look.
@@ -31,6 +33,8 @@ pub struct OthersSeen {
     /// What they run just now: a name for each statement, or each transaction of a session whose statements
     /// are hidden.
     pub running: Vec<String>,
+    /// For how long each statement that is not hidden has been running, in milliseconds.
+    pub ages_ms: Vec<f64>,
 }
 
 /// Looks at the sessions of others; `since` is the time of the last look, by the server's clock.
@@ -42,9 +46,11 @@ pub async fn others_seen(session: &mut Session, since: Option<f64>) -> Result<Ot
         is_pooled: told.is_some_and(|told| told != row.get::<_, i32>("backend")),
         clock_s: row.get("clock_s"),
         took_ms: row.get("took_ms"),
+        sessions: row.get("sessions"),
         writing: row.get("writing"),
         changed: row.get("changed"),
         wrote: row.get("wrote"),
         running: row.get("running"),
+        ages_ms: row.get("ages_ms"),
     })
 }

@@ -88,6 +88,24 @@ async fn alone_a_run_is_at_full_speed_until_others_come_and_again_when_they_have
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sessions_of_others_that_are_all_at_work_are_made_way_for() {
+    let server = own_server(Fsync::Off);
+    let (run, client) = run_on(&server).await;
+    let process = run.at_work().await;
+    let mut others = Vec::new();
+    for _ in 0..8 {
+        others.push(Session::at_work(&server, READS, Duration::ZERO).await);
+    }
+    let why = "(SELECT share_why LIKE 'making way: % sessions of others run a statement at any time%' FROM pgbackfill.guard)";
+    until(&client, why).await;
+    until(&client, "(SELECT share <= 0.5 FROM pgbackfill.guard)").await;
+    // In long quiet times it is found that they are at work all the time without us, too.
+    until(&client, &format!("NOT {why}")).await;
+    drop(others);
+    run.finishes(process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_writer_counts_however_slow_and_a_dashboard_does_not() {
     let server = own_server(Fsync::Off);
     let (run, client) = run_on(&server).await;
