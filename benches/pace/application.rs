@@ -3,6 +3,7 @@
 //! Must not know: what runs beside it.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,12 +12,46 @@ use std::time::Duration;
 use crate::support::Anything;
 
 const CLIENTS: u32 = 8;
-/// A read and a write of one row that the backfill may be changing, too.
-pub(crate) const SCRIPT: &str = "\
+/// Rows of the accounts of pgbench's own script, in units of 100,000.
+pub(crate) const TPCB_SCALE: u32 = 20;
+
+/// What the application does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transactions {
+    /// A read and a write of one row that the backfill may be changing, too.
+    Key,
+    /// pgbench's own script, like TPC-B, on other tables of the same database.
+    Tpcb,
+    /// A read of one row.
+    Read,
+}
+
+impl Transactions {
+    /// What the environment asks for.
+    pub(crate) fn asked() -> Anything<Self> {
+        match env::var("TRANSACTIONS").as_deref() {
+            Err(_) | Ok("key") => Ok(Self::Key),
+            Ok("tpcb") => Ok(Self::Tpcb),
+            Ok("read") => Ok(Self::Read),
+            Ok(other) => Err(format!("TRANSACTIONS={other} is neither key nor tpcb nor read").into()),
+        }
+    }
+
+    /// The script of it, if it is not one of pgbench's own.
+    pub(crate) fn script(self) -> Option<&'static str> {
+        match self {
+            Self::Key => Some(
+                "\
 \\set id random(1, :rows)
 SELECT total FROM orders WHERE id = :id;
 UPDATE orders SET hits = hits + 1 WHERE id = :id;
-";
+",
+            ),
+            Self::Tpcb => None,
+            Self::Read => Some("\\set id random(1, :rows)\nSELECT total FROM orders WHERE id = :id;\n"),
+        }
+    }
+}
 
 /// Latencies in microseconds.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +94,7 @@ pub(crate) struct Application<'a> {
     pub(crate) program: &'a Path,
     pub(crate) url: &'a str,
     pub(crate) dir: &'a Path,
+    pub(crate) transactions: Transactions,
     pub(crate) rows: i64,
 }
 
@@ -66,8 +102,12 @@ impl Application<'_> {
     fn command(&self, time: Duration) -> Command {
         let mut command = Command::new(self.program);
         command.current_dir(self.dir).stdin(Stdio::null()).stderr(Stdio::piped());
-        command.args(["-n", "-M", "prepared", "-j", "1", "-c", &CLIENTS.to_string(), "-f", "script.sql"]);
-        command.args(["-D", &format!("rows={}", self.rows), "-T", &time.as_secs().to_string()]);
+        command.args(["-n", "-M", "prepared", "-j", "1", "-c", &CLIENTS.to_string()]);
+        match self.transactions.script() {
+            Some(_) => command.args(["-f", "script.sql", "-D", &format!("rows={}", self.rows)]),
+            None => command.args(["-b", "tpcb-like"]),
+        };
+        command.args(["-T", &time.as_secs().to_string()]);
         command
     }
 

@@ -7,6 +7,8 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
+use crate::load::Load;
+
 /// Ceilings of the grid, in rows per second.
 const RATES: [u32; 5] = [10_000, 20_000, 40_000, 80_000, 160_000];
 /// Rows per batch of the grid; none: as many as take the usual time.
@@ -31,8 +33,8 @@ pub(crate) enum Arm {
     Fixed { workers: u32, batch: Option<u32>, rate: Option<u32> },
     /// As fast as it can until a replica is a second behind: what others do.
     StopAndGo,
-    /// The controller.
-    Auto,
+    /// The controller, with what may be added in milliseconds, or as it is by default.
+    Auto { added_ms: Option<u32> },
 }
 
 impl Arm {
@@ -47,8 +49,14 @@ impl Arm {
             fixed(1, Some(2_000), None),
             fixed(2, Some(2_000), None),
             fixed(2, None, Some(40_000)),
-            Self::Auto,
+            Self::Auto { added_ms: None },
+            Self::Auto { added_ms: Some(1) },
         ]
+    }
+
+    /// Whether it is compared at this load.
+    pub(crate) fn is_for(self, load: Load) -> bool {
+        !matches!(self, Self::Auto { added_ms: Some(_) }) || load == Load::PerSecond(200)
     }
 
     /// All of them.
@@ -59,7 +67,7 @@ impl Arm {
                 .into_iter()
                 .flat_map(move |batch| rates().map(move |rate| Self::Fixed { workers, batch, rate }))
         };
-        [Self::Nothing].into_iter().chain(of(1)).chain(of(2)).chain([Self::Auto]).collect()
+        [Self::Nothing].into_iter().chain(of(1)).chain(of(2)).chain([Self::Auto { added_ms: None }]).collect()
     }
 
     /// The job file.
@@ -74,18 +82,16 @@ impl Arm {
             }
             Self::StopAndGo => Some(format!("{SET}[pace]\nmode = 'full'\n{STOPPED_BY_LAG}")),
             // A standby on the same cores holds back whatever obeys its lag.
-            Self::Auto => Some(format!("{SET}{UNGUARDED}")),
+            Self::Auto { added_ms } => {
+                let added = added_ms.map(|ms| format!("added_latency = '{ms}ms'\n")).unwrap_or_default();
+                Some(format!("{SET}{UNGUARDED}{added}"))
+            }
         }
     }
 }
 
-/// As it is by default.
-pub(crate) fn auto() -> String {
-    SET.to_owned()
-}
-
-/// Nothing but the heartbeat, the guard and its latency probes: the window of the run is closed.
-pub(crate) fn floor() -> String {
+/// Nothing but the heartbeat, the guard and what it measures: the window of the run is closed.
+pub(crate) fn outside_its_window() -> String {
     let now = Timestamp::now().to_zoned(TimeZone::UTC).time();
     let in_hours = |hours: i64| now.wrapping_add(Span::new().hours(hours)).strftime("%H:%M").to_string();
     format!("{SET}[pace]\nwindow = '{}-{} UTC'\n", in_hours(2), in_hours(3))
@@ -102,7 +108,8 @@ impl fmt::Display for Arm {
                 f.pad(&format!("{workers}{batch}{rate}"))
             }
             Self::StopAndGo => f.pad("stop/go on lag"),
-            Self::Auto => f.pad("auto"),
+            Self::Auto { added_ms: None } => f.pad("auto"),
+            Self::Auto { added_ms: Some(ms) } => f.pad(&format!("auto, {ms} ms")),
         }
     }
 }

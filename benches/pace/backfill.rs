@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -66,9 +66,40 @@ impl Backfill {
     }
 }
 
+/// One run from its beginning to its end: how long the process took, in seconds, and what it did.
+pub(crate) fn once(dir: &Path, url: &str, job: &str) -> Anything<(f64, Rows)> {
+    let dir = dir.join("run");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir)?;
+    fs::write(dir.join("pace.toml"), job)?;
+    let began = Instant::now();
+    let status = command(&dir, url, 0)?.status()?;
+    let took_s = began.elapsed().as_secs_f64();
+    if !status.success() {
+        let said = fs::read_to_string(dir.join("stderr"))?;
+        return Err(format!("pgbackfill ended with {status}: {said}").into());
+    }
+    let mut rows = Rows::default();
+    rows.read(&fs::read_to_string(events(&dir, 0))?);
+    Ok((took_s, rows))
+}
+
 /// On the clock of the events, in seconds since 1970.
 pub(crate) fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// The process of this number.
+fn command(dir: &Path, url: &str, number: u32) -> std::io::Result<Command> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgbackfill"));
+    command.args(["run", "pace.toml", "--output", "json", "--yes", "--new-run"]).current_dir(dir);
+    command.env("DATABASE_URL", url).stdin(Stdio::null());
+    command.stdout(File::create(events(dir, number))?).stderr(File::create(dir.join("stderr"))?);
+    Ok(command)
+}
+
+fn events(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("{number:05}.jsonl"))
 }
 
 fn again_and_again(
@@ -82,11 +113,7 @@ fn again_and_again(
         if ending.load(Ordering::SeqCst) {
             break;
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pgbackfill"));
-        command.args(["run", "pace.toml", "--output", "json", "--yes", "--new-run"]).current_dir(dir);
-        command.env("DATABASE_URL", url).stdin(Stdio::null());
-        command.stdout(File::create(dir.join(format!("{number:05}.jsonl")))?);
-        command.stderr(File::create(dir.join("stderr"))?);
+        let mut command = command(dir, url, number)?;
         let lock = || child.lock().map_err(|_| std::io::Error::other("a panic"));
         *lock()? = Some(command.spawn()?);
         loop {
@@ -135,7 +162,7 @@ impl Rows {
     }
 
     /// Changed rows at a moment, between two looks in proportion.
-    fn at(&self, moment: f64) -> f64 {
+    pub(crate) fn at(&self, moment: f64) -> f64 {
         let after = self.0.iter().position(|(at, _)| *at >= moment);
         match after {
             None => self.0.last().map_or(0.0, |(_, rows)| *rows as f64),
@@ -145,6 +172,11 @@ impl Rows {
                 r0 as f64 + (r1 - r0) as f64 * (moment - t0) / (t1 - t0).max(1e-6)
             }
         }
+    }
+
+    /// When the first of it was told.
+    pub(crate) fn began(&self) -> f64 {
+        self.0.first().map_or(0.0, |(at, _)| *at)
     }
 
     /// Changed rows per second from a moment to the end.

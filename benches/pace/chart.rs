@@ -39,23 +39,24 @@ pub(crate) fn draw(steps: &Steps) -> String {
         "A backfill that makes way for the application",
     );
     bands(&mut svg, seconds, x);
-    let felt = seconds.iter().map(|second| second.p99_ms.max(second.promised_ms.unwrap_or(0.0)));
+    let felt =
+        seconds.iter().map(|second| second.p99_ms.unwrap_or(0.0).max(second.promised_ms.unwrap_or(0.0)));
     // One stall must not flatten all that is worth seeing; it is cut, and the axis says where.
     let mut sorted: Vec<f64> = felt.collect();
     sorted.sort_by(f64::total_cmp);
     let most_ms = sorted.get(sorted.len() * 98 / 100).copied().unwrap_or(1.0) * 1.15;
     plot(&mut svg, TOPS[0], "the application's p99, ms", most_ms, 1.0);
-    curve(&mut svg, seconds, x, |second| y(TOPS[0], second.p99_ms, most_ms), LINE, "");
-    let promised = seconds.iter().all(|second| second.promised_ms.is_some());
-    if promised {
-        let limit = |second: &Second| y(TOPS[0], second.promised_ms.unwrap_or(0.0), most_ms);
+    let latency = |second: &Second| second.p99_ms.map(|ms| y(TOPS[0], ms, most_ms));
+    curve(&mut svg, seconds, x, latency, LINE, "");
+    if seconds.iter().any(|second| second.promised_ms.is_some()) {
+        let limit = |second: &Second| second.promised_ms.map(|ms| y(TOPS[0], ms, most_ms));
         curve(&mut svg, seconds, x, limit, LIMIT, "stroke-dasharray=\"5 4\"");
         let right = "text-anchor=\"end\" font-size=\"12\"";
-        text(&mut svg, WIDTH - RIGHT, TOPS[0] - 8.0, LIMIT, right, "dashed: 1.1 × alone + 1 ms");
+        text(&mut svg, WIDTH - RIGHT, TOPS[0] - 8.0, LIMIT, right, "dashed: 5 ms more than alone");
     }
     let most_rows = seconds.iter().map(|second| second.rows_per_s).fold(1.0, f64::max) * 1.1;
     plot(&mut svg, TOPS[1], "the backfill, thousand rows/s", most_rows, 1000.0);
-    curve(&mut svg, seconds, x, |second| y(TOPS[1], second.rows_per_s, most_rows), LINE, "");
+    curve(&mut svg, seconds, x, |second| Some(y(TOPS[1], second.rows_per_s, most_rows)), LINE, "");
     text(
         &mut svg,
         LEFT,
@@ -94,7 +95,7 @@ fn bands(svg: &mut String, seconds: &[Second], x: impl Fn(f64) -> f64) {
             TOPS[0] + PLOT + 18.0,
             FAINT,
             middle,
-            &format!("load {} %", first.load),
+            &first.load.map_or_else(|| "nobody".to_owned(), |load| format!("load {load} %")),
         );
     }
 }
@@ -119,18 +120,21 @@ fn curve(
     svg: &mut String,
     seconds: &[Second],
     x: impl Fn(f64) -> f64,
-    y: impl Fn(&Second) -> f64,
+    y: impl Fn(&Second) -> Option<f64>,
     color: &str,
     more: &str,
 ) {
-    let points: Vec<_> =
-        seconds.iter().map(|second| format!("{:.1},{:.1}", x(second.at_s + 0.5), y(second))).collect();
-    let points = points.join(" ");
-    // As above.
-    let _ = writeln!(
-        svg,
-        "<polyline points=\"{points}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.6\" {more}/>"
-    );
+    // Where there is nothing to show the line is interrupted.
+    for part in seconds.split(|second| y(second).is_none()) {
+        let point = |second: &Second| Some(format!("{:.1},{:.1}", x(second.at_s + 0.5), y(second)?));
+        let points: Vec<_> = part.iter().filter_map(point).collect();
+        let points = points.join(" ");
+        // As above.
+        let _ = writeln!(
+            svg,
+            "<polyline points=\"{points}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.6\" {more}/>"
+        );
+    }
 }
 
 fn text(svg: &mut String, x: f64, y: f64, color: &str, more: &str, words: &str) {

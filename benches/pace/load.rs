@@ -7,8 +7,6 @@ use std::fmt;
 /// Transactions of the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Load {
-    /// None.
-    Nobody,
     /// So many a second.
     PerSecond(u32),
     /// A part of what it reaches alone.
@@ -16,21 +14,14 @@ pub(crate) enum Load {
 }
 
 impl Load {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Nobody,
-        Self::PerSecond(200),
-        Self::Percent(10),
-        Self::Percent(30),
-        Self::Percent(50),
-        Self::Percent(70),
-    ];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::PerSecond(200), Self::Percent(10), Self::Percent(30), Self::Percent(50), Self::Percent(70)];
 
-    /// Transactions a second; none: there is no application.
-    pub(crate) fn tps(self, peak_tps: f64) -> Option<f64> {
+    /// Transactions a second.
+    pub(crate) fn tps(self, peak_tps: f64) -> f64 {
         match self {
-            Self::Nobody => None,
-            Self::PerSecond(tps) => Some(f64::from(tps)),
-            Self::Percent(percent) => Some(peak_tps * f64::from(percent) / 100.0),
+            Self::PerSecond(tps) => f64::from(tps),
+            Self::Percent(percent) => peak_tps * f64::from(percent) / 100.0,
         }
     }
 }
@@ -38,7 +29,6 @@ impl Load {
 impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nobody => f.pad("nobody"),
             Self::PerSecond(tps) => f.pad(&format!("{tps}/s")),
             Self::Percent(percent) => f.pad(&format!("{percent} %")),
         }

@@ -2,13 +2,14 @@
 //!
 //! Must not know: what is measured.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use pgbackfill::sandbox::Server;
 
-use crate::application::{Application, Bins, SCRIPT};
-use crate::backfill::Backfill;
+use crate::application::{Application, Bins, TPCB_SCALE, Transactions};
+use crate::backfill::{self, Backfill, Rows};
 use crate::support::{Anything, connect, server};
 
 pub(crate) struct Scene {
@@ -17,7 +18,14 @@ pub(crate) struct Scene {
     _standby: Server,
     pgbench: PathBuf,
     url: String,
+    transactions: Transactions,
     rows: i64,
+}
+
+/// Another server on the same machine.
+pub(crate) struct Neighbour {
+    server: Server,
+    pgbench: PathBuf,
 }
 
 impl Scene {
@@ -43,13 +51,23 @@ impl Scene {
                 format!("there is no pgbench beside the server's programs: {}", pgbench.display()).into()
             );
         }
-        std::fs::write(primary.dir().join("script.sql"), SCRIPT)?;
         let url = primary.connection_string("postgres");
-        Ok(Self { server: primary, _standby: standby, pgbench, url, rows })
+        let transactions = Transactions::asked()?;
+        match transactions.script() {
+            Some(script) => std::fs::write(primary.dir().join("script.sql"), script)?,
+            None => initialize(&pgbench, &url)?,
+        }
+        Ok(Self { server: primary, _standby: standby, pgbench, url, transactions, rows })
     }
 
     fn pgbench(&self) -> Application<'_> {
-        Application { program: &self.pgbench, url: &self.url, dir: self.server.dir(), rows: self.rows }
+        Application {
+            program: &self.pgbench,
+            url: &self.url,
+            dir: self.server.dir(),
+            transactions: self.transactions,
+            rows: self.rows,
+        }
     }
 
     /// The application's own peak, in transactions a second.
@@ -62,27 +80,64 @@ impl Scene {
         self.pgbench().throughput(time)
     }
 
-    /// The application for a while; without transactions there is none.
-    pub(crate) fn application(&self, tps: Option<f64>, time: Duration) -> Anything<Bins> {
-        if let Some(tps) = tps {
-            return self.pgbench().at(tps, time);
-        }
-        std::thread::sleep(time);
-        Ok(Bins::default())
+    /// The application for a while.
+    pub(crate) fn application(&self, tps: f64, time: Duration) -> Anything<Bins> {
+        self.pgbench().at(tps, time)
     }
 
     pub(crate) fn start(&self, job: &str) -> Anything<Backfill> {
         Backfill::start(self.server.dir(), &self.url, job)
     }
 
+    /// One run to its end.
+    pub(crate) fn run_once(&self, job: &str) -> Anything<(f64, Rows)> {
+        backfill::once(self.server.dir(), &self.url, job)
+    }
+
+    /// The next run is the first one of this database.
+    pub(crate) fn forget_all_runs(&self) -> Anything<()> {
+        self.execute(&["DROP SCHEMA IF EXISTS pgbackfill CASCADE"])
+    }
+
+    /// A server that another one shares the machine with.
+    pub(crate) fn neighbour(&self) -> Anything<Neighbour> {
+        let server = server("64MB")?;
+        initialize(&self.pgbench, &server.connection_string("postgres"))?;
+        Ok(Neighbour { server, pgbench: self.pgbench.clone() })
+    }
+
     /// Every arm begins with the same dead rows (none) and the same distance to the next checkpoint.
     pub(crate) fn settle(&self) -> Anything<()> {
+        self.execute(&["VACUUM orders", "CHECKPOINT"])
+    }
+
+    fn execute(&self, statements: &[&str]) -> Anything<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let client = connect(&self.server, "postgres").await?;
-            client.batch_execute("VACUUM orders").await?;
-            client.batch_execute("CHECKPOINT").await?;
+            for statement in statements {
+                client.batch_execute(statement).await?;
+            }
             Ok(())
         })
     }
+}
+
+impl Neighbour {
+    /// Writes and syncs for so long, by four clients.
+    pub(crate) fn disturb(&self, time: Duration) -> Anything<Child> {
+        let mut command = Command::new(&self.pgbench);
+        command.args(["-n", "-c", "4", "-b", "tpcb-like", "-T", &time.as_secs().to_string()]);
+        command.arg(self.server.connection_string("postgres"));
+        Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+    }
+}
+
+/// The tables of pgbench's own script.
+fn initialize(pgbench: &Path, url: &str) -> Anything<()> {
+    let output = Command::new(pgbench).args(["-i", "-q", "-s", &TPCB_SCALE.to_string(), url]).output()?;
+    if !output.status.success() {
+        return Err(format!("pgbench -i failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(())
 }
