@@ -53,7 +53,7 @@ fn main() -> Anything<()> {
     let wanted = |part: &str| args.is_empty() || asked(part);
     let seconds = |name: &str, default| Duration::from_secs(size(name, default).unsigned_abs());
     let repeats = usize::try_from(size("REPEATS", 3)).unwrap_or(1);
-    let times = Times { warm_up: seconds("WARM_UP", 6), measured: seconds("SECONDS", 10), repeats };
+    let times = Times { warm_up: seconds("WARM_UP", 10), measured: seconds("SECONDS", 8), repeats };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let scene = runtime.block_on(Scene::build(size("ROWS", 4_000_000)))?;
     let mut report = Report::new(scene.peak()?);

@@ -452,12 +452,12 @@ mod tests {
 
     #[test]
     fn it_settles_where_what_is_added_is_tolerated() {
-        // A share of 0.5 adds 2 ms to the slowest twentieth, which is what is aimed at.
+        // A share of 0.6 adds 2.5 ms to the slowest twentieth, which is what is aimed at.
         let mut world = World::new(1.5, 4.2);
         world.seconds(60, 4);
         let shares: Vec<f64> = (0..120).map(|_| world.second(4).share).collect();
         let mean = shares.iter().sum::<f64>() / shares.len() as f64;
-        assert!(mean > 0.25 && mean < 0.75, "{mean}");
+        assert!(mean > 0.3 && mean < 0.9, "{mean}");
         // All that is tolerated would be 1.25.
         assert!(shares.iter().all(|share| *share < 1.25), "{shares:?}");
     }
@@ -561,7 +561,7 @@ mod tests {
         }
         waits.sort_by(f64::total_cmp);
         // One worker at work all the time would be all that there is.
-        assert!(shares > 0.2 && shares < 0.9, "{shares}");
+        assert!(shares > 0.1 && shares < 0.9, "{shares}");
         assert!(waits[190] < 0.1, "{waits:?}");
     }
 

@@ -6,7 +6,7 @@
 /// Until the limit was met for the first time.
 const SLOW_START: f64 = 1.4;
 /// Up to where the limit was met last.
-const RECOVER: f64 = 1.15;
+const RECOVER: f64 = 1.3;
 /// Beyond that; so much more with each step in a row that allows it.
 const GROW: f64 = 0.03;
 /// So close to where the limit was met, growth is slow.

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use super::turns::Turn;
 
 /// From this part of the sessions on that run a statement, a queue before them grows: of what comes at random
-/// moments to a pool of eight, 27 % has to wait (Erlang's C formula). Measured at half of the peak of an
+/// moments to a pool of eight, 20 % has to wait (Erlang's C formula). Measured at half of the peak of an
 /// application of eight sessions: without this its p99 rose to 0.4 to 1.8 s, while a statement took 1.5 ms.
-const FULL: f64 = 0.7;
-/// From this part on it is near: 9 % has to wait.
-const NEAR: f64 = 0.55;
+const FULL: f64 = 0.65;
+/// From this part on it is near: 6 % has to wait.
+const NEAR: f64 = 0.5;
 /// The looks of this time are looked at.
 const RECENT: Duration = Duration::from_secs(1);
 /// Fewer say nothing.

@@ -1,6 +1,6 @@
 //! What the statements of others take, by how long those have been running that a look at the sessions meets.
 //!
-//! A look meets a statement the more often the longer it takes: the mean of these ages is E[T²] / 2 E[T] of
+//! A look meets a statement the more often the longer it takes: the mean of these ages is `E[T²] / 2 E[T]` of
 //! the times T. That is the mean time where the times are exponential, and more than it where a few are much
 //! longer than the others, to which the mean of the times is blind. Nothing has to be counted for it.
 //!

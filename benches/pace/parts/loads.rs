@@ -42,5 +42,9 @@ fn side_by_side(scene: &Scene, arm: Arm, tps: f64, times: Times) -> Anything<(Bi
         Some(backfill) => backfill.stop()?.rows_per_s(from),
         None => 0.0,
     };
+    if matches!(arm, Arm::Auto { added_ms: Some(_) }) {
+        // What was learned with another tolerance is not what the next one begins with.
+        scene.forget_all_runs()?;
+    }
     Ok((bins, rows_per_s))
 }
