@@ -38,6 +38,9 @@ pub(crate) enum Arm {
 }
 
 impl Arm {
+    /// As it is by default.
+    pub(crate) const AUTO: Self = Self::Auto { added_ms: None };
+
     /// Those that are compared every time.
     pub(crate) fn some() -> Vec<Self> {
         let fixed = |workers, batch, rate| Self::Fixed { workers, batch, rate };
@@ -49,7 +52,7 @@ impl Arm {
             fixed(1, Some(2_000), None),
             fixed(2, Some(2_000), None),
             fixed(2, None, Some(40_000)),
-            Self::Auto { added_ms: None },
+            Self::AUTO,
             Self::Auto { added_ms: Some(1) },
         ]
     }
@@ -67,10 +70,10 @@ impl Arm {
                 .into_iter()
                 .flat_map(move |batch| rates().map(move |rate| Self::Fixed { workers, batch, rate }))
         };
-        [Self::Nothing].into_iter().chain(of(1)).chain(of(2)).chain([Self::Auto { added_ms: None }]).collect()
+        [Self::Nothing].into_iter().chain(of(1)).chain(of(2)).chain([Self::AUTO]).collect()
     }
 
-    /// The job file.
+    /// The job file; none: there is no backfill.
     pub(crate) fn job(self) -> Option<String> {
         match self {
             Self::Nothing => None,

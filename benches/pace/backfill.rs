@@ -29,10 +29,7 @@ pub(crate) struct Rows(Vec<(f64, u64)>);
 
 impl Backfill {
     pub(crate) fn start(dir: &Path, url: &str, job: &str) -> Anything<Self> {
-        let dir = dir.join("run");
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir)?;
-        fs::write(dir.join("pace.toml"), job)?;
+        let dir = emptied(dir, job)?;
         let (ending, child) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
         let (in_dir, url) = (dir.clone(), url.to_owned());
         let (ends, its_child) = (ending.clone(), child.clone());
@@ -68,10 +65,7 @@ impl Backfill {
 
 /// One run from its beginning to its end: how long the process took, in seconds, and what it did.
 pub(crate) fn once(dir: &Path, url: &str, job: &str) -> Anything<(f64, Rows)> {
-    let dir = dir.join("run");
-    let _ = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir)?;
-    fs::write(dir.join("pace.toml"), job)?;
+    let dir = emptied(dir, job)?;
     let began = Instant::now();
     let status = command(&dir, url, 0)?.status()?;
     let took_s = began.elapsed().as_secs_f64();
@@ -87,6 +81,15 @@ pub(crate) fn once(dir: &Path, url: &str, job: &str) -> Anything<(f64, Rows)> {
 /// On the clock of the events, in seconds since 1970.
 pub(crate) fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// The directory of the processes, with nothing but the job.
+fn emptied(dir: &Path, job: &str) -> std::io::Result<PathBuf> {
+    let dir = dir.join("run");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir)?;
+    fs::write(dir.join("pace.toml"), job)?;
+    Ok(dir)
 }
 
 /// The process of this number.

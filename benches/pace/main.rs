@@ -6,7 +6,7 @@
 //! the transactions that it kept from beginning. Its rate is 200 a second, or 10 to 70 % of what it reaches
 //! alone.
 //!
-//! `make pace-eval` measures all of it (about 50 minutes). Parts, by `ARGS`: `loads` (the application beside
+//! `make pace-eval` measures all of it (about an hour). Parts, by `ARGS`: `loads` (the application beside
 //! eight ways to run a backfill, 40 minutes), `grid` (beside many more fixed settings, only where it is asked
 //! for), `nobody` (no application), `comes` (an application comes and goes), `foreign` (another server on the
 //! machine is at work), `overhead` (a backfill that is paused), `steps` (the chart).
@@ -53,7 +53,7 @@ fn main() -> Anything<()> {
     let wanted = |part: &str| args.is_empty() || asked(part);
     let seconds = |name: &str, default| Duration::from_secs(size(name, default).unsigned_abs());
     let repeats = usize::try_from(size("REPEATS", 3)).unwrap_or(1);
-    let times = Times { warm_up: seconds("WARM_UP", 10), measured: seconds("SECONDS", 8), repeats };
+    let times = Times { warm_up: seconds("WARM_UP", 9), measured: seconds("SECONDS", 8), repeats };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let scene = runtime.block_on(Scene::build(size("ROWS", 4_000_000)))?;
     let mut report = Report::new(scene.peak()?);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use pgbackfill::sandbox::Server;
 
 use crate::application::{Application, Bins, TPCB_SCALE, Transactions};
+use crate::arm::Arm;
 use crate::backfill::{self, Backfill, Rows};
 use crate::support::{Anything, connect, server};
 
@@ -85,13 +86,17 @@ impl Scene {
         self.pgbench().at(tps, time)
     }
 
-    pub(crate) fn start(&self, job: &str) -> Anything<Backfill> {
+    pub(crate) fn start(&self, arm: Arm) -> Anything<Backfill> {
+        self.start_job(&arm.job().ok_or("there is no backfill")?)
+    }
+
+    pub(crate) fn start_job(&self, job: &str) -> Anything<Backfill> {
         Backfill::start(self.server.dir(), &self.url, job)
     }
 
     /// One run to its end.
-    pub(crate) fn run_once(&self, job: &str) -> Anything<(f64, Rows)> {
-        backfill::once(self.server.dir(), &self.url, job)
+    pub(crate) fn run_once(&self, arm: Arm) -> Anything<(f64, Rows)> {
+        backfill::once(self.server.dir(), &self.url, &arm.job().ok_or("there is no backfill")?)
     }
 
     /// The next run is the first one of this database.

@@ -203,8 +203,9 @@ async fn work(
         process: part.facts.process.clone(),
         asked: asked.subscribe(),
         trouble,
+        is_alone: watch::Sender::new(false),
     };
-    let mut heartbeat = Heartbeat::new(part.clone(), session, asked, last);
+    let mut heartbeat = Heartbeat::new(part.clone(), session, asked, monitor.is_alone.subscribe(), last);
     part.team.count(part.team.wanted(), u32::MAX);
     part.throttle.read_custom(&part.primary).await;
     heartbeat.beat().await;

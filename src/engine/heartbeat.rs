@@ -36,6 +36,8 @@ pub(super) struct Heartbeat {
     at: Instant,
     /// What it asks of the monitor.
     asked: watch::Sender<Asked>,
+    /// Whether no other session is at work, as the monitor of this process has published it.
+    is_alone: watch::Receiver<bool>,
     hold_log: HoldLog,
     waiters: Waiters,
     last: LastProgress,
@@ -46,6 +48,7 @@ impl Heartbeat {
         part: Arc<Part>,
         session: Session,
         asked: watch::Sender<Asked>,
+        is_alone: watch::Receiver<bool>,
         last: LastProgress,
     ) -> Self {
         Self {
@@ -55,6 +58,7 @@ impl Heartbeat {
             wal_bytes: None,
             at: Instant::now(),
             asked,
+            is_alone,
             hold_log: HoldLog::default(),
             waiters: Waiters::default(),
             last,
@@ -70,6 +74,11 @@ impl Heartbeat {
             tokio::select! {
                 biased;
                 _ = beats.tick() => self.beat().await,
+                // An application that comes must not wait for the next beat, nor we once it has gone.
+                Ok(()) = self.is_alone.changed() => {
+                    self.beat().await;
+                    beats.reset();
+                }
                 _ = looks.tick() => self.cancel_blockers().await,
             }
         }

@@ -10,8 +10,8 @@
 use std::time::{Duration, Instant};
 
 use super::growth::Growth;
-use super::latency::{Bearing, Felt, Latency, What};
-use super::saturation::{Room, Saturation};
+use super::latency::{Bearing, Felt, Latency, Measure};
+use super::saturation::{Headroom, Saturation};
 use super::turns::Turns;
 use crate::run::pace::{BATCH_BESIDE, FLOOR, START};
 use crate::store::OthersSeen;
@@ -172,14 +172,14 @@ impl Controller {
         }
         self.doubt(facts.load);
         let felt = self.latency.felt(facts.tolerated_ms, facts.load.unwrap_or(0.0), now);
-        let room = self.saturation.room(now);
-        tracing::debug!(?room, ?felt, effort = self.effort, "what the application feels");
-        self.adjust(felt.as_ref(), room, facts.busy, now);
+        let headroom = self.saturation.headroom(now);
+        tracing::debug!(?headroom, ?felt, effort = self.effort, "what the application feels");
+        self.adjust(felt.as_ref(), headroom, facts.busy, now);
         self.turns.announce(self.known_steps >= KNOWN_STEPS, chance, self.batch(), now);
         if felt.is_some() {
             self.felt_at = Some((now, facts.load));
         }
-        self.steering(self.why(felt.as_ref(), room), felt.map(|_| self.effort))
+        self.steering(self.why(felt.as_ref(), headroom), felt.map(|_| self.effort))
     }
 
     /// What was found out beside one application says nothing about the next one, but what a probe takes
@@ -187,7 +187,7 @@ impl Controller {
     fn begin_beside_others(&mut self, now: Instant) {
         (self.heard, self.known_steps, self.cut) = (now, 0, None);
         self.growth.forget();
-        self.latency.forget_work();
+        self.forget_work();
         if let Some((at, load)) = self.felt_at {
             self.remember(self.effort, load, now.duration_since(at).as_secs_f64());
         }
@@ -225,15 +225,15 @@ impl Controller {
         }
     }
 
-    fn adjust(&mut self, felt: Option<&Felt>, room: Room, busy: f64, now: Instant) {
+    fn adjust(&mut self, felt: Option<&Felt>, headroom: Headroom, busy: f64, now: Instant) {
         let before = self.effort;
         let used_up = busy >= self.effort.min(self.workers()) * USED_UP;
         if self.turns.long_has_ended(now) && self.saturation.long_quiet_ended(now) {
-            self.was_for_others();
+            self.take_back_cuts();
         }
         match felt {
-            // What is measured is no better in a quiet time then.
-            _ if matches!(room, Room::None { .. }) => {
+            // A queue before their sessions is as long in a quiet time, so the difference says nothing.
+            _ if matches!(headroom, Headroom::None { .. }) => {
                 self.heard = now;
                 self.cut(self.effort.min(self.workers()) * CUT, felt, now);
                 self.turns.hurry_long(now);
@@ -246,22 +246,27 @@ impl Controller {
             Some(felt) => {
                 self.heard = now;
                 self.known_steps += 1;
-                if room == Room::Little {
+                if headroom == Headroom::Little {
                     self.growth.near();
                 }
-                self.decide(felt, used_up && room == Room::Enough, now);
+                self.decide(felt, used_up && headroom == Headroom::Enough, now);
             }
         }
         self.effort = self.effort.clamp(FLOOR, self.workers() * 2.0);
         let ratio = self.effort / before;
         if !(1.0 / LARGE_CHANGE..=LARGE_CHANGE).contains(&ratio) {
-            self.latency.forget_work();
-            self.saturation.forget_work();
+            self.forget_work();
         }
     }
 
+    /// What was measured while we work, at another pace or beside others, says nothing any more.
+    fn forget_work(&mut self) {
+        self.latency.forget_work();
+        self.saturation.forget_work();
+    }
+
     /// The latest cuts had a reason that was not ours.
-    fn was_for_others(&mut self) {
+    fn take_back_cuts(&mut self) {
         if let Some(cut) = self.cut.take() {
             self.effort = cut.effort;
             self.growth.forget();
@@ -280,7 +285,7 @@ impl Controller {
             Bearing::Above => self.cut(self.effort * EASE, Some(felt), now),
             Bearing::Near => self.growth.near(),
             Bearing::Below => match self.cut.filter(|cut| cut.was_for_others(felt, now)) {
-                Some(_) => self.was_for_others(),
+                Some(_) => self.take_back_cuts(),
                 None if may_grow => self.effort *= self.growth.more(self.effort),
                 None => {}
             },
@@ -300,8 +305,8 @@ impl Controller {
         self.effort = effort;
     }
 
-    fn why(&self, felt: Option<&Felt>, room: Room) -> Option<String> {
-        if let Room::None { running, sessions } = room {
+    fn why(&self, felt: Option<&Felt>, headroom: Headroom) -> Option<String> {
+        if let Headroom::None { running, sessions } = headroom {
             return Some(format!(
                 "making way: {running:.1} of the {sessions:.0} sessions of others run a statement at any time, \
                  so that more has to wait"
@@ -313,15 +318,15 @@ impl Controller {
         let Some(felt) = felt else {
             return Some("finding out how much the application bears".to_owned());
         };
-        let (what, felt) = felt.decisive();
+        let (measure, felt) = felt.decisive();
         let noise = if felt.is_noisy() {
             format!(", which is less than what it varies by without us, {:.1} ms", felt.noise_ms())
         } else {
             String::new()
         };
-        let takes = match what {
-            What::Probes => "a short transaction takes",
-            What::Statements => "the statements of others take on average",
+        let takes = match measure {
+            Measure::Probes => "a short transaction takes",
+            Measure::Statements => "the statements of others take on average",
         };
         let does = if felt.bearing() == Bearing::Below {
             "finding out how much the application bears"

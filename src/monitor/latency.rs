@@ -11,9 +11,9 @@ use super::turns::Turn;
 
 /// Time between two probes.
 pub(super) const PROBE_EVERY: Duration = Duration::from_millis(25);
-/// What was measured in this time is looked at, of that while we work.
+/// What was measured while we work is kept for so long.
 const WORKING: Duration = Duration::from_secs(4);
-/// The same of that in quiet times, which are fewer.
+/// What was measured in quiet times is kept for so long, because they are few.
 const QUIET: Duration = Duration::from_secs(40);
 /// The part of what is tolerated that is aimed at: an application's transaction is longer than a probe, and
 /// its slowest hundredth slower than its slowest twentieth. Measured beside 200 transactions a second: aiming
@@ -36,6 +36,7 @@ pub(super) struct Latency {
     quiet: Measured,
 }
 
+/// What was measured with us, or without us.
 #[derive(Clone, Debug)]
 struct Measured {
     probes: Samples,
@@ -64,9 +65,9 @@ pub(super) struct Difference {
     aim: f64,
 }
 
-/// What was measured of the application.
+/// By what it was measured what the application feels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum Measure {
     /// Short transactions of our own.
     Probes,
     /// Its own statements.
@@ -142,10 +143,10 @@ impl Latency {
 impl Felt {
     /// Of what was measured, that which allows us least.
     #[must_use]
-    pub(super) fn decisive(&self) -> (What, &Difference) {
-        let probes = (What::Probes, &self.probes);
+    pub(super) fn decisive(&self) -> (Measure, &Difference) {
+        let probes = (Measure::Probes, &self.probes);
         match &self.statements {
-            Some(statements) if statements.rank() > self.probes.rank() => (What::Statements, statements),
+            Some(statements) if statements.rank() > self.probes.rank() => (Measure::Statements, statements),
             _ => probes,
         }
     }
@@ -265,11 +266,11 @@ mod tests {
         let felt = latency.felt(5.0, 4.0, now).unwrap();
         assert_eq!(felt.probes.bearing(), Bearing::Below);
         let (what, statements) = felt.decisive();
-        assert_eq!((what, statements.bearing()), (What::Statements, Bearing::Above));
+        assert_eq!((what, statements.bearing()), (Measure::Statements, Bearing::Above));
         // And where those are hardly slower, the probes decide.
         let (mut latency, now) = measured(2.0, &[0.1, 0.1]);
         let felt = latency.felt(5.0, 4.0, now).unwrap();
-        assert_eq!((felt.decisive().0, felt.decisive().1.bearing()), (What::Probes, Bearing::Below));
+        assert_eq!((felt.decisive().0, felt.decisive().1.bearing()), (Measure::Probes, Bearing::Below));
     }
 
     #[test]

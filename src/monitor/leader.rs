@@ -31,8 +31,8 @@ const READ: Duration = Duration::from_secs(1);
 const PROBES_ALONE: u32 = 4;
 /// Others are looked at for so many ticks in any case: it is not known yet whether a worker makes way.
 const FIRST_TICKS: u32 = 80;
-/// Time between two looks at the sessions of others.
-const LOOK: Duration = Duration::from_millis(50);
+/// Time between two looks at the sessions of others: each second tick, which may come a little early.
+const LOOK: Duration = Duration::from_millis(40);
 /// The longest such time. A look that takes the server long, because there are many sessions, is taken less
 /// often: at most a twentieth of the time goes into looking.
 const LOOK_MAX: Duration = Duration::from_millis(250);
@@ -67,6 +67,8 @@ pub struct Monitor {
     pub asked: watch::Receiver<Asked>,
     /// Why it cannot read the signals, while it cannot.
     pub trouble: watch::Sender<Option<String>>,
+    /// Whether no other session is at work, as this process has published it.
+    pub is_alone: watch::Sender<bool>,
 }
 
 /// What is kept while this process leads.
@@ -179,6 +181,9 @@ impl Monitor {
             }
             if (is_reading || has_changed) && self.publish(&mut leading).await?.is_none() {
                 return Ok(());
+            }
+            if has_changed {
+                self.is_alone.send_replace(is_alone);
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ mod growth;
 mod latency;
 mod leader;
 mod presence;
+mod recent;
 mod samples;
 mod saturation;
 mod statements;

@@ -5,9 +5,10 @@
 //!
 //! Must not know: how a look is taken, what follows.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::recent::Recent;
 use crate::store::OthersSeen;
 
 /// Without a sign of others for so long since the beginning, we are alone.
@@ -36,11 +37,11 @@ pub(super) struct Presence {
     /// When a sign of others was seen last.
     seen: Option<Instant>,
     /// Statements of readers, by the looks that saw them.
-    reads: VecDeque<(Instant, i64)>,
+    reads: Recent<i64>,
     /// What runs, and since when it was seen to.
     running: BTreeMap<String, Instant>,
     /// How many ran at each of the latest looks.
-    load: VecDeque<(Instant, usize)>,
+    load: Recent<usize>,
 }
 
 impl Presence {
@@ -51,9 +52,9 @@ impl Presence {
             began: now,
             looked: None,
             seen: None,
-            reads: VecDeque::new(),
+            reads: Recent::of(RECENT),
             running: BTreeMap::new(),
-            load: VecDeque::new(),
+            load: Recent::of(LOAD_OVER),
         }
     }
 
@@ -65,11 +66,13 @@ impl Presence {
         for name in &others.running {
             self.running.entry(name.clone()).or_insert(now);
         }
-        keep(&mut self.load, (now, others.running.len()), LOAD_OVER, now);
+        self.load.add(others.running.len(), now);
         // Where statements are hidden, a transaction that was not there before is one that has begun.
-        keep(&mut self.reads, (now, others.changed.max(fresh)), RECENT, now);
+        let reads = others.changed.max(fresh);
+        self.reads.add(reads, now);
         let lasts = self.running.values().any(|since| now.duration_since(*since) >= LASTING);
-        let is_read = self.reads.iter().map(|(_, reads)| reads).sum::<i64>() >= READS;
+        // One more, of enough of them: those of the last seconds are no sign of others any more.
+        let is_read = reads > 0 && self.reads.iter().sum::<i64>() >= READS;
         if others.is_pooled || others.writing > 0 || others.wrote > 0 || lasts || is_read {
             self.seen = Some(now);
         }
@@ -87,20 +90,12 @@ impl Presence {
     #[must_use]
     pub(super) fn load(&self) -> Option<f64> {
         let looks = self.load.len();
-        (looks >= LOAD_LOOKS)
-            .then(|| self.load.iter().map(|(_, running)| running).sum::<usize>() as f64 / looks as f64)
+        (looks >= LOAD_LOOKS).then(|| self.load.iter().sum::<usize>() as f64 / looks as f64)
     }
 
     /// Forgets the load: another one begins.
     pub(super) fn forget_load(&mut self) {
         self.load.clear();
-    }
-}
-
-fn keep<T>(all: &mut VecDeque<(Instant, T)>, latest: (Instant, T), span: Duration, now: Instant) {
-    all.push_back(latest);
-    while all.front().is_some_and(|(at, _)| now.duration_since(*at) > span) {
-        all.pop_front();
     }
 }
 
@@ -159,6 +154,14 @@ mod tests {
     fn others_are_gone_after_five_seconds() {
         let mut watch = Watch::new();
         assert!(!watch.watch(EVERY, |_| changed(1, 1)));
+        assert!(!watch.watch(Duration::from_millis(4_900), nothing));
+        assert!(watch.watch(Duration::from_millis(100), nothing));
+    }
+
+    #[test]
+    fn readers_are_gone_as_soon_as_writers() {
+        let mut watch = Watch::new();
+        assert!(!watch.watch(Duration::from_secs(5), |_| changed(1, 0)));
         assert!(!watch.watch(Duration::from_millis(4_900), nothing));
         assert!(watch.watch(Duration::from_millis(100), nothing));
     }

@@ -2,8 +2,10 @@
 //!
 //! Must not know: how one is run, what follows.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+use super::recent::Recent;
 
 /// Fewer say nothing about the slowest twentieth.
 const TELLING: usize = 15;
@@ -23,14 +25,12 @@ const DEVIATIONS: f64 = 1.3;
 /// later: the correction for coordinated omission of `HdrHistogram`.
 #[derive(Clone, Debug)]
 pub(super) struct Samples {
-    span: Duration,
     every: Duration,
-    latest: VecDeque<Sample>,
+    latest: Recent<Sample>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Sample {
-    at: Instant,
     ms: f64,
     block: u64,
 }
@@ -50,16 +50,15 @@ impl Samples {
     /// Keeps what is not older than `span`; one is sent `every` so often.
     #[must_use]
     pub(super) fn new(span: Duration, every: Duration) -> Self {
-        Self { span, every, latest: VecDeque::new() }
+        Self { every, latest: Recent::of(span) }
     }
 
     /// One that took `ms` and ended now, in a block of time.
     pub(super) fn add(&mut self, ms: f64, block: u64, now: Instant) {
-        self.drop_old(now);
         let every_ms = (self.every.as_secs_f64() * 1000.0).max(1.0);
         let mut ms = ms;
         loop {
-            self.latest.push_back(Sample { at: now, ms, block });
+            self.latest.add(Sample { ms, block }, now);
             ms -= every_ms;
             if ms <= 0.0 {
                 return;
@@ -78,7 +77,7 @@ impl Samples {
     /// stalls), two are not. The bounds are those of an order statistic.
     #[must_use]
     pub(super) fn p95(&mut self, now: Instant) -> Option<Estimate> {
-        self.drop_old(now);
+        self.latest.drop_old(now);
         let worst = self.outlying_block();
         let counted = self.latest.iter().filter(|sample| Some(sample.block) != worst);
         let mut all: Vec<f64> = counted.map(|sample| sample.ms).collect();
@@ -91,16 +90,9 @@ impl Samples {
         Some(Estimate { ms: at(P), low_ms: at(P - deviation), high_ms: at(P + deviation) })
     }
 
-    fn drop_old(&mut self, now: Instant) {
-        let span = self.span;
-        while self.latest.front().is_some_and(|sample| now.saturating_duration_since(sample.at) > span) {
-            self.latest.pop_front();
-        }
-    }
-
     fn outlying_block(&self) -> Option<u64> {
         let mut slowest = BTreeMap::new();
-        for sample in &self.latest {
+        for sample in self.latest.iter() {
             let ms: &mut f64 = slowest.entry(sample.block).or_default();
             *ms = ms.max(sample.ms);
         }

@@ -6,14 +6,14 @@
 //!
 //! Must not know: how a look is taken, what follows.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::recent::Recent;
 use super::turns::Turn;
 
 /// From this part of the sessions on that run a statement, a queue before them grows: of what comes at random
 /// moments to a pool of eight, 20 % has to wait (Erlang's C formula). Measured at half of the peak of an
-/// application of eight sessions: without this its p99 rose to 0.4 to 1.8 s, while a statement took 1.5 ms.
+/// application of eight sessions: without this its p99 rose to 0.2 to 1.8 s.
 const FULL: f64 = 0.65;
 /// From this part on it is near: 6 % has to wait.
 const NEAR: f64 = 0.5;
@@ -21,56 +21,70 @@ const NEAR: f64 = 0.5;
 const RECENT: Duration = Duration::from_secs(1);
 /// Fewer say nothing.
 const LOOKS: usize = 8;
-/// Of a long quiet time the end, when what was in the queue has been done.
+/// The end of a long quiet time, when what was in the queue has been done.
 const END: Duration = Duration::from_millis(500);
-/// After so many long quiet times in which it did not get better, it is not for us.
-const QUIET_TIMES: u32 = 3;
+/// Fewer of its looks say nothing.
+const LOOKS_AT_END: usize = 4;
+/// After so many long quiet times in which it did not get better, we are not the reason.
+const QUIET_TIMES: usize = 3;
+/// They follow each other within so long, or say nothing together.
+const QUIET_TIMES_WITHIN: Duration = Duration::from_secs(20);
 /// This is believed for so long at first, and for twice as long each time that it is found again.
 const BELIEVED: Duration = Duration::from_secs(60);
 /// And for so long at the most.
 const BELIEVED_MAX: Duration = Duration::from_secs(960);
 
-/// How much of the sessions of others is at work.
-#[derive(Clone, Debug, Default)]
+/// How many of the sessions of others are at work.
+#[derive(Clone, Debug)]
 pub(super) struct Saturation {
-    working: VecDeque<Look>,
+    working: Recent<Look>,
     /// Those of the quiet time of this number.
-    quiet: (u64, VecDeque<Look>),
+    quiet: (u64, Recent<Look>),
     /// Long quiet times in a row in which they were at work all the time.
-    full_quiet_times: u32,
-    /// They were when nothing of ours was: found when, and believed for how long.
+    full_quiet_times: Recent<()>,
+    /// They are at work all the time without us, too: found when, and believed for how long.
     by_themselves: Option<(Instant, Duration)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Look {
-    at: Instant,
     running: usize,
     sessions: usize,
 }
 
-/// How much is left of the sessions of others.
+/// How many of the sessions of others are free for more.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Room {
-    /// Enough, or it is not for us that there is none.
+pub(super) enum Headroom {
+    /// Enough, or we are not the reason that there are not.
     Enough,
-    /// Not much.
+    /// Few.
     Little,
-    /// None: so many of so many run a statement, on average.
+    /// Too few: so many of so many run a statement, on average.
     None { running: f64, sessions: f64 },
+}
+
+impl Default for Saturation {
+    fn default() -> Self {
+        Self {
+            working: Recent::of(RECENT),
+            quiet: (0, Recent::of(END)),
+            full_quiet_times: Recent::of(QUIET_TIMES_WITHIN),
+            by_themselves: None,
+        }
+    }
 }
 
 impl Saturation {
     /// A look met so many that run a statement, of so many sessions of others.
     pub(super) fn met(&mut self, running: usize, sessions: usize, turn: Turn, now: Instant) {
-        let look = Look { at: now, running, sessions };
+        let look = Look { running, sessions };
         match turn {
-            Turn::Work(_) => keep(&mut self.working, look, RECENT),
+            Turn::Work(_) => self.working.add(look, now),
             Turn::Quiet(number) => {
-                if self.quiet.0 != number {
-                    self.quiet = (number, VecDeque::new());
+                if std::mem::replace(&mut self.quiet.0, number) != number {
+                    self.quiet.1.clear();
                 }
-                keep(&mut self.quiet.1, look, END);
+                self.quiet.1.add(look, now);
             }
             Turn::Between => {}
         }
@@ -78,14 +92,19 @@ impl Saturation {
 
     /// A long quiet time has ended. True: it is now known that we are not the reason.
     pub(super) fn long_quiet_ended(&mut self, now: Instant) -> bool {
-        let is_full = part(&self.quiet.1).is_some_and(|(running, sessions)| running >= sessions * FULL);
-        self.full_quiet_times = if is_full { self.full_quiet_times + 1 } else { 0 };
-        let is_known = self.full_quiet_times >= QUIET_TIMES;
+        let Some((running, sessions)) = means(&self.quiet.1, LOOKS_AT_END) else { return false };
+        self.quiet.1.clear();
+        if running < sessions * FULL {
+            self.full_quiet_times.clear();
+            self.by_themselves = None;
+            return false;
+        }
+        self.full_quiet_times.add((), now);
+        let is_known = self.full_quiet_times.len() >= QUIET_TIMES;
         if is_known {
             let believed = self.by_themselves.map_or(BELIEVED, |(_, time)| (time * 2).min(BELIEVED_MAX));
-            (self.full_quiet_times, self.by_themselves) = (0, Some((now, believed)));
-        } else if !is_full {
-            self.by_themselves = None;
+            self.by_themselves = Some((now, believed));
+            self.full_quiet_times.clear();
         }
         is_known
     }
@@ -95,32 +114,26 @@ impl Saturation {
         self.working.clear();
     }
 
-    /// What is left of them while we work.
+    /// How many of them are free while we work.
     #[must_use]
-    pub(super) fn room(&self, now: Instant) -> Room {
+    pub(super) fn headroom(&self, now: Instant) -> Headroom {
         let is_believed = self.by_themselves.is_some_and(|(found, time)| now.duration_since(found) < time);
-        match part(&self.working) {
-            Some((running, sessions)) if running >= sessions * NEAR && !is_believed => {
-                if running >= sessions * FULL { Room::None { running, sessions } } else { Room::Little }
+        match means(&self.working, LOOKS) {
+            Some((running, sessions)) if running >= sessions * FULL && !is_believed => {
+                Headroom::None { running, sessions }
             }
-            _ => Room::Enough,
+            Some((running, sessions)) if running >= sessions * NEAR && !is_believed => Headroom::Little,
+            _ => Headroom::Enough,
         }
     }
 }
 
-fn keep(looks: &mut VecDeque<Look>, look: Look, span: Duration) {
-    looks.push_back(look);
-    while looks.front().is_some_and(|first| look.at.duration_since(first.at) > span) {
-        looks.pop_front();
-    }
-}
-
-/// How many run a statement, and how many sessions there are, on average.
-fn part(looks: &VecDeque<Look>) -> Option<(f64, f64)> {
+/// How many run a statement, and how many sessions there are, on average; none: too few looks, or no session.
+fn means(looks: &Recent<Look>, enough: usize) -> Option<(f64, f64)> {
     let count = looks.len() as f64;
     let mean = |of: fn(&Look) -> usize| looks.iter().map(of).sum::<usize>() as f64 / count;
     let (running, sessions) = (mean(|look| look.running), mean(|look| look.sessions));
-    (looks.len() >= LOOKS && sessions > 0.0).then_some((running, sessions))
+    (looks.len() >= enough && sessions > 0.0).then_some((running, sessions))
 }
 
 #[cfg(test)]
@@ -137,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_of_which_most_are_at_work_has_no_room() {
-        let room = |running| {
+    fn a_pool_of_which_most_are_at_work_has_no_headroom() {
+        let headroom = |running| {
             let mut saturation = Saturation::default();
             let now = met(&mut saturation, running, Turn::Work(1), Instant::now());
-            saturation.room(now)
+            saturation.headroom(now)
         };
-        assert_eq!(room(3), Room::Enough);
-        assert_eq!(room(6), Room::None { running: 6.0, sessions: 8.0 });
+        assert_eq!(headroom(3), Headroom::Enough);
+        assert_eq!(headroom(6), Headroom::None { running: 6.0, sessions: 8.0 });
     }
 
     #[test]
@@ -152,13 +165,13 @@ mod tests {
         let (mut saturation, mut now) = (Saturation::default(), Instant::now());
         for quiet in 0..3 {
             now = met(&mut saturation, 8, Turn::Work(quiet), now);
-            assert_ne!(saturation.room(now), Room::Enough);
+            assert_ne!(saturation.headroom(now), Headroom::Enough);
             now = met(&mut saturation, 8, Turn::Quiet(quiet), now);
             assert_eq!(saturation.long_quiet_ended(now), quiet == 2);
         }
-        assert_eq!(saturation.room(now), Room::Enough);
+        assert_eq!(saturation.headroom(now), Headroom::Enough);
         now = met(&mut saturation, 8, Turn::Work(9), now + Duration::from_secs(60));
-        assert_ne!(saturation.room(now), Room::Enough);
+        assert_ne!(saturation.headroom(now), Headroom::Enough);
     }
 
     #[test]
@@ -170,6 +183,19 @@ mod tests {
             now = met(&mut saturation, if quiet % 3 == 2 { 3 } else { 8 }, Turn::Quiet(quiet), now);
             assert!(!saturation.long_quiet_ended(now));
         }
-        assert_ne!(saturation.room(now), Room::Enough);
+        assert_ne!(saturation.headroom(now), Headroom::Enough);
+    }
+
+    #[test]
+    fn quiet_times_in_which_nothing_was_seen_or_that_are_far_apart_say_nothing() {
+        let (mut saturation, mut now) = (Saturation::default(), Instant::now());
+        now = met(&mut saturation, 8, Turn::Quiet(1), now);
+        assert!(!saturation.long_quiet_ended(now));
+        // No look met the next two.
+        assert!(!saturation.long_quiet_ended(now) && !saturation.long_quiet_ended(now));
+        for quiet in 2..6 {
+            now = met(&mut saturation, 8, Turn::Quiet(quiet), now + Duration::from_secs(12));
+            assert!(!saturation.long_quiet_ended(now));
+        }
     }
 }

@@ -6,9 +6,10 @@
 //!
 //! Must not know: how a look is taken, what follows.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::recent::Recent;
 use super::samples::Estimate;
 
 /// Fewer statements say nothing.
@@ -23,17 +24,15 @@ const DEVIATIONS: f64 = 1.3;
 /// The ages that the looks of the last seconds have met, in blocks of time.
 #[derive(Clone, Debug)]
 pub(super) struct Ages {
-    span: Duration,
-    latest: VecDeque<Met>,
+    latest: Recent<Met>,
 }
 
 /// What one look has met.
 #[derive(Clone, Copy, Debug)]
 struct Met {
-    at: Instant,
     block: u64,
     statements: usize,
-    /// Of all of them.
+    /// The sum of their ages.
     ms: f64,
 }
 
@@ -41,15 +40,14 @@ impl Ages {
     /// Keeps what is not older than `span`.
     #[must_use]
     pub(super) fn new(span: Duration) -> Self {
-        Self { span, latest: VecDeque::new() }
+        Self { latest: Recent::of(span) }
     }
 
     /// A look has met statements of these ages now, in a block of time.
     pub(super) fn add(&mut self, ages_ms: &[f64], block: u64, now: Instant) {
-        self.drop_old(now);
         let short = ages_ms.iter().copied().filter(|ms| *ms <= SHORT_MS);
         let (statements, ms) = short.fold((0, 0.0), |(statements, sum), ms| (statements + 1, sum + ms));
-        self.latest.push_back(Met { at: now, block, statements, ms });
+        self.latest.add(Met { block, statements, ms }, now);
     }
 
     /// Forgets all of them: from now on something else holds.
@@ -61,9 +59,9 @@ impl Ages {
     /// sums over blocks, because what one look meets the next one may meet again.
     #[must_use]
     pub(super) fn mean(&mut self, now: Instant) -> Option<Estimate> {
-        self.drop_old(now);
+        self.latest.drop_old(now);
         let mut blocks: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
-        for met in &self.latest {
+        for met in self.latest.iter() {
             let block = blocks.entry(met.block).or_default();
             *block = (block.0 + met.statements as f64, block.1 + met.ms);
         }
@@ -77,13 +75,6 @@ impl Ages {
         let count = blocks.len() as f64;
         let deviation = DEVIATIONS * (squares * count / (count - 1.0)).sqrt() / statements;
         Some(Estimate { ms, low_ms: (ms - deviation).max(0.0), high_ms: ms + deviation })
-    }
-
-    fn drop_old(&mut self, now: Instant) {
-        let span = self.span;
-        while self.latest.front().is_some_and(|met| now.saturating_duration_since(met.at) > span) {
-            self.latest.pop_front();
-        }
     }
 }
 

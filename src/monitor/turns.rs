@@ -11,7 +11,7 @@ const ANNOUNCED: Duration = Duration::from_secs(1);
 const SETTLING: Duration = Duration::from_millis(40);
 /// How long it is measured without us.
 const QUIET: Duration = Duration::from_millis(200);
-/// The same where a queue has to be worked off first.
+/// How long, where a queue of the application has to be worked off first.
 const LONG_QUIET: Duration = Duration::from_secs(1);
 /// From one quiet time to the next while little is known: at random up to a half less or more.
 const EVERY_AT_FIRST: Duration = Duration::from_millis(2_400);
@@ -44,8 +44,8 @@ pub(super) struct Turns {
     settling: Duration,
     /// The next one is to be a long one.
     is_next_long: bool,
-    /// The latest one is, and it was not asked yet whether it has ended.
-    is_long: bool,
+    /// When the latest long one ends; none: there was none, or its end was told.
+    long_until: Option<Instant>,
 }
 
 impl Turns {
@@ -59,7 +59,7 @@ impl Turns {
             next: None,
             settling: SETTLING,
             is_next_long: false,
-            is_long: false,
+            long_until: None,
         }
     }
 
@@ -106,8 +106,9 @@ impl Turns {
         if next <= now + ANNOUNCED * 2 {
             let from = next.max(now + ANNOUNCED);
             self.settling = SETTLING + batch;
-            self.is_long = std::mem::take(&mut self.is_next_long);
-            let until = from + self.settling + if self.is_long { LONG_QUIET } else { QUIET };
+            let is_long = std::mem::take(&mut self.is_next_long);
+            let until = from + self.settling + if is_long { LONG_QUIET } else { QUIET };
+            self.long_until = is_long.then_some(until);
             (self.number, self.quiet, self.next) = (self.number + 1, Some((from, until)), None);
         }
     }
@@ -119,23 +120,21 @@ impl Turns {
 
     /// The next quiet time is a long one, and comes as soon as it can.
     pub(super) fn hurry_long(&mut self, now: Instant) {
-        if !self.is_long {
+        if self.long_until.is_none() {
             self.is_next_long = true;
             self.hurry(now);
         }
     }
 
-    /// Whether a long quiet time has ended since this was asked last.
+    /// Whether a long quiet time has ended, told once.
     pub(super) fn long_has_ended(&mut self, now: Instant) -> bool {
-        let has_ended = self.is_long && self.quiet.is_none_or(|(_, until)| now >= until);
-        self.is_long &= !has_ended;
-        has_ended
+        self.long_until.take_if(|until| now >= *until).is_some()
     }
 
     /// None is to come.
     pub(super) fn stop(&mut self) {
         (self.quiet, self.next) = (None, None);
-        (self.is_long, self.is_next_long) = (false, false);
+        (self.long_until, self.is_next_long) = (None, false);
     }
 }
 

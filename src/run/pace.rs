@@ -14,7 +14,7 @@ pub const FLOOR: f64 = 0.05;
 pub const START: f64 = 0.25;
 
 /// A batch beside an application, up to where all workers work. Measured beside 200 transactions a second:
-/// batches of 2,000 rows (13 ms) made 0.9 of the speed of those of 100 ms, and added half as much to the p99.
+/// one worker made 163 thousand rows/s with batches of 500 rows (3 ms), 297 with 2,000 (7 ms).
 pub const BATCH_BESIDE: Duration = Duration::from_millis(8);
 
 /// What was read of the server is believed for so long.

@@ -22,7 +22,7 @@ pub struct OthersSeen {
     pub is_pooled: bool,
     /// How long the look took the server, in milliseconds.
     pub took_ms: f64,
-    /// All that there are.
+    /// How many there are, at work or not.
     pub sessions: i64,
     /// Sessions that are in a transaction that has written.
     pub writing: i64,

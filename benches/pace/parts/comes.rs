@@ -4,7 +4,6 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::Times;
-use crate::application::Bins;
 use crate::arm::Arm;
 use crate::backfill;
 use crate::load::Load;
@@ -28,7 +27,7 @@ pub(crate) fn comes(scene: &Scene, peak_tps: f64, times: Times) -> Anything<Vec<
         scene.settle()?;
         let alone = scene.application(tps, STAYS)?;
         scene.settle()?;
-        let backfill = scene.start(&Arm::Auto { added_ms: None }.job().unwrap_or_default())?;
+        let backfill = scene.start(Arm::AUTO)?;
         sleep(BEFORE);
         let came = backfill::now();
         let beside = scene.application(tps, STAYS)?;
@@ -41,7 +40,7 @@ pub(crate) fn comes(scene: &Scene, peak_tps: f64, times: Times) -> Anything<Vec<
         let back = (0..14).find(|second| in_second(*second) >= 0.9 * before);
         let seconds = beside.p99_ms().iter().map(|(_, ms)| *ms).collect();
         let seen = Comes {
-            alone_p99_ms: p99(&alone),
+            alone_p99_ms: alone.all().ms(99.0),
             seconds_p99_ms: seconds,
             full_rows_per_s: before,
             back_after_s: back,
@@ -50,8 +49,4 @@ pub(crate) fn comes(scene: &Scene, peak_tps: f64, times: Times) -> Anything<Vec<
         all.push(seen);
     }
     Ok(all)
-}
-
-fn p99(bins: &Bins) -> f64 {
-    bins.all().ms(99.0)
 }

@@ -22,8 +22,8 @@ pub(crate) fn foreign(scene: &Scene, times: Times) -> Anything<Vec<Foreign>> {
             let mut foreign = Foreign::default();
             for is_auto in [repeat % 2 == 0, repeat % 2 != 0] {
                 scene.settle()?;
-                let arm = if is_auto { Arm::Auto { added_ms: None } } else { Arm::Full };
-                let backfill = scene.start(&arm.job().unwrap_or_default())?;
+                let arm = if is_auto { Arm::AUTO } else { Arm::Full };
+                let backfill = scene.start(arm)?;
                 let from = backfill::now();
                 sleep(BESIDE);
                 neighbour.disturb(DISTURBED)?.wait()?;

@@ -33,7 +33,7 @@ fn asked(variable: &str, word: &str) -> bool {
 /// The application beside an arm, and the rows that the arm changed a second.
 fn side_by_side(scene: &Scene, arm: Arm, tps: f64, times: Times) -> Anything<(Bins, f64)> {
     scene.settle()?;
-    let backfill = arm.job().map(|job| scene.start(&job)).transpose()?;
+    let backfill = if arm == Arm::Nothing { None } else { Some(scene.start(arm)?) };
     // The controller has found its place, and the application's caches are warm.
     scene.application(tps, times.warm_up)?;
     let from = backfill::now();

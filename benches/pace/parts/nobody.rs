@@ -6,7 +6,7 @@ use crate::report::Nobody;
 use crate::scene::Scene;
 use crate::support::Anything;
 
-/// What the first seconds are, in which it is found out that no other session is at work.
+/// In the first seconds it is found out that no other session is at work.
 const FIRST_S: f64 = 5.0;
 
 pub(crate) fn nobody(scene: &Scene, times: Times) -> Anything<Vec<Nobody>> {
@@ -17,8 +17,8 @@ pub(crate) fn nobody(scene: &Scene, times: Times) -> Anything<Vec<Nobody>> {
             for is_auto in [repeat % 2 == 0, repeat % 2 != 0] {
                 scene.forget_all_runs()?;
                 scene.settle()?;
-                let arm = if is_auto { Arm::Auto { added_ms: None } } else { Arm::Full };
-                let (took_s, rows) = scene.run_once(&arm.job().unwrap_or_default())?;
+                let arm = if is_auto { Arm::AUTO } else { Arm::Full };
+                let (took_s, rows) = scene.run_once(arm)?;
                 let later = rows.rows_per_s(rows.began() + FIRST_S);
                 eprintln!("nobody {arm}: {took_s:.2} s, after the first {FIRST_S} s {later:.0} rows/s");
                 let of = if is_auto { &mut nobody.auto } else { &mut nobody.full };

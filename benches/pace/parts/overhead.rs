@@ -16,7 +16,7 @@ const PAIRS: usize = 45;
 const WINDOW: Duration = Duration::from_secs(2);
 
 pub(crate) fn overhead(scene: &Scene) -> Anything<Overhead> {
-    let backfill = scene.start(&arm::outside_its_window())?;
+    let backfill = scene.start_job(&arm::outside_its_window())?;
     scene.throughput(WINDOW)?;
     let mut pairs = Vec::new();
     for pair in 0..PAIRS {

@@ -18,7 +18,7 @@ const EACH: Duration = Duration::from_secs(20);
 
 pub(crate) fn steps(scene: &Scene, report: &Report, times: Times) -> Anything<Steps> {
     scene.settle()?;
-    let backfill = scene.start(&Arm::Auto { added_ms: None }.job().unwrap_or_default())?;
+    let backfill = scene.start(Arm::AUTO)?;
     std::thread::sleep(times.warm_up);
     let began = backfill::now();
     let mut steps = Vec::new();

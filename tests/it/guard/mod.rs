@@ -428,6 +428,8 @@ async fn two_runs_in_one_database_have_one_guard_and_each_its_own_reasons() {
 async fn the_time_of_the_workers_is_accounted_for() {
     let run = GuardedRun::on(database().await, "").await;
     let process = run.at_work().await;
+    // Its ceiling lets it wait before long.
+    run.db.until("(SELECT working_ms > 0 AND throttled_ms > 0 FROM pgbackfill.process)").await;
     Pgbackfill::new(["pause", "job"]).on(&run.db).run().await.expect_code(0);
     run.db.until("(SELECT paused_ms > 500 FROM pgbackfill.process)").await;
     Pgbackfill::new(["resume", "job"]).on(&run.db).run().await.expect_code(0);

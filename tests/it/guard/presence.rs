@@ -96,11 +96,24 @@ async fn sessions_of_others_that_are_all_at_work_are_made_way_for() {
     for _ in 0..8 {
         others.push(Session::at_work(&server, READS, Duration::ZERO).await);
     }
-    let why = "(SELECT share_why LIKE 'making way: % sessions of others run a statement at any time%' FROM pgbackfill.guard)";
-    until(&client, why).await;
-    until(&client, "(SELECT share <= 0.5 FROM pgbackfill.guard)").await;
-    // In long quiet times it is found that they are at work all the time without us, too.
-    until(&client, &format!("NOT {why}")).await;
+    let said =
+        "coalesce(share_why LIKE 'making way: % sessions of others run a statement at any time%', false)";
+    until(&client, &format!("(SELECT {said} FROM pgbackfill.guard)")).await;
+    // In long quiet times it is found that they are at work all the time without us, too. Until then it is
+    // said again in less than 5 s.
+    let unsaid = format!(
+        "SELECT NOT {said} AND read_at > clock_timestamp() - interval '3 s' AS unsaid FROM pgbackfill.guard"
+    );
+    let mut in_a_row = 0;
+    for _ in 0..900 {
+        let row = client.query_one(&unsaid, &[]).await.unwrap();
+        in_a_row = if row.get("unsaid") { in_a_row + 1 } else { 0 };
+        if in_a_row == 50 {
+            break;
+        }
+        time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(in_a_row, 50, "it goes on making way");
     drop(others);
     run.finishes(process).await;
 }
