@@ -27,6 +27,16 @@ pub(crate) struct Backfill {
 #[derive(Debug, Default)]
 pub(crate) struct Rows(Vec<(f64, u64)>);
 
+/// A run from its beginning to its end.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    /// Of the process.
+    pub(crate) took_s: f64,
+    pub(crate) rows: Rows,
+    /// What its workers waited for the pace.
+    pub(crate) throttled_s: f64,
+}
+
 impl Backfill {
     pub(crate) fn start(dir: &Path, url: &str, job: &str) -> Anything<Self> {
         let dir = emptied(dir, job)?;
@@ -63,8 +73,7 @@ impl Backfill {
     }
 }
 
-/// One run from its beginning to its end: how long the process took, in seconds, and what it did.
-pub(crate) fn once(dir: &Path, url: &str, job: &str) -> Anything<(f64, Rows)> {
+pub(crate) fn once(dir: &Path, url: &str, job: &str) -> Anything<Whole> {
     let dir = emptied(dir, job)?;
     let began = Instant::now();
     let status = command(&dir, url, 0)?.status()?;
@@ -73,9 +82,12 @@ pub(crate) fn once(dir: &Path, url: &str, job: &str) -> Anything<(f64, Rows)> {
         let said = fs::read_to_string(dir.join("stderr"))?;
         return Err(format!("pgbackfill ended with {status}: {said}").into());
     }
+    let events = fs::read_to_string(events(&dir, 0))?;
     let mut rows = Rows::default();
-    rows.read(&fs::read_to_string(events(&dir, 0))?);
-    Ok((took_s, rows))
+    rows.read(&events);
+    let left: serde_json::Value = serde_json::from_str(events.lines().last().ok_or("no event")?)?;
+    let throttled_ms = left["progress"]["times"]["throttled_ms"].as_f64().ok_or("no times")?;
+    Ok(Whole { took_s, rows, throttled_s: throttled_ms / 1e3 })
 }
 
 /// On the clock of the events, in seconds since 1970.

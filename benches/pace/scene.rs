@@ -10,7 +10,7 @@ use pgbackfill::sandbox::Server;
 
 use crate::application::{Application, Bins, TPCB_SCALE, Transactions};
 use crate::arm::Arm;
-use crate::backfill::{self, Backfill, Rows};
+use crate::backfill::{self, Backfill, Whole};
 use crate::support::{Anything, connect, server};
 
 pub(crate) struct Scene {
@@ -95,7 +95,7 @@ impl Scene {
     }
 
     /// One run to its end.
-    pub(crate) fn run_once(&self, arm: Arm) -> Anything<(f64, Rows)> {
+    pub(crate) fn run_once(&self, arm: Arm) -> Anything<Whole> {
         backfill::once(self.server.dir(), &self.url, &arm.job().ok_or("there is no backfill")?)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::Times;
 use crate::arm::Arm;
+use crate::backfill::Whole;
 use crate::report::Nobody;
 use crate::scene::Scene;
 use crate::support::Anything;
@@ -18,9 +19,12 @@ pub(crate) fn nobody(scene: &Scene, times: Times) -> Anything<Vec<Nobody>> {
                 scene.forget_all_runs()?;
                 scene.settle()?;
                 let arm = if is_auto { Arm::AUTO } else { Arm::Full };
-                let (took_s, rows) = scene.run_once(arm)?;
+                let Whole { took_s, rows, throttled_s } = scene.run_once(arm)?;
                 let later = rows.rows_per_s(rows.began() + FIRST_S);
-                eprintln!("nobody {arm}: {took_s:.2} s, after the first {FIRST_S} s {later:.0} rows/s");
+                eprintln!(
+                    "nobody {arm}: {took_s:.2} s, its workers throttled for {throttled_s:.2} s; after the first \
+                     {FIRST_S} s {later:.0} rows/s"
+                );
                 let of = if is_auto { &mut nobody.auto } else { &mut nobody.full };
                 (of.took_s, of.later_rows_per_s) = (took_s, later);
             }
