@@ -6,7 +6,7 @@ use divan::{Bencher, black_box};
 use pgbackfill::change::{Change, Update};
 use pgbackfill::job::{Job, JobName};
 use pgbackfill::key::{KeyColumn, KeyType};
-use pgbackfill::scan::{Mark, Span, Stripe, Walk};
+use pgbackfill::scan::{LeafOrder, Mark, Span, Stripe, Walk};
 use pgbackfill::sql::{Ident, Qualified};
 use pgbackfill::stripe::{Neighbour, StripeBy, Striping, Wanted, fit};
 
@@ -35,12 +35,13 @@ fn find_the_bands_of_a_batch() -> Option<pgbackfill::stripe::Bands> {
 #[divan::bench]
 fn build_the_update_of_a_batch(bencher: Bencher<'_, '_>) {
     let key = vec![KeyColumn { name: "id".into(), ty: KeyType::BigInt, collate: None }];
-    let walk = Walk { alias: Ident("orders".into()), key, joins_bands: true };
-    let scan = walk.leaf(Qualified::new("public", "orders"));
+    let walk = Walk { alias: Ident("orders".into()), key, joins_bands: true, reads_alone: true };
+    let scan = walk.leaf(Qualified::new("public", "orders"), LeafOrder::Keys);
     let change = Change::Update(Update {
         set: vec![(Ident("status_v2".into()), "upper(status)".into())],
         quiet: vec![Ident("customer_id".into())],
         filter: Some("status_v2 IS NULL".into()),
+        differs: None,
         lookup: None,
     });
     let mark = |key: u32| Mark(vec![key.to_string()]);

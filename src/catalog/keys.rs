@@ -31,6 +31,8 @@ pub struct OrderFacts {
     pub fillfactor: i32,
     /// Indexes besides the key's to which an update that is not HOT adds an entry.
     pub other_indexes: i64,
+    /// Whether all its indexes together are larger than the server's buffers.
+    pub large_indexes: bool,
 }
 
 /// The table's possible keys, the primary key first.
@@ -63,6 +65,7 @@ pub async fn order(
         set_index: row.get("set_index"),
         fillfactor: row.get("fillfactor"),
         other_indexes: row.get("other_indexes"),
+        large_indexes: row.get("large_indexes"),
     };
     Ok((facts, row.get("quiet")))
 }

@@ -55,6 +55,8 @@ pub struct Leaf {
     pub kind: String,
     /// From the statistics.
     pub rows_estimated: i64,
+    /// Blocks of its file.
+    pub blocks: i64,
     /// Whether the role has the privileges that were asked for: those on a partitioned table do not reach its
     /// partitions.
     pub may_change: bool,
@@ -132,6 +134,7 @@ fn leaf(row: &Row) -> Leaf {
         name: qualified(row),
         kind: row.get("kind"),
         rows_estimated: row.get("rows_estimated"),
+        blocks: row.get("blocks"),
         may_change: row.get("may_change"),
         shape: row.get("shape"),
     }

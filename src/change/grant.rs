@@ -66,6 +66,7 @@ mod tests {
             set: vec![(Ident("total".into()), "1".into())],
             quiet: vec![Ident("customer_id".into())],
             filter: None,
+            differs: None,
             lookup: None,
         });
         let (table, leaf) = (Qualified::new("public", "orders"), Qualified::new("parts", "orders_1"));

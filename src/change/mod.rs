@@ -33,7 +33,11 @@ impl Change {
     #[must_use]
     pub fn statement<'a>(&self, rows: &'a Rows) -> Statement<'a> {
         let Self::Update(update) = self;
-        Statement::new(update.text(rows), rows)
+        if rows.may_come_again {
+            Statement::counting(update.counting(rows), rows)
+        } else {
+            Statement::new(update.text(rows), rows)
+        }
     }
 
     /// The columns that an index must not use for an update to be HOT.
@@ -94,6 +98,29 @@ impl Change {
     pub fn reads(&self, scan: &Scan) -> String {
         let Self::Update(update) = self;
         survey::reads(&update.reads(), scan)
+    }
+
+    /// A plan in JSON that names every table that the job's expressions read, as often as they read it.
+    #[must_use]
+    pub fn tables(&self, scan: &Scan) -> String {
+        let Self::Update(update) = self;
+        survey::tables(&update.reads(), scan)
+    }
+
+    /// Planned and no more; fails with an undefined column if the expression reads one that the change sets.
+    #[must_use]
+    pub fn without_targets(&self, scan: &Scan, expression: &str, columns: &[String]) -> String {
+        let Self::Update(update) = self;
+        let is_set = |name: &&String| update.set.iter().any(|(column, _)| column.0 == **name);
+        let others: Vec<_> = columns.iter().filter(|name| !is_set(name)).cloned().map(Ident).collect();
+        survey::of_columns(&update.reads(), scan, expression, &others)
+    }
+
+    /// A query for the `ctid` of each row that the change would select.
+    #[must_use]
+    pub fn selected(&self, scan: &Scan) -> String {
+        let Self::Update(update) = self;
+        survey::selected(&update.reads(), update.differs.as_deref(), scan)
     }
 
     /// Looks at the rows of about `percent` of the pages of a table and all its partitions: how many there

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use crate::scan::Scan;
-use crate::sql::enclosed;
+use crate::sql::{Ident, enclosed};
 
 /// The name under which a query asks whether a value is volatile.
 pub const VALUE: &str = "pgbackfill_value";
@@ -35,6 +35,32 @@ pub(super) fn reads(texts: &Reads<'_>, scan: &Scan) -> String {
     let all = &texts.conditions;
     let filter = if all.is_empty() { String::new() } else { format!("\nWHERE {}", all.join("\nAND ")) };
     format!("EXPLAIN SELECT {}\nFROM {}{filter}", values.join(", "), sources(texts, scan))
+}
+
+/// A plan that names every table that is read, however often.
+pub(super) fn tables(texts: &Reads<'_>, scan: &Scan) -> String {
+    reads(texts, scan).replacen("EXPLAIN", "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON)", 1)
+}
+
+/// Planned and no more; fails with an undefined column if the expression reads another column than these of
+/// the walked table.
+pub(super) fn of_columns(texts: &Reads<'_>, scan: &Scan, expression: &str, columns: &[Ident]) -> String {
+    let columns = columns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let walked = format!("(SELECT {columns} FROM ONLY {}) AS {}", scan.table(), scan.alias());
+    let from = texts.from.map(str::to_owned);
+    let sources = std::iter::once(walked).chain(from).collect::<Vec<_>>().join(", ");
+    format!("EXPLAIN SELECT {}\nFROM {sources}", enclosed(expression))
+}
+
+pub(super) fn selected(texts: &Reads<'_>, differs: Option<&str>, scan: &Scan) -> String {
+    let all: Vec<_> = texts.conditions.iter().cloned().chain(differs.map(enclosed)).collect();
+    let all = all.join("\nAND ");
+    let filter = match texts.from {
+        Some(from) => format!("\nWHERE EXISTS (SELECT FROM {from}\nWHERE {all})"),
+        None if all.is_empty() => String::new(),
+        None => format!("\nWHERE {all}"),
+    };
+    format!("SELECT {}.ctid::text\nFROM {}{filter}", scan.alias(), scan.source())
 }
 
 pub(super) fn sample(texts: &Reads<'_>, scan: &Scan, percent: f64, checks: &[(String, Vec<i64>)]) -> String {
@@ -86,13 +112,13 @@ mod tests {
     use super::*;
     use crate::change::{Lookup, Update};
     use crate::key::{KeyColumn, KeyType};
-    use crate::scan::Walk;
-    use crate::sql::{Ident, Qualified};
+    use crate::scan::{LeafOrder, Walk};
+    use crate::sql::Qualified;
 
     fn orders() -> Scan {
         let key = vec![KeyColumn { name: "id".into(), ty: KeyType::BigInt, collate: None }];
-        let walk = Walk { alias: Ident("orders".into()), key, joins_bands: true };
-        walk.leaf(Qualified::new("public", "orders"))
+        let walk = Walk { alias: Ident("orders".into()), key, joins_bands: true, reads_alone: true };
+        walk.leaf(Qualified::new("public", "orders"), LeafOrder::Keys)
     }
 
     fn update(lookup: Option<(&str, &str)>) -> Update {
@@ -100,6 +126,7 @@ mod tests {
             set: vec![(Ident("total".into()), "u.rate * 2 -- twice".into())],
             quiet: vec![],
             filter: Some("total IS NULL".into()),
+            differs: None,
             lookup: lookup.map(|(from, on)| Lookup { from: from.to_owned(), on: on.to_owned() }),
         }
     }

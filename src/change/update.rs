@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::check::{self, Check, Clause};
 use super::needs::Needs;
+use super::statement::Counts;
 use super::survey::Reads;
 use crate::scan::{Rows, Scan};
 use crate::sql::{Ident, enclosed};
@@ -20,6 +21,9 @@ pub struct Update {
     pub quiet: Vec<Ident>,
     /// The predicate.
     pub filter: Option<String>,
+    /// That a row is not yet as the change makes it: one more condition where a row may be met again, and the
+    /// job has none that the change makes false.
+    pub differs: Option<String>,
     /// Another relation that the expressions read.
     pub lookup: Option<Lookup>,
 }
@@ -36,6 +40,22 @@ pub struct Lookup {
 impl Update {
     pub(super) const NEEDS: Needs = Needs { privileges: &["SELECT", "UPDATE"], words: "read and update" };
 
+    /// The UPDATE of these rows as the first part of a statement that tells how many of them it would select
+    /// again. RETURNING sees each row as it is now, BEFORE triggers included.
+    pub(super) fn counting(&self, rows: &Rows) -> (String, Counts) {
+        let again: Vec<_> = self.conditions().chain(self.differs()).collect();
+        let again = if again.is_empty() { "true".to_owned() } else { again.join("\nAND ") };
+        let text = format!(
+            "WITH pgbackfill_changed AS (\n{}\nRETURNING ({again}) IS TRUE AS again\n)",
+            self.text(rows)
+        );
+        let counts = Counts {
+            numbers: "SELECT count(*), count(*) FILTER (WHERE again) FROM pgbackfill_changed",
+            rows: "SELECT FROM pgbackfill_changed WHERE again",
+        };
+        (text, counts)
+    }
+
     /// The UPDATE of these rows that the predicate selects.
     pub(super) fn text(&self, rows: &Rows) -> String {
         let quiet = self.quiet.iter().map(|column| format!("{column} = {}.{column}", rows.alias));
@@ -49,10 +69,14 @@ impl Update {
             let _ = write!(sql, "\nFROM {}", sources.join(", "));
         }
         let _ = write!(sql, "\nWHERE {}", rows.condition);
-        for condition in self.conditions() {
+        for condition in self.conditions().chain(self.differs().filter(|_| rows.may_come_again)) {
             let _ = write!(sql, "\nAND {condition}");
         }
         sql
+    }
+
+    fn differs(&self) -> impl Iterator<Item = String> {
+        self.differs.iter().map(|condition| enclosed(condition))
     }
 
     /// The join condition and the predicate, each enclosed.
@@ -85,7 +109,14 @@ impl Update {
         if let Some(filter) = &self.filter {
             all.extend(check::condition(Clause::Where, &from, filter));
         }
-        all.push(check::whole(&self.text(&scan.rows_planned())));
+        let rows = scan.rows_planned();
+        let (text, end) = if rows.may_come_again {
+            let (text, counts) = self.counting(&rows);
+            (text, format!("\n{}", counts.numbers))
+        } else {
+            (self.text(&rows), String::new())
+        };
+        all.push(check::whole(&format!("{text}{end}")));
         all
     }
 
@@ -100,15 +131,15 @@ impl Update {
 pub(super) mod tests {
     use super::*;
     use crate::key::{KeyColumn, KeyType};
-    use crate::scan::{Mark, Span, Stripe, Walk};
+    use crate::scan::{Blocks, LeafOrder, Mark, Span, Stripe, Walk};
     use crate::sql::Qualified;
     use crate::stripe::{StripeBy, Striping};
 
     /// The leaf `orders_2024` of the table `orders`.
     pub(in crate::change) fn orders() -> Scan {
         let key = vec![KeyColumn { name: "id".into(), ty: KeyType::BigInt, collate: None }];
-        let walk = Walk { alias: Ident("orders".into()), key, joins_bands: true };
-        walk.leaf(Qualified::new("public", "orders_2024"))
+        let walk = Walk { alias: Ident("orders".into()), key, joins_bands: true, reads_alone: true };
+        walk.leaf(Qualified::new("public", "orders_2024"), LeafOrder::Keys)
     }
 
     fn update() -> Update {
@@ -116,6 +147,7 @@ pub(super) mod tests {
             set: vec![(Ident("status_v2".into()), "upper(status) -- the new one".into())],
             quiet: vec![],
             filter: Some("status_v2 IS NULL".into()),
+            differs: None,
             lookup: None,
         }
     }
@@ -168,6 +200,32 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn where_rows_may_come_again_those_that_still_match_are_counted() {
+        let walk = Walk { alias: Ident("t".into()), key: Vec::new(), joins_bands: false, reads_alone: true };
+        let blocks = Blocks { rows: 60.0, are_swept: false };
+        let scan = walk.leaf(Qualified::new("public", "t"), LeafOrder::Heap(blocks));
+        let span = Span { after: None, through: Mark(vec!["(9,65535)".into()]) };
+        let differs = Update { filter: None, differs: Some("t.status_v2 IS NULL".into()), ..update() };
+        let (text, counts) = differs.counting(&scan.rows(&span, Stripe::ALL, 60));
+        insta::assert_snapshot!(format!("{text}\n{}", counts.numbers), @r#"
+        WITH pgbackfill_changed AS (
+        UPDATE ONLY "public"."t" AS "t"
+        SET "status_v2" = (
+        upper(status) -- the new one
+        )
+        WHERE "t".ctid <= $1
+        AND (
+        t.status_v2 IS NULL
+        )
+        RETURNING ((
+        t.status_v2 IS NULL
+        )) IS TRUE AS again
+        )
+        SELECT count(*), count(*) FILTER (WHERE again) FROM pgbackfill_changed
+        "#);
+    }
+
+    #[test]
     fn a_bad_row_is_changed_alone() {
         let key = crate::key::Key(vec!["7".into()]);
         insta::assert_snapshot!(update().text(&orders().row(&key)), @r#"
@@ -184,14 +242,16 @@ pub(super) mod tests {
 
     #[test]
     fn the_offset_counts_characters_up_to_the_users_text() {
-        let walk = Walk { alias: Ident("größe".into()), key: Vec::new(), joins_bands: false };
+        let walk =
+            Walk { alias: Ident("größe".into()), key: Vec::new(), joins_bands: false, reads_alone: true };
         let update = Update {
             set: vec![(Ident("a".into()), "b + 1".into())],
             quiet: vec![],
             filter: Some("c".into()),
+            differs: None,
             lookup: None,
         };
-        let checks = update.checks(&walk.leaf(Qualified::new("public", "größe")));
+        let checks = update.checks(&walk.leaf(Qualified::new("public", "größe"), LeafOrder::Keys));
         for check in checks.iter().filter(|check| check.clause != Clause::Whole) {
             let text: String = check.sql.chars().skip(check.offset).collect();
             assert!(text.starts_with("b + 1") || text.starts_with('c'), "{text}");

@@ -61,6 +61,7 @@ fn text(view: &View) -> String {
     );
     rows.extend((view.progress.retries > 0).then(|| ("retries", human::count(view.progress.retries))));
     rows.extend(view.order.as_ref().map(|order| ("order", status::stripes(order))));
+    rows.extend(view.proof.as_ref().map(|proof| ("proof", status::proof(proof))));
     rows.extend(view.guard.as_ref().map(|read| ("guard", status::guard(read))));
     for process in &view.processes {
         rows.push(("process", status::process(process)));
@@ -77,6 +78,7 @@ fn text(view: &View) -> String {
 #[cfg(test)]
 mod tests {
     use pgbackfill::run::{Knobs, RunId, Totals};
+    use pgbackfill::scan::ScanOrder;
     use pgbackfill::signal::{Reading, Signal};
     use pgbackfill::store::{Process, Read, StripesNow};
 
@@ -97,6 +99,8 @@ mod tests {
                 rows_changed: 250_000,
                 rows_passed: 500_000,
                 rows_total: 1_000_000,
+                sweeps_passed: 0,
+                sweeps_total: 0,
                 ranges_done: 9,
                 ranges_open: 2,
                 bad_rows: 0,
@@ -107,7 +111,14 @@ mod tests {
             rows_per_s: 1000.0,
             eta_s: Some(500),
             knobs: Knobs::default(),
-            order: Some(StripesNow { stripes: 8, why: Some("in turns".into()), hot_percent: Some(79) }),
+            order: Some(StripesNow {
+                scan: ScanOrder::Keys,
+                sweep: 0,
+                stripes: 8,
+                why: Some("in turns".into()),
+                hot_percent: Some(79),
+            }),
+            proof: None,
             guard: Some(Read {
                 leader: Some("db1/4711/1".into()),
                 read_s_ago: 0.4,

@@ -167,6 +167,7 @@ fn part(
             host: options.host.clone(),
             by: options.by.clone(),
             max_rows: options.max_rows,
+            proof_ms: job.scan.proof_ms,
             connections_beside: connections_beside(&job.signals),
         },
     }

@@ -11,6 +11,7 @@ use super::lease::{self, BatchError};
 use super::part::Part;
 use crate::change::{Answer, Measure};
 use crate::db::Session;
+use crate::scan::Scan;
 use crate::store::{Checkpoint, Hint, RangeCounters};
 
 /// A batch that was committed.
@@ -59,16 +60,31 @@ async fn run_in_txn(
     hint: &Hint,
 ) -> Result<(Answer, Duration, RangeCounters), BatchError> {
     let facts = &part.facts;
-    let scan = facts.plan.scan(range.claim.table.clone());
+    let scan = part.scan(&range.claim);
+    may_be_repeated(part, &scan)?;
     let rows = scan.rows(&batch.span, range.stripe(), batch.stripe_rows);
     let hot_before = lease::lock_in_txn(part, session, range, &scan, rows.settings).await?;
     let statement = facts.plan.change.statement(&rows);
     let began = Instant::now();
     let answer = statement.run_in_txn(session, measure).await?;
     let statement_took = began.elapsed();
+    if answer.rows_still_selected > 0 {
+        return Err(BatchError::NotRepeatable(format!(
+            "{} of {} rows match again right after they were changed",
+            answer.rows_still_selected, answer.rows
+        )));
+    }
     let checkpoint = checkpoint(range, batch, answer.rows, hot_before);
     let counters = checkpoint.commit(session, facts.run_id(), &range.claim, hint).await?;
     Ok((answer, statement_took, counters))
+}
+
+/// A leaf that is walked by block may have been begun by a process that knew of nothing against it.
+fn may_be_repeated(part: &Part, scan: &Scan) -> Result<(), BatchError> {
+    match &part.facts.plan.ordering.unrepeatable {
+        Some(why) if scan.is_repeated() => Err(BatchError::NotRepeatable(why.clone())),
+        _ => Ok(()),
+    }
 }
 
 /// What a batch leaves behind in its range.

@@ -135,6 +135,7 @@ impl ClaimedRange {
 mod tests {
     use super::*;
     use crate::run::RangeNo;
+    use crate::scan::LeafOrder;
     use crate::sql::Qualified;
     use crate::store::LeafNo;
     use crate::stripe::{StripeBy, Striping};
@@ -163,6 +164,7 @@ mod tests {
             relation: 1,
             striping: Striping::new(stripes, StripeBy::Hash).unwrap(),
             table: Qualified::new("public", "t"),
+            order: LeafOrder::Keys,
             span: Span { after: None, through: mark(through) },
             position: Position { stripe: 0, cursor: None },
             rested: false,

@@ -4,10 +4,11 @@
 
 use super::part::Part;
 use super::partitions::{self, Leaves};
+use super::passes;
 use crate::db::Session;
 use crate::run::{Move, RunState};
 use crate::sql::settings::{FLUSHED, PLANNING};
-use crate::store::{self, StoreError};
+use crate::store::{self, Proof, StoreError};
 
 /// What was found when there seemed to be nothing left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,17 +32,53 @@ pub(super) async fn look(part: &Part, session: &mut Session) -> Result<Ending, S
     session.commit_or_rollback(found).await
 }
 
-/// Completes the run if nothing is left. Its COMMIT is flushed, and with it all before it.
-pub(super) async fn complete(part: &Part, session: &mut Session) -> Result<Ending, StoreError> {
+/// Looks once more for rows of these leaves, of which so many were found to match.
+pub(super) async fn sweep_again(
+    part: &Part,
+    session: &mut Session,
+    found: &[(u32, i64)],
+) -> Result<Ending, StoreError> {
     session.begin(PLANNING).await?;
-    let found = complete_in_txn(part, session).await;
+    let begun = sweep_again_in_txn(part, session, found).await;
+    session.commit_or_rollback(begun).await
+}
+
+async fn sweep_again_in_txn(
+    part: &Part,
+    session: &Session,
+    found: &[(u32, i64)],
+) -> Result<Ending, StoreError> {
+    match look_in_txn(part, session).await? {
+        Ending::AllDone => {
+            passes::sweep_again_in_txn(part, session, found).await?;
+            Ok(Ending::MoreWork)
+        }
+        other => Ok(other),
+    }
+}
+
+/// Completes the run if nothing is left. Its COMMIT is flushed, and with it all before it.
+pub(super) async fn complete(
+    part: &Part,
+    session: &mut Session,
+    proof: Option<&Proof>,
+) -> Result<Ending, StoreError> {
+    session.begin(PLANNING).await?;
+    let found = complete_in_txn(part, session, proof).await;
     session.commit_or_rollback(found).await
 }
 
-async fn complete_in_txn(part: &Part, session: &Session) -> Result<Ending, StoreError> {
+async fn complete_in_txn(
+    part: &Part,
+    session: &Session,
+    proof: Option<&Proof>,
+) -> Result<Ending, StoreError> {
     match look_in_txn(part, session).await? {
         Ending::AllDone => {
             let facts = &part.facts;
+            if let Some(proof) = proof {
+                store::note_proof_in_txn(session, facts.run_id(), proof).await?;
+            }
             store::move_in_txn(session, facts.run_id(), Move::Complete, None, &facts.by).await?;
             Ok(Ending::Complete)
         }
@@ -64,6 +101,9 @@ async fn look_in_txn(part: &Part, session: &Session) -> Result<Ending, StoreErro
     }
     if store::open_work(session, run).await? > 0 {
         return Ok(Ending::NotYet);
+    }
+    if passes::sweep_in_txn(part, session).await? > 0 {
+        return Ok(Ending::MoreWork);
     }
     Ok(Ending::AllDone)
 }

@@ -228,8 +228,9 @@ async fn create_in_txn(
     };
     let id = store::create_in_txn(session, &new).await?;
     for leaf in &plan.leaves {
-        let bound = plan.scan(leaf.name.clone()).last(session).await?;
-        store::add_leaf_in_txn(session, id, leaf, bound.as_ref()).await?;
+        let order = plan.ordering.of(leaf);
+        let bound = plan.walk.leaf(leaf.name.clone(), order).last(session).await?;
+        store::add_leaf_in_txn(session, id, leaf, order, bound.as_ref()).await?;
     }
     let missing = || StoreError::Unreadable { run: id, what: "it cannot be found after it was made".into() };
     let run = store::latest(session, job.name.as_str()).await?.ok_or_else(missing)?;

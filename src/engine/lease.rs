@@ -19,6 +19,10 @@ pub(super) enum BatchError {
     RunNotRunning(RunState),
     /// The table is not the one that was planned.
     TableChanged(String),
+    /// The file that the range's marks are of was replaced: VACUUM FULL, CLUSTER, or an ALTER TABLE.
+    Rewritten,
+    /// Walked by block, and what was changed still matches: why, in words.
+    NotRepeatable(String),
     /// The server or the connection failed.
     Failed(Error),
 }
@@ -59,6 +63,9 @@ pub(super) async fn lock_in_txn(
     }
     if fence.done || fence.position != range.claim.position {
         return Err(BatchError::ClaimLost);
+    }
+    if fence.is_rewritten {
+        return Err(BatchError::Rewritten);
     }
     Ok(fence.hot_before)
 }

@@ -20,6 +20,8 @@ mod lease;
 mod leave;
 mod part;
 mod partitions;
+mod passes;
+mod proof;
 mod quarantine;
 mod range_strategy;
 mod retry_bad_rows;

@@ -3,7 +3,7 @@
 //!
 //! Must not know: what a task does with it.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +15,9 @@ use crate::event::Emitter;
 use crate::job::Limits;
 use crate::plan::{self, Plan};
 use crate::run::RunId;
+use crate::scan::Scan;
 use crate::sql::settings;
-use crate::store::{Hint, Run};
+use crate::store::{Claim, Hint, Run};
 use crate::throttle::{Account, Counters, Reason, Team, Throttle};
 
 /// One process's part in a run.
@@ -43,10 +44,19 @@ pub(super) struct Facts {
     pub(super) host: String,
     pub(super) by: String,
     pub(super) max_rows: Option<NonZeroU64>,
+    /// How long the proof may take that no row was missed; none: no proof.
+    pub(super) proof_ms: Option<NonZeroU32>,
     /// Connections besides those of the workers.
     pub(super) connections_beside: usize,
     /// The settings of a batch's transaction but its `statement_timeout`, which follows a knob.
     pub(super) batch_settings: Vec<(String, String)>,
+}
+
+impl Part {
+    /// How the leaf of a range is walked.
+    pub(super) fn scan(&self, claim: &Claim) -> Scan {
+        self.facts.plan.walk.leaf(claim.table.clone(), claim.order)
+    }
 }
 
 impl Facts {

@@ -8,6 +8,7 @@ use super::part::Part;
 use crate::catalog;
 use crate::db::Session;
 use crate::run::RunState;
+use crate::scan::{LeafOrder, ScanOrder};
 use crate::sql::settings::PLANNING;
 use crate::store::{self, StoreError};
 
@@ -36,9 +37,12 @@ pub(super) async fn reconcile_in_txn(part: &Part, session: &Session) -> Result<L
             return Ok(Leaves::Gone(leaf.table.to_string()));
         }
     }
+    // Processes of an earlier version may be at a run that walks by key, and know no other order.
+    let is_by_block = known.iter().any(|leaf| leaf.order.order() == ScanOrder::Heap);
     for leaf in now.values() {
-        let bound = facts.plan.scan(leaf.name.clone()).last(session).await?;
-        store::add_leaf_in_txn(session, facts.run_id(), leaf, bound.as_ref()).await?;
+        let order = if is_by_block { facts.plan.ordering.of(leaf) } else { LeafOrder::Keys };
+        let bound = facts.plan.walk.leaf(leaf.name.clone(), order).last(session).await?;
+        store::add_leaf_in_txn(session, facts.run_id(), leaf, order, bound.as_ref()).await?;
     }
     Ok(if now.is_empty() { Leaves::Same } else { Leaves::New })
 }

@@ -6,7 +6,9 @@ use super::batch;
 use super::claimed::{ClaimedRange, NextBatch};
 use super::lease::{self, BatchError};
 use super::part::Part;
-use crate::db::Session;
+use crate::db::{Error, Session};
+use crate::scan::Scan;
+use crate::sql::settings;
 use crate::store::{self, BadRow, Hint};
 
 /// What became of a row at fault.
@@ -21,17 +23,18 @@ pub(super) enum Quarantined {
     Full,
 }
 
-/// Puts the only row of `batch` into the quarantine and moves the cursor past it.
+/// Puts the only row of `batch` into the quarantine, with what was wrong with it, and moves the cursor past
+/// it. Tells the row, if there is one.
 pub(super) async fn put_aside(
     part: &Part,
     session: &mut Session,
     range: &ClaimedRange,
     batch: &NextBatch,
-    row: &BadRow,
+    error: &Error,
     hint: &Hint,
-) -> Result<Quarantined, BatchError> {
-    match put_aside_in_txn(part, session, range, batch, row, hint).await {
-        Ok(done @ (Quarantined::Kept | Quarantined::OfAnotherStripe)) => Ok(done),
+) -> Result<(Quarantined, Option<BadRow>), BatchError> {
+    match put_aside_in_txn(part, session, range, batch, error, hint).await {
+        done @ Ok((Quarantined::Kept | Quarantined::OfAnotherStripe, _)) => done,
         other => {
             // The first error is the one to tell, as for a batch.
             let _ = session.rollback().await;
@@ -45,22 +48,41 @@ async fn put_aside_in_txn(
     session: &mut Session,
     range: &ClaimedRange,
     batch: &NextBatch,
-    row: &BadRow,
+    error: &Error,
     hint: &Hint,
-) -> Result<Quarantined, BatchError> {
+) -> Result<(Quarantined, Option<BadRow>), BatchError> {
     let (facts, claim) = (&part.facts, &range.claim);
-    let scan = facts.plan.scan(claim.table.clone());
+    let (run, scan) = (facts.run_id(), part.scan(claim));
     let hot_before = lease::lock_in_txn(part, session, range, &scan, "").await?;
-    let found = scan.row_in(&row.key, range.stripe());
-    let is_ours = found.exist_in_txn(session).await?;
-    let done = if is_ours { Quarantined::Kept } else { Quarantined::OfAnotherStripe };
-    if done == Quarantined::Kept {
-        if store::lock_and_count_bad_rows_in_txn(session, facts.run_id()).await? >= facts.limits.max_bad_rows
-        {
-            return Ok(Quarantined::Full);
+    let row = bad_row_in_txn(session, range, batch, &scan, error).await?;
+    if let Some(row) = &row {
+        let bad_rows = store::lock_and_count_bad_rows_in_txn(session, run).await?;
+        // In a sweep a row may be met that was put aside before.
+        let is_known =
+            scan.is_repeated() && store::has_bad_row_in_txn(session, run, claim.leaf, &row.key).await?;
+        if bad_rows >= facts.limits.max_bad_rows && !is_known {
+            return Ok((Quarantined::Full, Some(row.clone())));
         }
-        store::add_bad_row_in_txn(session, facts.run_id(), (claim.leaf, claim.number), row).await?;
+        store::add_bad_row_in_txn(session, run, (claim.leaf, claim.number), row).await?;
     }
-    batch::checkpoint(range, batch, 0, hot_before).commit(session, facts.run_id(), claim, hint).await?;
-    Ok(done)
+    batch::checkpoint(range, batch, 0, hot_before).commit(session, run, claim, hint).await?;
+    Ok((if row.is_some() { Quarantined::Kept } else { Quarantined::OfAnotherStripe }, row))
+}
+
+/// The row of the batch, which is at its end; none if it is gone, or of another stripe.
+async fn bad_row_in_txn(
+    session: &Session,
+    range: &ClaimedRange,
+    batch: &NextBatch,
+    scan: &Scan,
+    error: &Error,
+) -> Result<Option<BadRow>, Error> {
+    let at = &batch.span.through;
+    if !scan.row_at(at, range.stripe()).exist_in_txn(session).await? {
+        return Ok(None);
+    }
+    session.batch_execute(settings::AS_MARKS).await?;
+    let key = scan.key_at_in_txn(session, at).await?;
+    let sqlstate = error.sqlstate().unwrap_or_default().to_owned();
+    Ok(key.map(|key| BadRow { key, sqlstate, message: error.to_string() }))
 }

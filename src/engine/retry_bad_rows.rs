@@ -207,7 +207,9 @@ impl<'a> Retry<'a> {
         let fate = loop {
             match self.attempt(bad).await {
                 Ok(Attempt::Settled(fate)) => break fate,
-                Ok(Attempt::Elsewhere) | Err(BatchError::ClaimLost) => return Ok(false),
+                Ok(Attempt::Elsewhere) | Err(BatchError::ClaimLost | BatchError::Rewritten) => {
+                    return Ok(false);
+                }
                 Err(BatchError::Failed(error)) => {
                     failures += 1;
                     match error.next_act() {
@@ -224,7 +226,9 @@ impl<'a> Retry<'a> {
                 Err(BatchError::RunNotRunning(state)) => {
                     may_change(&self.run, state)?;
                 }
-                Err(BatchError::TableChanged(why)) => return Err(EngineError::NotNow(why)),
+                Err(BatchError::TableChanged(why) | BatchError::NotRepeatable(why)) => {
+                    return Err(EngineError::NotNow(why));
+                }
             }
         };
         self.told(bad, fate);
@@ -283,14 +287,15 @@ impl<'a> Retry<'a> {
     }
 
     async fn attempt_in_txn(&mut self, bad: &BadKey) -> Result<Attempt, BatchError> {
-        let scan = self.plan.scan(bad.table.clone());
+        let scan = self.plan.scan_by_key(bad.table.clone());
         if !self.lock_in_txn(bad, &scan).await? {
             return Ok(Attempt::Elsewhere);
         }
         let row = scan.row(&bad.key);
         // The row may be gone after the change.
         let range = range_in_txn(&self.session, self.run.id, bad, &scan).await?;
-        let changed = self.plan.change.statement(&row).run_in_txn(&self.session, Measure::Rows).await?.rows;
+        let answer = self.plan.change.statement(&row).run_in_txn(&self.session, Measure::Rows).await?;
+        let changed = answer.rows;
         let fate = match (changed, range) {
             (0, _) => {
                 let exists = row.exist_in_txn(&self.session).await?;
@@ -361,7 +366,8 @@ async fn range_in_txn(
     let row = scan.row(&bad.key);
     let mut params = row.params();
     params.extend([(&run.0 as _, Type::INT8), (&bad.leaf.0 as _, Type::INT4)]);
-    let found = session.query_opt(&scan.range_of_row(), &params).await?;
+    let Some(query) = scan.range_of_row() else { return Ok(None) };
+    let found = session.query_opt(&query, &params).await?;
     Ok(found.map(|row| RangeNo(row.get(0))))
 }
 

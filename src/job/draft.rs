@@ -11,6 +11,7 @@ use super::model::{Job, Lookup, Marks, NewValue, SetMark};
 use super::name::JobName;
 use super::order::Order;
 use super::pace::{Limits, Pace, check_knobs};
+use super::scan::ScanSettings;
 use super::source::{Source, Spot};
 use super::table::TableName;
 use crate::run::Knobs;
@@ -50,6 +51,7 @@ pub(super) struct Draft {
     pub(super) pace: Pace,
     pub(super) limits: Limits,
     pub(super) order: Order,
+    pub(super) scan: ScanSettings,
     pub(super) guard: Guard,
     /// Each with the place of its query.
     pub(super) signals: Vec<(CustomSignal, Spot)>,
@@ -120,6 +122,7 @@ impl Draft {
             pace: Pace::default(),
             limits: Limits::default(),
             order: Order::default(),
+            scan: ScanSettings::default(),
             guard: Guard::default(),
             signals: Vec::new(),
             settings_at: BTreeMap::new(),
@@ -231,6 +234,7 @@ impl Draft {
             from: at(&self.from),
             on: at(&self.on),
             signals: signals_at,
+            order: self.settings_at.get("order").cloned(),
         };
         let set: Vec<_> = self.set.into_iter().map(NewValue::new).collect();
         Job {
@@ -244,6 +248,7 @@ impl Draft {
             pace: Pace { knobs: Knobs { guard: self.guard, ..self.pace.knobs } },
             limits: self.limits,
             order: self.order,
+            scan: self.scan,
             signals,
             marks,
         }

@@ -13,13 +13,14 @@ use super::draft::{Draft, Origin, Written};
 use super::guard::CustomSignal;
 use super::order::Order;
 use super::pace::{Limits, Pace};
+use super::scan::ScanSettings;
 use super::settings::{Kind, Settings};
 use super::source::{Source, Spot};
 use super::suggest::did_you_mean;
 use crate::signal::Guard;
 
-const KEYS: [&str; 11] =
-    ["description", "table", "key", "where", "from", "on", "set", "pace", "limits", "order", "guard"];
+const KEYS: [&str; 12] =
+    ["description", "table", "key", "where", "from", "on", "set", "pace", "limits", "order", "scan", "guard"];
 
 type Entry<'a> = (&'a str, Range<usize>, &'a Spanned<DeValue<'a>>);
 
@@ -88,6 +89,7 @@ impl Reader<'_> {
             "pace" => self.settings(draft, |draft| &mut draft.pace, key, value),
             "limits" => self.settings(draft, |draft| &mut draft.limits, key, value),
             "order" => self.settings(draft, |draft| &mut draft.order, key, value),
+            "scan" => self.settings(draft, |draft| &mut draft.scan, key, value),
             "guard" => self.settings(draft, |draft| &mut draft.guard, key, value),
             unknown => self.unknown_key(unknown, &span, "", KEYS.into_iter()),
         }
@@ -290,6 +292,7 @@ fn elsewhere(key: &str, section: &str) -> Option<&'static str> {
         key if Pace::kind(key).is_some() => Some("under [pace]"),
         key if Limits::kind(key).is_some() => Some("under [limits]"),
         key if Order::kind(key).is_some() => Some("under [order]"),
+        key if ScanSettings::kind(key).is_some() => Some("under [scan]"),
         key if Guard::kind(key).is_some() => Some("under [guard]"),
         key if !section.is_empty() && KEYS.contains(&key) => Some("above the first [section]"),
         _ => None,

@@ -7,6 +7,7 @@ use super::guard::CustomSignal;
 use super::name::JobName;
 use super::order::Order;
 use super::pace::{Limits, Pace};
+use super::scan::ScanSettings;
 use super::source::{Place, Spot};
 use super::table::TableName;
 
@@ -51,6 +52,8 @@ pub struct Job {
     pub limits: Limits,
     /// In which order.
     pub order: Order,
+    /// How the rows are walked.
+    pub scan: ScanSettings,
     /// Signals of its own that can stop it.
     pub signals: Vec<CustomSignal>,
     pub(super) marks: Marks,
@@ -75,6 +78,8 @@ pub enum Part<'a> {
     On,
     /// The query of one of its own signals, from 0.
     Signal(usize),
+    /// The order that it asks for.
+    Order,
 }
 
 /// Where the parts of a job were written.
@@ -87,6 +92,7 @@ pub(super) struct Marks {
     pub(super) from: Option<Spot>,
     pub(super) on: Option<Spot>,
     pub(super) signals: Vec<Spot>,
+    pub(super) order: Option<Spot>,
 }
 
 #[derive(Clone, Debug)]
@@ -125,12 +131,14 @@ impl PartialEq for Job {
             pace,
             limits,
             order,
+            scan,
             signals,
             marks: _,
         } = self;
         (name, description, table, key) == (&other.name, &other.description, &other.table, &other.key)
             && (set, filter, lookup) == (&other.set, &other.filter, &other.lookup)
-            && (pace, limits, order) == (&other.pace, &other.limits, &other.order)
+            && (pace, limits) == (&other.pace, &other.limits)
+            && (order, scan) == (&other.order, &other.scan)
             && *signals == other.signals
     }
 }
@@ -149,6 +157,7 @@ impl Marks {
             Part::From => self.from.as_ref(),
             Part::On => self.on.as_ref(),
             Part::Signal(number) => self.signals.get(number),
+            Part::Order => self.order.as_ref(),
         };
         spot.unwrap_or(&self.table)
     }

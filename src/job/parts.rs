@@ -9,6 +9,7 @@ use super::draft::{Draft, Origin, Written};
 use super::name::JobName;
 use super::order::Order;
 use super::pace::{Limits, Pace};
+use super::scan::ScanSettings;
 use super::settings::Settings;
 use super::source::Spot;
 use crate::signal::Guard;
@@ -38,6 +39,8 @@ pub struct JobParts {
     pub limits: Limits,
     /// In which order.
     pub order: Order,
+    /// How the rows are walked.
+    pub scan: ScanSettings,
     /// What slows down and what stops.
     pub guard: Guard,
 }
@@ -59,6 +62,7 @@ pub(super) fn read(parts: JobParts) -> (Draft, Faults) {
     draft.pace = settings(&parts.pace, &mut draft.settings_at, &mut faults);
     draft.limits = settings(&parts.limits, &mut draft.settings_at, &mut faults);
     draft.order = settings(&parts.order, &mut draft.settings_at, &mut faults);
+    draft.scan = settings(&parts.scan, &mut draft.settings_at, &mut faults);
     draft.guard = settings(&parts.guard, &mut draft.settings_at, &mut faults);
     draft.name = parts.name;
     (draft, faults)

@@ -44,6 +44,7 @@ fn whole(job: &Job) -> String {
     section(&mut out, "pace", &job.pace);
     section(&mut out, "limits", &job.limits);
     section(&mut out, "order", &job.order);
+    section(&mut out, "scan", &job.scan);
     section(&mut out, "guard", &job.pace.knobs.guard);
     for signal in &job.signals {
         out.push_str("\n[[guard.sql]]\n");

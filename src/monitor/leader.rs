@@ -221,7 +221,7 @@ impl Monitor {
         let Some(leaf) = leaves.iter().find(|leaf| leaf.has_work).or(leaves.last()) else {
             return Ok(sql::latency_probe(None));
         };
-        let scan = self.walk.leaf(leaf.table.clone());
+        let scan = self.walk.leaf(leaf.table.clone(), leaf.order);
         match scan.last_now(session).await {
             Ok(last) => Ok(sql::latency_probe(last.map(|mark| scan.read_at(&mark)).as_deref())),
             // It is locked, or gone since.

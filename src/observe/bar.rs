@@ -42,7 +42,7 @@ impl Observer for Bar {
             Event::Progress(progress) => {
                 self.gauge.set_message(meter::line(progress));
                 let totals = &progress.totals;
-                self.gauge.set_position(percent(totals.rows_passed, totals.rows_total).unwrap_or(0));
+                self.gauge.set_position(percent(totals.passed(), totals.total()).unwrap_or(0));
             }
             // The summary is a result, and an error is one, too: the caller prints them, on a clean line.
             Event::Left(_) | Event::Failed { .. } => self.gauge.finish_and_clear(),

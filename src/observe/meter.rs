@@ -25,7 +25,7 @@ pub(super) fn line(p: &Progress) -> String {
     let totals = &p.totals;
     let speed = (!p.halted && p.rows_per_s > 0.0).then(|| rate(p.rows_per_s));
     let parts = [
-        percent(totals.rows_passed, totals.rows_total).map(|percent| format!("{percent} %")),
+        percent(totals.passed(), totals.total()).map(|percent| format!("{percent} %")),
         first,
         Some(counted(totals.rows_changed, "row changed", "rows changed")),
         speed,

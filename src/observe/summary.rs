@@ -48,9 +48,7 @@ fn unrepeated(reason: &str) -> &str {
 
 fn far(summary: &Summary) -> String {
     let progress = &summary.progress.totals;
-    percent(progress.rows_passed, progress.rows_total)
-        .map(|percent| format!(" at {percent} %"))
-        .unwrap_or_default()
+    percent(progress.passed(), progress.total()).map(|percent| format!(" at {percent} %")).unwrap_or_default()
 }
 
 fn work(summary: &Summary) -> String {

@@ -66,7 +66,8 @@ macro_rules! codes {
 codes! {
     UnknownTable Error "unknown-table" "there is no such table"
     UnusableTable Error "unusable-table" "a view, a foreign or temporary table, or one that others inherit from"
-    NoUsableIndex Error "no-usable-index" "no unique index can order the table"
+    NoUsableIndex Error "no-usable-index" "no unique index can order the table, and it cannot be walked by block"
+    NotRepeatable Error "not-repeatable" "the job asks for heap order, and its change cannot be repeated"
     UnknownColumn Error "unknown-column" "a column is missing"
     KeyInSet Error "key-in-set" "a key column is set"
     PartitionKeyInSet Error "partition-key-in-set" "a column of a partition key is set"
@@ -75,6 +76,7 @@ codes! {
     MissingRight Error "missing-right" "the role lacks a right"
     BadExpression Error "bad-expression" "the server does not take an expression"
     NoReplicaIdentity Error "no-replica-identity" "a published table has no replica identity, so that no row of it can be updated"
+    ScatteredKey Warning "scattered-key" "rows that follow each other by key lie on different pages, and they are walked by key"
     SetColumnIndexed Warning "set-column-indexed" "an index uses a column that is set, so no update can be HOT"
     RowTrigger Warning "row-trigger" "a trigger fires for each row"
     ForeignKeyInSet Warning "foreign-key-in-set" "a column that is set is a foreign key, or one points to it"

@@ -28,8 +28,17 @@ impl Facts {
     }
 }
 
-/// The key's columns, or every reason why the job does not fit the table.
-pub(super) fn fit(job: &Job, facts: &Facts) -> Result<Vec<KeyColumn>, Vec<Diagnostic>> {
+/// A job that fits its table, as far as the catalog knows.
+pub(super) struct Fitted {
+    /// The key's columns; empty: the table has none.
+    pub(super) key: Vec<KeyColumn>,
+    /// Why it has none.
+    pub(super) without_key: Option<Diagnostic>,
+}
+
+/// The key's columns, or every reason why the job does not fit the table. That it has no key is none, as long
+/// as the job does not name one: it may be walked without.
+pub(super) fn fit(job: &Job, facts: &Facts) -> Result<Fitted, Vec<Diagnostic>> {
     let mut found = fit_table(job, facts);
     // About a view or a foreign table nothing further is worth saying.
     if !found.is_empty() {
@@ -45,8 +54,11 @@ pub(super) fn fit(job: &Job, facts: &Facts) -> Result<Vec<KeyColumn>, Vec<Diagno
         found.extend(fit_assignment(job, facts, &assignment.column, &key_names));
     }
     match key {
-        Ok(columns) if found.is_empty() => Ok(columns),
+        Ok(key) if found.is_empty() => Ok(Fitted { key, without_key: None }),
         Ok(_) => Err(found),
+        Err(fault) if found.is_empty() && job.key.is_empty() => {
+            Ok(Fitted { key: Vec::new(), without_key: Some(fault) })
+        }
         Err(fault) => {
             found.insert(0, fault);
             Err(found)

@@ -9,6 +9,7 @@ mod estimate;
 mod finding;
 mod fit;
 mod next;
+mod order;
 mod preflight;
 mod refusal;
 pub mod review;
@@ -20,6 +21,7 @@ pub use check::check;
 pub use estimate::{Bottleneck, Estimate, Sizes, estimate, rows_estimated, rows_to_change};
 pub use finding::{Code, Finding, Severity};
 pub use next::{Planned, RangeCut, next_range};
+pub use order::{Ordering, by_block};
 pub use preflight::preflight;
 pub use refusal::Refusal;
 pub use sample::Sample;
@@ -28,7 +30,7 @@ pub use trial::{Measured, Trial, measure, trial};
 
 use crate::catalog;
 use crate::change::Change;
-use crate::scan::{Scan, Walk};
+use crate::scan::{Blocks, LeafOrder, Scan, ScanOrder, Walk};
 use crate::sql::Qualified;
 
 /// A job that fits its table: everything that statements are made of.
@@ -44,12 +46,28 @@ pub struct Plan {
     pub order: catalog::OrderFacts,
     /// The tables that hold the rows, at the moment of the plan.
     pub leaves: Vec<catalog::Leaf>,
+    /// The names of the table's columns.
+    pub columns: Vec<String>,
+    /// In which order the rows are walked.
+    pub ordering: Ordering,
 }
 
 impl Plan {
-    /// The scan of one of its leaves.
+    /// The scan of one of its leaves in the order that suits the job.
     #[must_use]
     pub fn scan(&self, leaf: Qualified) -> Scan {
-        self.walk.leaf(leaf)
+        let known = self.leaves.iter().find(|known| known.name == leaf);
+        let order = match (known, self.ordering.order) {
+            (Some(known), _) => self.ordering.of(known),
+            (None, ScanOrder::Keys) => LeafOrder::Keys,
+            (None, ScanOrder::Heap) => LeafOrder::Heap(Blocks { rows: 1.0, are_swept: false }),
+        };
+        self.walk.leaf(leaf, order)
+    }
+
+    /// The scan that knows its rows by their keys, where they have some.
+    #[must_use]
+    pub fn scan_by_key(&self, leaf: Qualified) -> Scan {
+        if self.walk.has_key() { self.walk.leaf(leaf, LeafOrder::Keys) } else { self.scan(leaf) }
     }
 }

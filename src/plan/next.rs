@@ -70,21 +70,35 @@ async fn next_range_in_txn(
     let Some(leaf) = store::next_leaf_in_txn(session, run).await? else {
         return Ok(None);
     };
-    let scan = plan.scan(leaf.table.clone());
+    let scan = plan.walk.leaf(leaf.table.clone(), leaf.order);
     let rest = Span { after: leaf.frontier, through: leaf.bound };
-    let cells = scan.cells_in_txn(session, &rest, cut.step_of(leaf.rows_left), cut.cells).await?;
+    let step = cut.step_of(leaf.rows_left);
+    let mut cells = scan.cells_in_txn(session, &rest, step, cut.cells).await?;
+    cells.truncate(enough(&cells, step.saturating_mul(cut.cells)));
     // There is at least the tail.
     let through = cells.last().map_or_else(|| rest.through.clone(), |cell| cell.through.clone());
     let span = Span { after: rest.after, through };
     let rows_planned = cells.iter().map(|cell| i64::from(cell.rows)).sum();
     let Layout { striping, why } = scan.layout(session, &span, &cut.choice).await?;
-    let new = NewRange { leaf: leaf.number, span: &span, striping, why: &why, rows_planned };
+    let (pass, is_sweep) = (leaf.pass, leaf.order.is_sweep());
+    let new = NewRange { leaf: leaf.number, span: &span, striping, why: &why, rows_planned, pass, is_sweep };
     let number = store::add_range_in_txn(session, run, &new, hint).await?;
     store::move_frontier_in_txn(session, run, leaf.number, &span.through).await?;
     let position = Position { stripe: 0, cursor: None };
-    let (leaf, relation, table) = (leaf.number, leaf.relation, leaf.table);
-    let claim = Claim { number, leaf, relation, table, span, striping, position, rested: false };
+    let (leaf, relation, table, order) = (leaf.number, leaf.relation, leaf.table, leaf.order);
+    let claim = Claim { number, leaf, relation, table, order, span, striping, position, rested: false };
     Ok(Some(Planned { claim, cells, why }))
+}
+
+/// How many cells have so many rows together: a cell may have more than a step.
+fn enough(cells: &[Cell], rows_max: u32) -> usize {
+    let mut rows = 0_u32;
+    let are_few = |cell: &&Cell| {
+        let are_few = rows < rows_max;
+        rows = rows.saturating_add(cell.rows);
+        are_few
+    };
+    cells.iter().take_while(are_few).count().max(1)
 }
 
 #[cfg(test)]
@@ -102,6 +116,18 @@ mod tests {
         assert_eq!(step_of(500_000_000), 8_000);
         assert_eq!(step_of(1_024_000), 2_000);
         assert_eq!(step_of(1_000), 500);
+    }
+
+    #[test]
+    fn cells_that_are_larger_than_a_step_make_no_longer_ranges() {
+        let cells = |rows: &[u32]| {
+            let cell = |rows: &u32| Cell { through: crate::scan::Mark(vec![]), rows: *rows };
+            rows.iter().map(cell).collect::<Vec<_>>()
+        };
+        assert_eq!(enough(&cells(&[10, 10, 10]), 30), 3);
+        assert_eq!(enough(&cells(&[150, 150, 150, 150]), 300), 2);
+        assert_eq!(enough(&cells(&[150, 150]), 1), 1);
+        assert_eq!(enough(&[], 1), 1);
     }
 
     #[test]

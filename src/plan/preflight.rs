@@ -2,7 +2,7 @@
 //!
 //! Must not know: what a run is.
 
-use super::{Code, Plan, Refusal, check, fit};
+use super::{Code, Ordering, Plan, Refusal, check, fit};
 use crate::catalog;
 use crate::change::{Change, Lookup, Update};
 use crate::db::Session;
@@ -22,7 +22,7 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<P
         table: found,
         user: user.to_owned(),
     };
-    let key = fit::fit(job, &facts)?;
+    let fit::Fitted { key, without_key } = fit::fit(job, &facts)?;
     let names: Vec<_> = key.iter().map(|column| column.name.clone()).collect();
     let change = change(job);
     let needs = change.needs();
@@ -39,9 +39,12 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<P
     let joins_bands = update.lookup.is_none()
         && !is_ours(&alias.0)
         && !facts.columns.iter().any(|column| is_ours(&column.name));
-    let walk = Walk { alias, key, joins_bands };
-    let plan = Plan { table: facts.table, walk, change: Change::Update(update), order, leaves };
+    let walk = Walk { alias, key, joins_bands, reads_alone: false };
+    let columns = facts.columns.iter().map(|column| column.name.clone()).collect();
+    let (change, ordering) = (Change::Update(update), Ordering::of_key(walk.has_key()));
+    let mut plan = Plan { table: facts.table, walk, change, order, leaves, columns, ordering };
     check(session, job, &plan).await?;
+    super::order::decide(session, job, &mut plan, &facts.columns, without_key).await?;
     Ok(plan)
 }
 
@@ -52,6 +55,7 @@ fn change(job: &Job) -> Change {
         set: job.set.iter().map(|a| (Ident(a.column.clone()), a.expression.clone())).collect(),
         quiet: vec![],
         filter: job.filter.clone(),
+        differs: None,
         lookup: job.lookup.as_ref().map(lookup),
     })
 }

@@ -36,6 +36,7 @@ pub struct Sample {
 pub(super) struct Found {
     pub(super) leaf: Qualified,
     pub(super) key: Option<Key>,
+    pub(super) ctid: String,
 }
 
 impl Sample {
@@ -82,5 +83,5 @@ async fn found(
     let asked = plan.scan(leaf.name.clone()).key_at_ctid();
     let rows = session.query_and_rollback(settings::PLANNING, &asked, &[(at, Type::TEXT)]).await?;
     let key = rows.first().map(|row| Key(row.get(0)));
-    Ok(Some(Found { leaf: leaf.name.clone(), key }))
+    Ok(Some(Found { leaf: leaf.name.clone(), key, ctid: at.clone() }))
 }

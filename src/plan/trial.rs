@@ -143,8 +143,9 @@ async fn trial_in_txn(
     let Some(through) = scan.last(session).await? else { return Ok(None) };
     // A table that was looked at as a whole is small: there is no place in it to choose.
     let elsewhere = sample.is_some_and(|sample| !sample.whole);
-    let after = found.filter(|_| elsewhere).and_then(|found| found.key.as_ref());
-    let after = after.map(|key| scan.mark_at(key)).filter(|mark| *mark != through);
+    let after = found.filter(|_| elsewhere);
+    let after = after.and_then(|found| scan.mark_of(found.key.as_ref(), &found.ctid));
+    let after = after.filter(|mark| *mark != through);
     let span = Span { after, through };
     let choice = Strategy::new(&plan.order, job.order.stripes).choice();
     let Layout { striping, why } = scan.layout(session, &span, &choice).await?;
@@ -216,9 +217,9 @@ fn following(tries: &[Measured], asked: u32, knobs: &Knobs) -> Option<u32> {
     let speed = last.rows_passed as f64 / last.time_us.max(1.0);
     let batch = (speed * f64::from(knobs.batch_time_ms.get()) * 1000.0) as u32;
     let larger = batch.min(knobs.max_rows_per_batch.get()).min(asked.saturating_mul(GROWTH));
-    // A slice that had fewer keys than that has been tried as a whole; one that is hardly larger tells
+    // A slice that had much fewer rows than that has been tried as a whole; one that is hardly larger tells
     // nothing new.
-    if last.rows_passed == u64::from(asked) && larger > asked.saturating_mul(2) {
+    if last.rows_passed * 4 >= u64::from(asked) * 3 && larger > asked.saturating_mul(2) {
         return Some(larger);
     }
     let is_repeated = tries.iter().rev().nth(1).is_some_and(|before| before.rows_passed == last.rows_passed);

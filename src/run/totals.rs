@@ -52,6 +52,10 @@ pub struct Totals {
     pub rows_passed: u64,
     /// Keys in all, estimated until everything is planned.
     pub rows_total: u64,
+    /// What the sweeps have passed, in rows that are changed: one that is only read counts as a part of one.
+    pub sweeps_passed: u64,
+    /// What they will pass in all, as far as that is known.
+    pub sweeps_total: u64,
     /// Ranges done.
     pub ranges_done: u64,
     /// Ranges planned and not done.
@@ -66,13 +70,25 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// What is behind the cursors, sweeps included.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.rows_passed + self.sweeps_passed
+    }
+
+    /// What is to be passed in all, sweeps included.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.rows_total + self.sweeps_total
+    }
+
     /// Rows passed of all rows, in percent. The number of rows is an estimate, so only a complete run is at
     /// 100 %.
     #[must_use]
     pub fn percent(&self, state: RunState) -> Option<u64> {
         match state {
             RunState::Complete => Some(100),
-            _ => human::percent(self.rows_passed, self.rows_total).map(|percent| percent.min(99)),
+            _ => human::percent(self.passed(), self.total()).map(|percent| percent.min(99)),
         }
     }
 
@@ -80,7 +96,7 @@ impl Totals {
     /// standstill, or where the number of rows has turned out to be too low.
     #[must_use]
     pub fn eta_s(&self, state: RunState, rows_passed_per_s: f64) -> Option<u64> {
-        let rows_left = self.rows_total.checked_sub(self.rows_passed).filter(|rows| *rows > 0)?;
+        let rows_left = self.total().checked_sub(self.passed()).filter(|rows| *rows > 0)?;
         let moves = state == RunState::Running && rows_passed_per_s.is_finite() && rows_passed_per_s >= 0.1;
         moves.then(|| (rows_left as f64 / rows_passed_per_s).ceil() as u64)
     }

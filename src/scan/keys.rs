@@ -116,7 +116,7 @@ impl KeyScan {
 
     fn found(&self, condition: String, values: Vec<(Option<TextParam<String>>, Type)>) -> Rows {
         let (walked, alias) = (self.source(), self.alias.clone());
-        Rows { walked, alias, beside: None, condition, settings: "", values }
+        Rows { walked, alias, beside: None, condition, may_come_again: false, settings: "", values }
     }
 
     pub(super) fn rows(&self, span: &Span, stripe: Stripe, rows: u32) -> Rows {

@@ -36,6 +36,14 @@ pub(super) async fn layout(
     Ok(Layout { striping, why: why(choice, striping, rows_together(&sample)) })
 }
 
+pub(super) async fn rows_together_there(
+    session: &Session,
+    scan: &KeyScan,
+    span: &Span,
+) -> Result<f64, Error> {
+    Ok(rows_together(&neighbours(session, scan, span).await?))
+}
+
 async fn neighbours(session: &Session, scan: &KeyScan, span: &Span) -> Result<Vec<Neighbour>, Error> {
     let bounds = scan.bounds(span);
     let mut params: Vec<Param<'_>> = bounds.iter().map(|(value, ty)| (value as _, ty.clone())).collect();

@@ -8,20 +8,26 @@
 mod bands;
 mod boundaries;
 mod cycle;
+mod heap;
 mod keys;
 mod layout;
 mod mark;
+mod order;
 mod rows;
 mod strategy;
 
 pub use bands::{BAND, Stripe, is_name_of_bands};
 pub use boundaries::CELLS_MAX;
 pub use cycle::cycle_max;
+pub use heap::{Blocks, HeapScan};
 pub use keys::KeyScan;
 pub use layout::Layout;
 pub use mark::{Cell, Mark, Span};
+pub use order::{LeafOrder, ScanOrder};
 pub use rows::Rows;
 pub use strategy::{Choice, Observed, SLICES, Strategy};
+
+use tokio_postgres::types::Type;
 
 use crate::db::{Error, Session};
 use crate::key::{Key, KeyColumn};
@@ -34,18 +40,30 @@ pub struct Walk {
     /// What the job's expressions call the table: the name that the job gives, so that `orders.status` means
     /// the same in every partition.
     pub alias: Ident,
-    /// The key's columns, in the order of its index.
+    /// The key's columns, in the order of its index; empty: the table has none, and is walked by block.
     pub key: Vec<KeyColumn>,
-    /// Whether bands of keys can stand beside the table in one statement.
+    /// Whether the job's texts read the walked table and no other, and nothing in it is called as bands are:
+    /// then bands of keys can stand beside it in one statement.
     pub joins_bands: bool,
+    /// Whether the job's texts read the walked table and no other.
+    pub reads_alone: bool,
 }
 
 impl Walk {
     /// The scan of one of the leaves.
     #[must_use]
-    pub fn leaf(&self, table: Qualified) -> Scan {
-        let Self { alias, key, joins_bands } = self.clone();
-        Scan::Keys(KeyScan { table, alias, key, joins_bands })
+    pub fn leaf(&self, table: Qualified, order: LeafOrder) -> Scan {
+        let Self { alias, key, joins_bands, reads_alone } = self.clone();
+        match order {
+            LeafOrder::Keys => Scan::Keys(KeyScan { table, alias, key, joins_bands }),
+            LeafOrder::Heap(blocks) => Scan::Heap(HeapScan { table, alias, key, reads_alone, blocks }),
+        }
+    }
+
+    /// Whether there is a key to walk by.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        !self.key.is_empty()
     }
 
     /// The key's column names.
@@ -60,105 +78,146 @@ impl Walk {
 pub enum Scan {
     /// In the order of a unique key.
     Keys(KeyScan),
+    /// As its rows lie on disk.
+    Heap(HeapScan),
 }
 
 impl Scan {
     /// The leaf.
     #[must_use]
     pub fn table(&self) -> &Qualified {
-        let Self::Keys(keys) = self;
-        &keys.table
+        match self {
+            Self::Keys(keys) => &keys.table,
+            Self::Heap(heap) => &heap.table,
+        }
     }
 
     /// What the job's expressions call it.
     #[must_use]
     pub fn alias(&self) -> &Ident {
-        let Self::Keys(keys) = self;
-        &keys.alias
+        match self {
+            Self::Keys(keys) => &keys.alias,
+            Self::Heap(heap) => &heap.alias,
+        }
+    }
+
+    /// Whether a row may be met twice, or not at all, so that a change has to be such as can be repeated.
+    #[must_use]
+    pub fn is_repeated(&self) -> bool {
+        matches!(self, Self::Heap(_))
     }
 
     /// The leaf as a FROM item, under the name that the job's expressions use.
     #[must_use]
     pub fn source(&self) -> String {
-        let Self::Keys(keys) = self;
-        keys.source()
+        match self {
+            Self::Keys(keys) => keys.source(),
+            Self::Heap(heap) => heap.source(),
+        }
     }
 
     /// The rows of one stripe of a span in which about `rows` rows of that stripe are expected.
     #[must_use]
     pub fn rows(&self, span: &Span, stripe: Stripe, rows: u32) -> Rows {
-        let Self::Keys(keys) = self;
-        keys.rows(span, stripe, rows)
+        match self {
+            Self::Keys(keys) => keys.rows(span, stripe, rows),
+            Self::Heap(heap) => heap.rows(span, stripe),
+        }
     }
 
     /// The rows of any batch of a range with this striping, to be shown: which they are is in the parameters.
     #[must_use]
     pub fn rows_shown(&self, striping: Striping) -> Rows {
-        let Self::Keys(keys) = self;
-        keys.rows_shown(striping)
+        match self {
+            Self::Keys(keys) => keys.rows_shown(striping),
+            Self::Heap(heap) => heap.rows_shown(striping),
+        }
     }
 
     /// The rows of a batch, for a statement that is planned and not run.
     #[must_use]
     pub fn rows_planned(&self) -> Rows {
-        let Self::Keys(keys) = self;
-        keys.rows_planned()
+        match self {
+            Self::Keys(keys) => keys.rows_planned(),
+            Self::Heap(heap) => heap.rows_planned(),
+        }
     }
 
     /// One row by its key.
     #[must_use]
     pub fn row(&self, key: &Key) -> Rows {
-        self.row_in(key, Stripe::ALL)
+        match self {
+            Self::Keys(keys) => keys.row_in(key, Stripe::ALL),
+            Self::Heap(heap) => heap.row(key),
+        }
     }
 
-    /// One row by its key, if it belongs to this stripe.
+    /// The row at a mark, if it belongs to this stripe.
     #[must_use]
-    pub fn row_in(&self, key: &Key, stripe: Stripe) -> Rows {
-        let Self::Keys(keys) = self;
-        keys.row_in(key, stripe)
+    pub fn row_at(&self, mark: &Mark, stripe: Stripe) -> Rows {
+        match self {
+            // A mark of this scan is a key.
+            Self::Keys(keys) => keys.row_in(&Key(mark.0.clone()), stripe),
+            Self::Heap(heap) => heap.row_at(mark, stripe),
+        }
     }
 
-    /// The key of the row at a mark.
-    #[must_use]
-    pub fn key_at(&self, mark: &Mark) -> Key {
-        let Self::Keys(_) = self;
-        // A mark of this scan is a key.
-        Key(mark.0.clone())
+    /// The key of the row at a mark, as a person knows the row; none if there is no row.
+    pub async fn key_at_in_txn(&self, session: &Session, mark: &Mark) -> Result<Option<Key>, Error> {
+        match self {
+            Self::Keys(_) => Ok(Some(Key(mark.0.clone()))),
+            Self::Heap(heap) => {
+                let place = mark.0.first();
+                let row = session.query_opt(&heap.key_at_ctid(), &[(&place, Type::TEXT)]).await?;
+                Ok(row.map(|row| Key(row.get(0))))
+            }
+        }
     }
 
-    /// The mark at a row with this key.
+    /// The mark of a row of which key and `ctid` are known; none if it has to be known by a key that it has
+    /// not.
     #[must_use]
-    pub fn mark_at(&self, key: &Key) -> Mark {
-        let Self::Keys(_) = self;
-        Mark(key.0.clone())
+    pub fn mark_of(&self, key: Option<&Key>, ctid: &str) -> Option<Mark> {
+        match self {
+            Self::Keys(_) => key.map(|key| Mark(key.0.clone())),
+            Self::Heap(_) => Some(Mark(vec![ctid.to_owned()])),
+        }
     }
 
     /// A query for the key of the row at a `ctid`, its parameter, as one `text[]`; no row if it is gone.
     #[must_use]
     pub fn key_at_ctid(&self) -> String {
-        let Self::Keys(keys) = self;
-        keys.key_at_ctid()
+        match self {
+            Self::Keys(keys) => keys.key_at_ctid(),
+            Self::Heap(heap) => heap.key_at_ctid(),
+        }
     }
 
     /// A query that reads the row at a mark and gives nothing.
     #[must_use]
     pub fn read_at(&self, mark: &Mark) -> String {
-        let Self::Keys(keys) = self;
-        keys.read_at(mark)
+        match self {
+            Self::Keys(keys) => keys.read_at(mark),
+            Self::Heap(heap) => heap.read_at(mark),
+        }
     }
 
     /// A query for the number of the range that has a row. Parameters: those of [`Scan::row`] for its key,
-    /// then the run, then the number of the leaf.
+    /// then the run, then the number of the leaf. None: a row of this scan may be in another range by now.
     #[must_use]
-    pub fn range_of_row(&self) -> String {
-        let Self::Keys(keys) = self;
-        keys.range_of_row()
+    pub fn range_of_row(&self) -> Option<String> {
+        match self {
+            Self::Keys(keys) => Some(keys.range_of_row()),
+            Self::Heap(_) => None,
+        }
     }
 
     /// The last mark of the leaf; none if it is empty.
     pub async fn last(&self, session: &Session) -> Result<Option<Mark>, Error> {
-        let Self::Keys(keys) = self;
-        boundaries::last(session, keys).await
+        match self {
+            Self::Keys(keys) => boundaries::last(session, keys).await,
+            Self::Heap(heap) => heap.last(session).await,
+        }
     }
 
     /// The last mark of the leaf, in a transaction of its own that hardly waits for a lock.
@@ -166,8 +225,10 @@ impl Scan {
     /// # Errors
     /// What the server says: that the table is locked, or gone.
     pub async fn last_now(&self, session: &mut Session) -> Result<Option<Mark>, Error> {
-        let Self::Keys(keys) = self;
-        boundaries::last_now(session, keys).await
+        match self {
+            Self::Keys(keys) => boundaries::last_now(session, keys).await,
+            Self::Heap(heap) => heap.last_now(session).await,
+        }
     }
 
     /// At most `cells_max` cells of `step` rows each from the start of `span`. Once they reach its end, the
@@ -179,8 +240,10 @@ impl Scan {
         step: u32,
         cells_max: u32,
     ) -> Result<Vec<Cell>, Error> {
-        let Self::Keys(keys) = self;
-        boundaries::cells_in_txn(session, keys, span, step, cells_max).await
+        match self {
+            Self::Keys(keys) => boundaries::cells_in_txn(session, keys, span, step, cells_max).await,
+            Self::Heap(heap) => heap.cells_in_txn(session, span, step, cells_max).await,
+        }
     }
 
     /// [`Scan::cells_in_txn`] in a transaction of its own.
@@ -196,31 +259,40 @@ impl Scan {
         session.commit_or_rollback(read).await
     }
 
-    /// The statement behind [`Scan::cells`]. Parameters: the bounds of the span, then the step less one, then
-    /// the most cells.
+    /// The statements that a scan reads by, each with a word for what it asks: of a key its boundaries
+    /// (parameters: the bounds of the span, then the step less one, then the most cells) and the rows of the
+    /// last cell (the bounds), of blocks the places of rows (the bounds), of both where they end.
     #[must_use]
-    pub fn cells_statement(&self, span: &Span) -> String {
-        let Self::Keys(keys) = self;
-        boundaries::boundaries(keys, keys::Bounds::of(span))
+    pub fn statements(&self, span: &Span) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Keys(keys) => {
+                let bounds = keys::Bounds::of(span);
+                vec![
+                    ("cells", boundaries::boundaries(keys, bounds)),
+                    ("count", boundaries::count(keys, bounds)),
+                    ("last", boundaries::last_key(keys)),
+                ]
+            }
+            Self::Heap(heap) => {
+                vec![("places", heap.places_statement(span.after.is_some())), ("last", heap.last_statement())]
+            }
+        }
     }
 
-    /// The statement that counts the rows of the last cell. Parameters: the bounds of the span.
-    #[must_use]
-    pub fn count_statement(&self, span: &Span) -> String {
-        let Self::Keys(keys) = self;
-        boundaries::count(keys, keys::Bounds::of(span))
-    }
-
-    /// The statement behind [`Scan::last`].
-    #[must_use]
-    pub fn last_statement(&self) -> String {
-        let Self::Keys(keys) = self;
-        boundaries::last_key(keys)
+    /// How many rows of a page follow each other in the order of the scan, near the start of a span; none if
+    /// that does not depend on a key.
+    pub async fn rows_together(&self, session: &Session, span: &Span) -> Result<Option<f64>, Error> {
+        match self {
+            Self::Keys(keys) => layout::rows_together_there(session, keys, span).await.map(Some),
+            Self::Heap(_) => Ok(None),
+        }
     }
 
     /// How a range is striped: as it was chosen, as far as its pages allow.
     pub async fn layout(&self, session: &Session, span: &Span, choice: &Choice) -> Result<Layout, Error> {
-        let Self::Keys(keys) = self;
-        layout::layout(session, keys, span, choice).await
+        match self {
+            Self::Keys(keys) => layout::layout(session, keys, span, choice).await,
+            Self::Heap(heap) => Ok(heap.layout(choice)),
+        }
     }
 }

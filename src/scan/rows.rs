@@ -19,6 +19,9 @@ pub struct Rows {
     pub beside: Option<String>,
     /// What selects the rows, with parameters from `$1` on.
     pub condition: String,
+    /// Whether such a row may be met again, or not at all: then the change has to be one that can be
+    /// repeated.
+    pub may_come_again: bool,
     /// What has to be set in the transaction before the statement; empty: nothing.
     pub settings: &'static str,
     /// A value for each parameter; none where the rows are only shown or planned for.

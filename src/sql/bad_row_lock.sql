@@ -6,10 +6,10 @@ SELECT run.state AS run_state,
        l.relation = run.target
            OR run.target IN (SELECT relid FROM pg_partition_ancestors(l.relation::regclass)) AS attached,
        NOT row_security_active(l.relation) AS every_row,
-       l.shape = (SELECT string_agg(concat_ws(' ', a.attname, a.atttypid::regtype, a.attcollation), ', ' ORDER BY a.attname)
-                  FROM pg_attribute AS a
-                  WHERE a.attrelid = l.relation
-                  AND a.attname = ANY ($5::text[])) AS same_shape
+       l.shape = coalesce((SELECT string_agg(concat_ws(' ', a.attname, a.atttypid::regtype, a.attcollation), ', ' ORDER BY a.attname)
+                           FROM pg_attribute AS a
+                           WHERE a.attrelid = l.relation
+                           AND a.attname = ANY ($5::text[])), '') AS same_shape
 FROM pgbackfill.bad_row AS b
 JOIN pgbackfill.leaf AS l ON l.run = b.run AND l.number = b.leaf
 JOIN pgbackfill.run ON run.id = b.run

@@ -10,8 +10,12 @@ pub const BAD_ROW_COUNT: &str = include_str!("bad_row_count.sql");
 pub const BAD_ROW_DELETE: &str = include_str!("bad_row_delete.sql");
 /// `bad_row_exists.sql`
 pub const BAD_ROW_EXISTS: &str = include_str!("bad_row_exists.sql");
+/// `bad_row_forget.sql`
+pub const BAD_ROW_FORGET: &str = include_str!("bad_row_forget.sql");
 /// `bad_row_insert.sql`
 pub const BAD_ROW_INSERT: &str = include_str!("bad_row_insert.sql");
+/// `bad_row_leaf.sql`
+pub const BAD_ROW_LEAF: &str = include_str!("bad_row_leaf.sql");
 /// `bad_row_list.sql`
 pub const BAD_ROW_LIST: &str = include_str!("bad_row_list.sql");
 /// `bad_row_lock.sql`
@@ -32,6 +36,8 @@ pub const GUARD_LEAVE: &str = include_str!("guard_leave.sql");
 pub const GUARD_NOW: &str = include_str!("guard_now.sql");
 /// `guard_read.sql`
 pub const GUARD_READ: &str = include_str!("guard_read.sql");
+/// `heap_facts.sql`
+pub const HEAP_FACTS: &str = include_str!("heap_facts.sql");
 /// `horizon.sql`
 pub const HORIZON: &str = include_str!("horizon.sql");
 /// `identity.sql`
@@ -42,8 +48,16 @@ pub const LEAF_ALL: &str = include_str!("leaf_all.sql");
 pub const LEAF_FRONTIER: &str = include_str!("leaf_frontier.sql");
 /// `leaf_insert.sql`
 pub const LEAF_INSERT: &str = include_str!("leaf_insert.sql");
+/// `leaf_again.sql`
+pub const LEAF_AGAIN: &str = include_str!("leaf_again.sql");
+/// `leaf_lock.sql`
+pub const LEAF_LOCK: &str = include_str!("leaf_lock.sql");
 /// `leaf_next.sql`
 pub const LEAF_NEXT: &str = include_str!("leaf_next.sql");
+/// `leaf_passed.sql`
+pub const LEAF_PASSED: &str = include_str!("leaf_passed.sql");
+/// `leaf_swept.sql`
+pub const LEAF_SWEPT: &str = include_str!("leaf_swept.sql");
 /// `leaves.sql`
 pub const LEAVES: &str = include_str!("leaves.sql");
 /// `order_facts.sql`
@@ -56,6 +70,8 @@ pub const PROCESS_BEAT: &str = include_str!("process_beat.sql");
 pub const PROCESS_LEAVE: &str = include_str!("process_leave.sql");
 /// `process_live.sql`
 pub const PROCESS_LIVE: &str = include_str!("process_live.sql");
+/// `proof_lock.sql`
+pub const PROOF_LOCK: &str = include_str!("proof_lock.sql");
 /// `range_checkpoint.sql`
 pub const RANGE_CHECKPOINT: &str = include_str!("range_checkpoint.sql");
 /// `range_claim.sql`
@@ -68,6 +84,8 @@ pub const RANGE_LOCK: &str = include_str!("range_lock.sql");
 pub const RANGE_OPEN_COUNT: &str = include_str!("range_open_count.sql");
 /// `range_latest.sql`
 pub const RANGE_LATEST: &str = include_str!("range_latest.sql");
+/// `range_close.sql`
+pub const RANGE_CLOSE: &str = include_str!("range_close.sql");
 /// `range_hint.sql`
 pub const RANGE_HINT: &str = include_str!("range_hint.sql");
 /// `relation_bytes.sql`
@@ -92,6 +110,10 @@ pub const RUN_LIST: &str = include_str!("run_list.sql");
 pub const RUN_LOCK: &str = include_str!("run_lock.sql");
 /// `run_pace.sql`
 pub const RUN_PACE: &str = include_str!("run_pace.sql");
+/// `run_proof.sql`
+pub const RUN_PROOF: &str = include_str!("run_proof.sql");
+/// `run_proven.sql`
+pub const RUN_PROVEN: &str = include_str!("run_proven.sql");
 /// `run_state.sql`
 pub const RUN_STATE: &str = include_str!("run_state.sql");
 /// `run_table_lock.sql`
@@ -128,7 +150,7 @@ pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 9] = [
+pub const SCHEMA_STEPS: [&str; 10] = [
     include_str!("schema/001_control_schema.sql"),
     include_str!("schema/002_assert_complete.sql"),
     include_str!("schema/003_stripes.sql"),
@@ -138,4 +160,5 @@ pub const SCHEMA_STEPS: [&str; 9] = [
     include_str!("schema/007_retries.sql"),
     include_str!("schema/008_range_and_speed.sql"),
     include_str!("schema/009_pace.sql"),
+    include_str!("schema/010_heap.sql"),
 ];

@@ -7,6 +7,7 @@ SELECT c.oid AS relation,
        c.relkind::text AS kind,
        -- Never analyzed (-1, and 0 without pages before version 14): then about 100 bytes a row is assumed.
        CASE WHEN c.reltuples < 0 OR c.relpages = 0 THEN pg_relation_size(c.oid) / 100 ELSE c.reltuples END::bigint AS rows_estimated,
+       pg_relation_size(c.oid) / current_setting('block_size')::bigint AS blocks,
        (SELECT coalesce(bool_and(CASE WHEN p.privilege IN ('SELECT', 'INSERT', 'UPDATE')
                                       THEN has_any_column_privilege(c.oid, p.privilege)
                                       ELSE has_table_privilege(c.oid, p.privilege) END), true)

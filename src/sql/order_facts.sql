@@ -12,6 +12,9 @@ SELECT coalesce((SELECT option_value::int
         WHERE i.indrelid = c.oid
         AND i.indisready
         AND m.amname <> 'brin') AS other_indexes,
+       -- Of all leaves: what an index page costs that has to be read, and is logged as a whole again.
+       (SELECT sum(pg_indexes_size(t.relid)) > pg_size_bytes(current_setting('shared_buffers'))
+        FROM (SELECT c.oid::regclass AS relid UNION SELECT relid FROM pg_partition_tree(c.oid)) AS t) AS large_indexes,
        -- An index that uses a SET column anywhere makes every update of it cold; BRIN does not count from
        -- version 16.
        (SELECT min(x.relname::text)

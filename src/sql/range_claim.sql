@@ -21,4 +21,5 @@ JOIN pgbackfill.leaf AS l ON l.run = c.run
 WHERE r.run = c.run
 AND r.number = c.number
 AND l.number = r.leaf
-RETURNING r.number, r.leaf, l.relation, l.schema, l.name, r.lo, r.hi, r.stripes, r.stripe_shift, r.stripe, r.cursor, c.rested
+RETURNING r.number, r.leaf, l.relation, l.schema, l.name, l.scan, l.rows_per_block, l.sweep, r.lo, r.hi, r.stripes, r.stripe_shift,
+          r.stripe, r.cursor, c.rested

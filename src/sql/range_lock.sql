@@ -18,10 +18,12 @@ SELECT r.stripe,
        l.relation = run.target
            OR run.target IN (SELECT relid FROM pg_partition_ancestors(l.relation::regclass)) AS attached,
        NOT row_security_active(l.relation) AS every_row,
-       l.shape = (SELECT string_agg(concat_ws(' ', a.attname, a.atttypid::regtype, a.attcollation), ', ' ORDER BY a.attname)
-                  FROM pg_attribute AS a
-                  WHERE a.attrelid = l.relation
-                  AND a.attname = ANY ($4::text[])) AS same_shape
+       l.shape = coalesce((SELECT string_agg(concat_ws(' ', a.attname, a.atttypid::regtype, a.attcollation), ', ' ORDER BY a.attname)
+                           FROM pg_attribute AS a
+                           WHERE a.attrelid = l.relation
+                           AND a.attname = ANY ($4::text[])), '') AS same_shape,
+       -- Marks of a walk by block are of one file. The lock of the table is held, so that it stays the same.
+       l.filenode IS NULL OR l.filenode = pg_relation_filenode(l.relation) AS same_file
 FROM pgbackfill.range AS r
 JOIN pgbackfill.leaf AS l ON l.run = r.run AND l.number = r.leaf
 JOIN pgbackfill.run ON run.id = r.run

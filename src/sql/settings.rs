@@ -38,6 +38,12 @@ pub const LOOKING: &str = "SET LOCAL lock_timeout = '200ms'; SET LOCAL statement
 /// Planning an expression waits for a session that locks the table, for so long.
 pub const CHECKING: &str = "SET LOCAL lock_timeout = '3s'";
 
+/// One snapshot for all statements, which can only read.
+pub const ONE_SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+
+/// Values are written as marks and keys are, whatever the role's settings say.
+pub const AS_MARKS: &str = "SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL timezone = 'UTC'";
+
 /// Installing the control schema.
 pub const INSTALLING: &str = "SET LOCAL lock_timeout = '10s'";
 

@@ -9,8 +9,9 @@ use crate::human;
 use crate::job::units::format_bytes;
 use crate::run::pace::READING_VALID;
 use crate::run::{Hold, Knobs, Mode, RunState};
+use crate::scan::ScanOrder;
 use crate::signal::{Reading, blind};
-use crate::store::{Process, Read, StripesNow};
+use crate::store::{Process, Proof, Read, StripesNow};
 
 /// The run's state in a sentence. A running run without a process does nothing, and that is said first.
 #[must_use]
@@ -86,13 +87,23 @@ pub fn pace(knobs: &Knobs, guard: Option<&Read>) -> String {
 /// In how many stripes it is walked, and why.
 #[must_use]
 pub fn stripes(order: &StripesNow) -> String {
-    let stripes = match order.stripes {
-        1 => "by key".to_owned(),
-        stripes => format!("{stripes} stripes"),
+    let stripes = match (order.scan, order.sweep, order.stripes) {
+        (ScanOrder::Keys, _, 1) => "by key".to_owned(),
+        (ScanOrder::Keys, _, stripes) => format!("{stripes} stripes"),
+        (ScanOrder::Heap, 0, 1) => "by block".to_owned(),
+        (ScanOrder::Heap, 0, stripes) => format!("by block, {stripes} stripes"),
+        (ScanOrder::Heap, sweep, _) => format!("by block, sweep {sweep}"),
     };
     let hot = order.hot_percent.map(|percent| format!(", {percent} % HOT so far")).unwrap_or_default();
     let why = order.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     format!("{stripes}{hot}{why}")
+}
+
+/// Whether it is known that a walk by block has missed no row.
+#[must_use]
+pub fn proof(proof: &Proof) -> String {
+    let proven = if proof.proven { "proven" } else { "not proven" };
+    format!("{proven}: {}", human::one_line(&proof.text))
 }
 
 /// What the signals say, and what could not be read.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::find::{self, FindError};
 use crate::db::Session;
 use crate::run::{Knobs, RunId, RunState, Totals};
-use crate::store::{self, BadRow, Listed, Process, Read, StripesNow};
+use crate::store::{self, BadRow, Listed, Process, Proof, Read, StripesNow};
 
 /// Rows of the quarantine that are shown.
 const BAD_ROWS_SHOWN: i64 = 5;
@@ -45,6 +45,8 @@ pub struct View {
     pub knobs: Knobs,
     /// In how many stripes it is walked; none before the first range.
     pub order: Option<StripesNow>,
+    /// Whether a walk by block has missed no row, once it has ended.
+    pub proof: Option<Proof>,
     /// What may hold it back, while a process works.
     pub guard: Option<Read>,
     /// The processes at work.
@@ -83,6 +85,7 @@ pub async fn view(session: &Session, job: Option<&str>) -> Result<View, FindErro
         created_by: listed.created_by,
         knobs: listed.knobs,
         order: store::latest_stripes(session, listed.run).await?,
+        proof: store::proof(session, listed.run).await?,
         guard: guard.map(|guard| of_run(guard, listed.run)),
         progress,
         processes,

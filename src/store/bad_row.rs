@@ -114,6 +114,29 @@ pub async fn is_bad_row(session: &Session, run: RunId, bad: &BadKey) -> Result<b
     Ok(session.query_one(fixed::BAD_ROW_EXISTS, &place(&run, bad)).await?.get(0))
 }
 
+/// Whether a row of this key is there.
+pub async fn has_bad_row_in_txn(
+    session: &Session,
+    run: RunId,
+    leaf: LeafNo,
+    key: &Key,
+) -> Result<bool, Error> {
+    let params = [(&run.0 as _, Type::INT8), (&leaf.0 as _, Type::INT4), (&key.0 as _, Type::TEXT_ARRAY)];
+    Ok(session.query_one(fixed::BAD_ROW_EXISTS, &params).await?.get(0))
+}
+
+/// Takes all rows of a leaf out: it is walked again, and will meet them.
+pub async fn forget_bad_rows_in_txn(session: &Session, run: RunId, leaf: LeafNo) -> Result<(), Error> {
+    let params = [(&run.0 as _, Type::INT8), (&leaf.0 as _, Type::INT4)];
+    session.execute(fixed::BAD_ROW_FORGET, &params).await.map(drop)
+}
+
+/// How many rows of a leaf are there.
+pub async fn bad_rows_of_leaf_in_txn(session: &Session, run: RunId, leaf: LeafNo) -> Result<i64, Error> {
+    let params = [(&run.0 as _, Type::INT8), (&leaf.0 as _, Type::INT4)];
+    Ok(session.query_one(fixed::BAD_ROW_LEAF, &params).await?.get(0))
+}
+
 /// Takes a row out of the quarantine that nothing is to be done about.
 pub async fn drop_bad_row_in_txn(session: &Session, run: RunId, bad: &BadKey) -> Result<(), Error> {
     session.execute(fixed::BAD_ROW_DELETE, &place(&run, bad)).await.map(drop)

@@ -12,6 +12,7 @@ mod guard;
 mod leaf;
 mod others;
 mod process;
+mod proof;
 mod range;
 mod run;
 mod schema;
@@ -19,15 +20,18 @@ mod waiters;
 
 pub use bad_row::{
     BadKey, BadRow, BadRowFence, add_bad_row_in_txn, bad_row_again_in_txn, bad_rows, bad_rows_count,
-    drop_bad_row_in_txn, is_bad_row, lock_and_count_bad_rows_in_txn, lock_bad_row, next_bad_rows,
-    settle_bad_row_in_txn,
+    bad_rows_of_leaf_in_txn, drop_bad_row_in_txn, forget_bad_rows_in_txn, has_bad_row_in_txn, is_bad_row,
+    lock_and_count_bad_rows_in_txn, lock_bad_row, next_bad_rows, settle_bad_row_in_txn,
 };
 pub use guard::{Lead, Learned, Led, Published, QuietTime, Read, guard_now, leave_guard, read_guard};
 pub use leaf::{
-    LeafNo, OpenLeaf, StoredLeaf, add_leaf_in_txn, leaves, move_frontier_in_txn, next_leaf_in_txn,
+    Again, LeafNo, LockedLeaf, OpenLeaf, PassedLeaf, StoredLeaf, Swept, add_leaf_in_txn, end_sweeps_in_txn,
+    leaves, lock_leaf_in_txn, move_frontier_in_txn, next_leaf_in_txn, passed_leaves_in_txn,
+    walk_again_in_txn,
 };
 pub use others::{OthersSeen, others_seen};
 pub use process::{Assignment, Beat, Heard, Process, beat, leave, live};
+pub use proof::{Proof, lock_proof_in_txn, note_proof_in_txn, proof};
 pub use range::{
     Checkpoint, Claim, Fence, Hint, NewRange, Position, RangeCounters, RangeState, StripesNow,
     add_range_in_txn, claim, keep, latest_stripes, lock_range, open_work, release, rest,

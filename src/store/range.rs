@@ -6,10 +6,10 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::leaf::LeafNo;
+use super::leaf::{self, LeafNo};
 use crate::db::{Error, Session};
 use crate::run::{RangeNo, RunId, RunState};
-use crate::scan::{Mark, Span};
+use crate::scan::{LeafOrder, Mark, ScanOrder, Span};
 use crate::sql::settings::PASSING;
 use crate::sql::{self, Qualified, fixed};
 use crate::stripe::{StripeBy, Striping};
@@ -61,6 +61,8 @@ pub struct Claim {
     pub relation: u32,
     /// The leaf's name.
     pub table: Qualified,
+    /// In which order the leaf is walked.
+    pub order: LeafOrder,
     /// Where it begins and ends.
     pub span: Span,
     /// How it is striped.
@@ -96,6 +98,10 @@ pub struct NewRange<'a> {
     pub why: &'a str,
     /// How many rows there are.
     pub rows_planned: i64,
+    /// The pass of its leaf, and whether that is a sweep.
+    pub pass: i32,
+    /// See there.
+    pub is_sweep: bool,
 }
 
 /// What the lock of a range found: the truth about where it stands.
@@ -117,6 +123,8 @@ pub struct Fence {
     pub run_state: RunState,
     /// Why the table is not the one that was planned, if it is not.
     pub changed: Option<&'static str>,
+    /// Whether the table has another file than the one that the marks are of.
+    pub is_rewritten: bool,
 }
 
 /// What a batch leaves behind in its range.
@@ -166,6 +174,7 @@ fn read_claim(row: &Row) -> Result<Claim, Error> {
         relation: row.get("relation"),
         striping: striping(row)?,
         table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
+        order: leaf::order(row),
         span: span(row),
         position: Position { stripe: row.get("stripe"), cursor: mark(row, "cursor") },
         rested: row.get("rested"),
@@ -209,6 +218,8 @@ pub async fn add_range_in_txn(
         (&new.why as _, Type::TEXT),
         (&hint.worker as _, Type::TEXT),
         (&hint.for_s as _, Type::FLOAT8),
+        (&new.pass as _, Type::INT4),
+        (&new.is_sweep as _, Type::BOOL),
     ];
     Ok(RangeNo(session.query_one(fixed::RANGE_INSERT, &params).await?.get(0)))
 }
@@ -246,6 +257,7 @@ fn fence(row: &Row) -> Result<Fence, Error> {
         // An unknown state is a later program's: not ours to run in.
         run_state: RunState::parse(state).unwrap_or(RunState::Blocked),
         changed: change(row),
+        is_rewritten: !row.get::<_, Option<bool>>("same_file").unwrap_or(false),
     })
 }
 
@@ -300,6 +312,10 @@ impl Checkpoint {
 /// In how many stripes a run is walked now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StripesNow {
+    /// In which order the leaf of its latest range is walked.
+    pub scan: ScanOrder,
+    /// Which sweep of that leaf this is; 0: none.
+    pub sweep: i32,
     /// Stripes of its latest range.
     pub stripes: i32,
     /// Why; none if an older version planned it.
@@ -312,6 +328,8 @@ pub struct StripesNow {
 pub async fn latest_stripes(session: &Session, run: RunId) -> Result<Option<StripesNow>, Error> {
     let row = session.query_opt(fixed::RANGE_LATEST, &[(&run.0, Type::INT8)]).await?;
     Ok(row.map(|row| StripesNow {
+        scan: ScanOrder::parse(row.get("scan")).unwrap_or(ScanOrder::Keys),
+        sweep: row.get("sweep"),
         stripes: row.get("stripes"),
         why: row.get("why"),
         hot_percent: row.get("hot_percent"),

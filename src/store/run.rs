@@ -328,6 +328,8 @@ pub async fn totals(session: &Session, run: RunId) -> Result<Totals, Error> {
     Ok(Totals {
         rows_changed: number("rows_changed"),
         rows_passed: number("rows_passed"),
+        sweeps_passed: number("sweeps_passed"),
+        sweeps_total: number("sweeps_total"),
         rows_total: number("rows_total"),
         ranges_done: number("ranges_done"),
         ranges_open: number("ranges_open"),

@@ -52,6 +52,16 @@ pub fn fit(sample: &[Neighbour], wanted: Wanted) -> Striping {
     Striping::new(stripes, by).unwrap_or(Striping::WHOLE)
 }
 
+/// The striping of rows that are told apart by a hash, of which so many lie on a page.
+#[must_use]
+pub fn hashed(wanted: Wanted, rows_together: f64) -> Striping {
+    let stripes = match wanted {
+        Wanted::Exactly(stripes) => stripes,
+        Wanted::AtMost(stripes) => at_most(stripes, rows_together),
+    };
+    Striping::new(stripes, StripeBy::Hash).unwrap_or(Striping::WHOLE)
+}
+
 /// No more stripes than rows on a page: further ones would find nothing to do there.
 fn at_most(stripes: u32, rows_together: f64) -> u32 {
     if rows_together < SCATTERED {

@@ -9,7 +9,7 @@ mod bands;
 mod fit;
 
 pub use bands::Bands;
-pub use fit::{Neighbour, Wanted, fit, rows_together};
+pub use fit::{Neighbour, Wanted, fit, hashed, rows_together};
 
 use std::num::NonZeroU32;
 

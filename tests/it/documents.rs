@@ -377,7 +377,7 @@ fn the_guide_has_every_exit_code() {
 
 // The job file.
 
-const SECTIONS: [&str; 4] = ["pace", "limits", "order", "guard"];
+const SECTIONS: [&str; 5] = ["pace", "limits", "order", "scan", "guard"];
 
 fn job_file() -> Page {
     Page::read("docs/job-file.md")
@@ -432,6 +432,7 @@ fn the_page_on_the_job_file_lists_exactly_the_keys_that_it_takes() {
     let known_limits = known(&set_limit(&mut Limits::default(), "qqqqqqqqqq", "").unwrap_err());
     assert_eq!(section("limits").words(), known_limits);
     assert_eq!(section("order").words(), list_in_sources("impl Settings for Order"));
+    assert_eq!(section("scan").words(), list_in_sources("impl Settings for ScanSettings"));
 }
 
 #[test]
@@ -474,7 +475,7 @@ fn every_bound_on_the_page_is_allowed() {
 
 #[test]
 fn every_default_on_the_page_is_what_a_job_without_the_key_has() {
-    let of = |text: &str| job(text).map(|job| (job.pace, job.limits, job.order));
+    let of = |text: &str| job(text).map(|job| (job.pace, job.limits, job.order, job.scan));
     let bare = of("table = 't'\nset.a = '1'\n").unwrap();
     for name in SECTIONS {
         for row in section(name).listed() {

@@ -205,6 +205,8 @@ fn view(job: &Job, plan: &Plan, server: &catalog::Server, facts: &Facts, tried: 
         role: server.user.clone(),
         server_version: format!("{}.{}", server.version / 10_000, server.version % 10_000),
         key: plan.walk.key_names(),
+        order: plan.ordering.order,
+        order_why: plan.ordering.why.clone(),
         stripes: tried.trial.as_ref().map_or(order.wanted.most(), Trial::stripes),
         why: tried.trial.as_ref().map_or(order.why, |trial| trial.why.clone()),
         statement: tried.trial.as_ref().map(|trial| trial.statement(plan)),

@@ -10,7 +10,7 @@ use pgbackfill::job::units::{format_bytes, format_duration_ms};
 
 use pgbackfill::plan::{Bottleneck, Estimate, Measured, Severity};
 use pgbackfill::run::{Knobs, Mode};
-use pgbackfill::scan;
+use pgbackfill::scan::{self, ScanOrder};
 
 use super::super::review;
 use super::view::{Rows, View};
@@ -67,16 +67,23 @@ fn what(view: &View) -> String {
     };
     let Knobs { workers, batch_time_ms, .. } = &view.knobs;
     let workers = human::counted(workers.get().into(), "worker", "workers");
-    let key = view.key.join(", ");
+    let over = match view.order {
+        ScanOrder::Keys => format!("over the key ({})", view.key.join(", ")),
+        ScanOrder::Heap => format!("block by block ({})", view.order_why),
+    };
     let mut text = format!(
-        "{order} over the key ({key}): {}.\n{workers}, each in batches of {}; each batch is a transaction, with its checkpoint:",
+        "{order} {over}: {}.\n{workers}, each in batches of {}; each batch is a transaction, with its checkpoint:",
         view.why,
         format_duration_ms(*batch_time_ms)
     );
     match &view.statement {
         Some(statement) => {
             text.extend(statement.lines().map(|line| format!("\n    {line}")));
-            text.push_str("\nThe parameters are keys: where the batch ends, and where the one before it did");
+            text.push_str(match view.order {
+                ScanOrder::Keys => "\nThe parameters are keys",
+                ScanOrder::Heap => "\nThe parameters are places on disk",
+            });
+            text.push_str(": where the batch ends, and where the one before it did");
             text.push_str(if statement.contains(scan::BAND) { "; then its bands of keys." } else { "." });
             if !view.quiet.is_empty() {
                 let columns = view.quiet.join(", ");

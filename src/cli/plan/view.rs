@@ -4,6 +4,7 @@
 
 use pgbackfill::plan::{Estimate, Finding, Measured, Sample};
 use pgbackfill::run::{Knobs, RunId, RunState};
+use pgbackfill::scan::ScanOrder;
 use serde::Serialize;
 
 /// Everything that is shown.
@@ -17,6 +18,8 @@ pub(super) struct View {
     pub(super) role: String,
     pub(super) server_version: String,
     pub(super) key: Vec<String>,
+    pub(super) order: ScanOrder,
+    pub(super) order_why: String,
     pub(super) stripes: u32,
     pub(super) why: String,
     pub(super) statement: Option<String>,

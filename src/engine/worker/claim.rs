@@ -7,6 +7,7 @@ use super::super::complete::{self, Ending};
 use super::super::exit::End;
 use super::super::lease::BatchError;
 use super::super::part::Part;
+use super::super::proof::{self, Proved};
 use super::state::{Interruption, LOOK_AGAIN, Worker};
 use crate::db::{Error, Session};
 use crate::event::Event;
@@ -80,8 +81,7 @@ impl Worker {
 async fn finish(part: &Part, worker: u32, session: &mut Session) -> Result<(), Interruption> {
     let mut found = complete::look(part, session).await?;
     if found == Ending::AllDone {
-        part.primary.dial_again().await?;
-        found = complete::complete(part, session).await?;
+        found = end(part, session).await?;
     }
     match found {
         Ending::Complete => Err(Interruption::Leave(End::Complete)),
@@ -96,6 +96,30 @@ async fn finish(part: &Part, worker: u32, session: &mut Session) -> Result<(), I
     }
 }
 
+/// Completes the run, once it is known whether a row was missed.
+async fn end(part: &Part, session: &mut Session) -> Result<Ending, Interruption> {
+    let proved = tokio::select! {
+        proved = proof::prove(part, session) => proved?,
+        () = part.exit.token().cancelled() => return Err(Interruption::Idle),
+    };
+    let proof = match &proved {
+        Proved::NotNeeded => None,
+        Proved::Told(proof) => Some(proof),
+        Proved::Found(found) => return Ok(complete::sweep_again(part, session, found).await?),
+        Proved::Elsewhere => return Ok(Ending::NotYet),
+    };
+    part.primary.dial_again().await?;
+    let ended = complete::complete(part, session, proof).await?;
+    if let Some(proof) = proof.filter(|_| ended == Ending::Complete) {
+        part.events.notice(if proof.proven {
+            proof.text.clone()
+        } else {
+            format!("complete, but not proven: {}", proof.text)
+        });
+    }
+    Ok(ended)
+}
+
 /// The boundaries between a claimed range's cursor and its end.
 async fn cells_ahead(
     part: &Part,
@@ -103,7 +127,7 @@ async fn cells_ahead(
     claim: &Claim,
     step: u32,
 ) -> Result<Vec<Cell>, Error> {
-    let scan = part.facts.plan.scan(claim.table.clone());
+    let scan = part.scan(claim);
     scan.cells(session, &claim.ahead(), step, CELLS_MAX).await
 }
 
@@ -115,7 +139,7 @@ async fn refine(
     rows_max: u32,
 ) -> Result<(), Error> {
     if let Some(span) = range.too_coarse(rows_max) {
-        let scan = part.facts.plan.scan(range.claim.table.clone());
+        let scan = part.scan(&range.claim);
         range.refine(scan.cells(session, &span, rows_max, CELLS_MAX).await?);
     }
     Ok(())

@@ -9,6 +9,7 @@ use super::super::error_policy::{self, Failures, Remedy};
 use super::super::exit::End;
 use super::super::lease::BatchError;
 use super::super::part::Part;
+use super::super::passes::{self, Again};
 use super::super::quarantine::{self, Quarantined};
 use super::state::{Interruption, LOOK_AGAIN, Worker};
 use crate::db::{Error, NextAct, sqlstate};
@@ -54,6 +55,8 @@ impl Worker {
                 None
             }
             BatchError::TableChanged(why) => Some(self.block(why).await),
+            BatchError::Rewritten => walk_again(self, passes::Reason::Rewritten).await,
+            BatchError::NotRepeatable(why) => walk_again(self, passes::Reason::NotRepeatable(why)).await,
             BatchError::Failed(error) => self.handle_error(&error, batch).await,
         }
     }
@@ -196,17 +199,8 @@ impl Worker {
     /// Puts the row at fault aside, or blocks the run if there are too many of them.
     async fn quarantine(&mut self, error: &Error, batch: NextBatch) -> Option<End> {
         let claim = self.range.as_ref()?.claim.clone();
-        // The batch has one row, which is at its end.
-        let key = self.part.facts.plan.scan(claim.table.clone()).key_at(&batch.span.through);
-        let sqlstate = error.sqlstate().unwrap_or_default().to_owned();
-        let row = BadRow { key, sqlstate, message: error.to_string() };
-        match self.try_quarantine(&row, &batch).await {
-            Ok(Quarantined::Kept) => {
-                let BadRow { key, sqlstate, message } = row;
-                self.part.events.emit(Event::BadRow { key: key.0, sqlstate, message });
-                None
-            }
-            Ok(Quarantined::Full) => {
+        match self.try_quarantine(error, &batch).await {
+            Ok((Quarantined::Full, Some(row))) => {
                 let limit = self.part.facts.limits.max_bad_rows;
                 let why = format!(
                     "row {} of {} cannot be changed: {error}\nhint: mend the row or the expression and run the job again, or allow more than \
@@ -215,18 +209,26 @@ impl Worker {
                 );
                 Some(self.block(why).await)
             }
-            Ok(Quarantined::OfAnotherStripe) | Err(Interruption::Idle) => None,
+            Ok((Quarantined::Kept, Some(BadRow { key, sqlstate, message }))) => {
+                self.part.events.emit(Event::BadRow { key: key.0, sqlstate, message });
+                None
+            }
+            Ok(_) | Err(Interruption::Idle) => None,
             Err(interruption) => Box::pin(self.handle(interruption)).await,
         }
     }
 
-    async fn try_quarantine(&mut self, row: &BadRow, batch: &NextBatch) -> Result<Quarantined, Interruption> {
+    async fn try_quarantine(
+        &mut self,
+        error: &Error,
+        batch: &NextBatch,
+    ) -> Result<(Quarantined, Option<BadRow>), Interruption> {
         let (Some(mut session), Some(mut range)) = (self.session.take(), self.range.take()) else {
             return Err(Interruption::Idle);
         };
         // Rows may have come between since the boundaries were read: only a row that is alone may be put
         // aside.
-        let scan = self.part.facts.plan.scan(range.claim.table.clone());
+        let scan = self.part.scan(&range.claim);
         let cells = scan.cells(&mut session, &batch.span, 1, 2).await?;
         if cells.len() > 1 {
             range.refine(scan.cells(&mut session, &batch.span, 1, CELLS_MAX).await?);
@@ -234,10 +236,10 @@ impl Worker {
             return Err(Interruption::Idle);
         }
         let hint = self.hint(1);
-        let done = quarantine::put_aside(&self.part, &mut session, &range, batch, row, &hint).await;
+        let done = quarantine::put_aside(&self.part, &mut session, &range, batch, error, &hint).await;
         self.session = session.is_usable().then_some(session);
         let done = done?;
-        if done == Quarantined::Full {
+        if done.0 == Quarantined::Full {
             self.range = Some(range);
         } else {
             self.failures = Failures::default();
@@ -262,6 +264,25 @@ impl Worker {
                 End::Unreachable(format!("{reason}; and the run could not be marked as blocked: {error}"))
             }
         }
+    }
+}
+
+/// The leaf of the range is walked again from its beginning, or the run is blocked.
+async fn walk_again(worker: &mut Worker, reason: passes::Reason) -> Option<End> {
+    let range = worker.range.take()?;
+    let mut session = worker.session.take()?;
+    let again = passes::walk_again(&worker.part, &mut session, &range.claim, &reason).await;
+    worker.session = session.is_usable().then_some(session);
+    match again {
+        Ok(Again::Walked(told)) => {
+            worker.part.events.notice(told);
+            None
+        }
+        Ok(Again::Elsewhere) => None,
+        Ok(Again::Impossible(why)) => Some(worker.block(why).await),
+        // Batches of others are under way in the leaf.
+        Err(StoreError::Database(error)) => Box::pin(worker.handle_error(&error, None)).await,
+        Err(other) => Some(worker.block(other.to_string()).await),
     }
 }
 

@@ -110,6 +110,11 @@ fn the_text_of_a_job_is_stable_and_readable() {
 
         [order]
         quiet = true
+
+        [scan]
+        order = "auto"
+        proof = "60s"
+        touch = false
         "#);
 }
 

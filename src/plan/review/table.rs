@@ -5,6 +5,7 @@
 use super::Subject;
 use super::queries::{ForeignKey, TableFacts, Trigger};
 use crate::plan::{Code, Finding};
+use crate::scan::ScanOrder;
 
 /// Dead rows are removed when they are more than a threshold; with so many times as many, autovacuum does not
 /// keep up.
@@ -14,6 +15,7 @@ const DEAD_ROWS_MIN: i64 = 10_000;
 
 pub(super) fn judge(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     found.extend(set_column_indexed(subject));
+    found.extend(scattered_key(subject));
     let Some(table) = &subject.facts.table else { return };
     found.extend(table.triggers.iter().map(|trigger| fires(subject, trigger)));
     foreign_keys(subject, table, found);
@@ -33,6 +35,17 @@ fn set_column_indexed(subject: &Subject<'_>) -> Option<Finding> {
         ),
         "drop the index and make it again after the run (CONCURRENTLY), or accept that the run is slower and leaves bloat in the indexes",
     ))
+}
+
+fn scattered_key(subject: &Subject<'_>) -> Option<Finding> {
+    let ordering = &subject.plan.ordering;
+    let is_meant = ordering.order == ScanOrder::Keys && ordering.is_scattered;
+    let fact = "rows that follow each other by key lie on different pages, so that each changed row costs a page, and a full-page image after each checkpoint";
+    let remedy = match &ordering.unrepeatable {
+        Some(why) => format!("walking by block would spare most of that, but {why}"),
+        None => "leave order = \"keys\" out: walking by block spares most of that".to_owned(),
+    };
+    is_meant.then(|| Finding::new(Code::ScatteredKey, fact.to_owned(), &remedy))
 }
 
 fn fires(subject: &Subject<'_>, trigger: &Trigger) -> Finding {

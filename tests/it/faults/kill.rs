@@ -10,14 +10,17 @@ use pgbackfill::sandbox::{Fsync, StopMode};
 use tokio::task::block_in_place;
 use tokio::time;
 
-use crate::support::oracle::assert_nothing_left;
+use crate::support::oracle::{assert_nothing_left, assert_once, assert_swept};
 use crate::support::{
-    Database, JobFile, Pgbackfill, Running, counted_table, database, database_on, machine, own_server, random,
+    COUNT_FILLS, Database, FILL_UP, JobFile, Pgbackfill, Running, counted_table, database, database_on,
+    machine, own_server, random, walks_by_block,
 };
 
 const ROWS: i64 = 100_000;
 const PROCESSES: usize = 3;
 const KILLS: u32 = 50;
+/// From here on those that are there may end it.
+const KILLS_MAX: u32 = 90;
 const CRASHES: u32 = 10;
 /// Attempts of a batch, while the server is there.
 const RETRIES: usize = 2;
@@ -26,6 +29,8 @@ const RETRIES: usize = 2;
 /// kills.
 const SLOW: &str =
     "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_batch = 2\npace.max_rows_per_second = 1500\n";
+
+const SLOW_PACE: &str = "pace.max_rows_per_batch = 2\npace.max_rows_per_second = 1500\n";
 
 fn start_all(job: &JobFile, db: &Database) -> Vec<Running> {
     (0..PROCESSES).map(|_| job.run(db).spawn()).collect()
@@ -69,26 +74,49 @@ async fn processes_killed_at_any_instant_in_key_order_change_every_row_once() {
     killed("order.stripes = 1\n").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_killed_at_any_instant_by_block_change_every_row_once() {
+    if !walks_by_block().await {
+        return;
+    }
+    let _machine = machine::loaded().await;
+    let db = database().await;
+    counted_table(&db, ROWS).await;
+    db.client().await.batch_execute(COUNT_FILLS).await.unwrap();
+    killed_until_complete(&db, &JobFile::new(&format!("{FILL_UP}{SLOW_PACE}"))).await;
+    let client = db.client().await;
+    assert_once(&client, "t", ROWS).await;
+    assert_swept(&client, ROWS).await;
+    assert_nothing_left(&db).await;
+}
+
 async fn killed(order: &str) {
     let _machine = machine::loaded().await;
-    let (db, job, mut rng) = (database().await, JobFile::new(&format!("{SLOW}{order}")), random::seeded());
+    let (db, job) = (database().await, JobFile::new(&format!("{SLOW}{order}")));
     counted_table(&db, ROWS).await;
-    let mut processes = start_all(&job, &db);
+    killed_until_complete(&db, &job).await;
+    assert_exact(&db).await;
+}
+
+async fn killed_until_complete(db: &Database, job: &JobFile) {
+    let mut rng = random::seeded();
+    let mut processes = start_all(job, db);
     db.until_progress().await;
     let mut kills = 0;
     while !db.is_complete().await {
         // The fault that is injected, not a wait for anything.
         time::sleep(random::time_up_to(Duration::from_millis(250), &mut rng)).await;
-        kills += u32::from(replace(&mut processes[rng.usize(..PROCESSES)], &job, &db).await);
+        if kills < KILLS_MAX {
+            kills += u32::from(replace(&mut processes[rng.usize(..PROCESSES)], job, db).await);
+        }
         if kills == KILLS {
             // From here on towards the end, which the kills do not spare either.
-            hurry(&db, 2000).await;
+            hurry(db, 2000).await;
         }
     }
     println!("{kills} kills");
     all_complete(processes).await;
     assert!(kills >= KILLS, "the run was complete after {kills} kills");
-    assert_exact(&db).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,22 +15,34 @@ use std::time::{Duration, Instant};
 
 use tokio::time;
 
-use crate::support::{machine, random};
+use crate::support::{machine, random, walks_by_block};
+use disturbance::{BY_BLOCK, BY_KEY, Walk};
 use production::Production;
 
 /// In `make test`.
-const SHARE: Duration = Duration::from_secs(40);
+const SHARE: Duration = Duration::from_secs(25);
 /// In `make torture`.
-const PERCENT: u32 = 20;
+const PERCENT: u32 = 10;
 /// At the most, between two faults.
 const PAUSE: Duration = Duration::from_millis(300);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_befalls_processes_and_server_every_row_is_changed_once() {
+    whatever_befalls(&BY_KEY).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_befalls_a_walk_by_block_every_row_is_changed_once() {
+    if walks_by_block().await {
+        whatever_befalls(&BY_BLOCK).await;
+    }
+}
+
+async fn whatever_befalls(walk: &Walk) {
     let _machine = machine::exclusive().await;
     let (time, began, mut rng) =
         (machine::torture(PERCENT).unwrap_or(SHARE), Instant::now(), random::seeded());
-    let mut production = Production::set(time, &mut rng).await;
+    let mut production = Production::set(time, walk, &mut rng).await;
     // Each in turn, in another order each time, so that even a short time sees all of them.
     let mut bag = production.faults();
     // All of them once, however long that takes.

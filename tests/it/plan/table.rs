@@ -137,7 +137,8 @@ async fn what_cannot_run_is_refused_under_its_name() {
     for (toml, code) in [
         ("table = 'tt'\nset.a = '1'", "unknown-table"),
         ("table = 'v'\nset.a = '1'", "unusable-table"),
-        ("table = 'keyless'\nset.a = '1'", "no-usable-index"),
+        ("table = 'keyless'\nset.a = 'a + 1'", "no-usable-index"),
+        ("table = 'keyless'\nset.a = 'a + 1'\nscan.order = 'heap'", "not-repeatable"),
         ("table = 't'\nset.z = '1'", "unknown-column"),
         ("table = 't'\nset.id = '1'", "key-in-set"),
         // It has no key either: a key of it would have the partition key's columns.

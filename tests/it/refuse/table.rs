@@ -73,14 +73,15 @@ async fn a_table_without_a_usable_key_is_told_what_would_be_one() {
          CREATE TABLE float (id float8 PRIMARY KEY, code int NOT NULL UNIQUE, n int)",
     )
     .await;
-    let refused = async |head: &str| refused(&db, &format!("{head}\nset.n = '1'\n"), 2).await;
+    let refused = async |head: &str| refused(&db, &format!("{head}\nset.n = 'n + 1'\n"), 2).await;
     insta::assert_snapshot!(refused("table = 'none'").await, @r#"
     error[no-usable-index]: "public"."none" has no primary key that can order it
      --> job.toml:1:9
       |
     1 | table = 'none'
       |         ^^^^^^
-      hint: a key is one to four NOT NULL columns with a whole, valid, unique btree index of their own: make one with CREATE UNIQUE INDEX CONCURRENTLY and name its columns in key
+      hint: without a key it could be walked by block, but there is no `where` that the change makes false, and the value of "n" is made of what the change sets
+      a key is one to four NOT NULL columns with a whole, valid, unique btree index of their own: make one with CREATE UNIQUE INDEX CONCURRENTLY and name its columns in key
     "#);
     insta::assert_snapshot!(refused("table = 'nullable'").await, @r#"
     error[no-usable-index]: "public"."nullable" has no primary key that can order it
@@ -88,7 +89,8 @@ async fn a_table_without_a_usable_key_is_told_what_would_be_one() {
       |
     1 | table = 'nullable'
       |         ^^^^^^^^^^
-      hint: index nullable_id_key is unique and lacks only NOT NULL: ALTER TABLE "public"."nullable" ALTER COLUMN "id" SET NOT NULL, then key = ["id"]
+      hint: without a key it could be walked by block, but there is no `where` that the change makes false, and the value of "n" is made of what the change sets
+      index nullable_id_key is unique and lacks only NOT NULL: ALTER TABLE "public"."nullable" ALTER COLUMN "id" SET NOT NULL, then key = ["id"]
     "#);
     insta::assert_snapshot!(refused("table = 'nullable'\nkey = 'id'").await, @r#"
     error[no-usable-index]: key column "id" may be NULL
@@ -104,7 +106,8 @@ async fn a_table_without_a_usable_key_is_told_what_would_be_one() {
       |
     1 | table = 'float'
       |         ^^^^^^^
-      hint: a key may have smallint, integer, bigint, numeric, uuid, text, character varying, date, timestamp without time zone, timestamp with time zone; this table offers key = ["code"] (index float_code_key)
+      hint: without a key it could be walked by block, but there is no `where` that the change makes false, and the value of "n" is made of what the change sets
+      a key may have smallint, integer, bigint, numeric, uuid, text, character varying, date, timestamp without time zone, timestamp with time zone; this table offers key = ["code"] (index float_code_key)
     "#);
     insta::assert_snapshot!(refused("table = 'none'\nkey = ['idd']").await, @r#"
     error[unknown-column]: "public"."none" has no column "idd"

@@ -2,6 +2,7 @@
 
 mod ceilings;
 mod engine;
+mod heap;
 mod odd_jobs;
 mod partitions;
 mod sample_jobs;

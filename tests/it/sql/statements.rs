@@ -12,7 +12,7 @@ use pgbackfill::connect::ConnectParams;
 use pgbackfill::db::{Param, Pool, Session};
 use pgbackfill::key::{KeyColumn, KeyType};
 use pgbackfill::sandbox::Fsync;
-use pgbackfill::scan::{Mark, Scan, Span, Stripe, Walk};
+use pgbackfill::scan::{Blocks, LeafOrder, Mark, Scan, Span, Stripe, Walk};
 use pgbackfill::sql::settings::PLANNING;
 use pgbackfill::sql::{self, Ident, Qualified, fixed};
 use pgbackfill::stripe::{StripeBy, Striping};
@@ -20,7 +20,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
-use crate::support::{Database, database, database_on, own_server};
+use crate::support::{Database, database, database_on, own_server, walks_by_block};
 
 /// What holds in a batch and could change a plan.
 const BATCH: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
@@ -141,8 +141,8 @@ VACUUM ANALYZE t";
 fn keyed() -> [Keyed; 3] {
     let column = |name: &str, ty| KeyColumn { name: name.into(), ty, collate: None };
     let scan = |key| {
-        let walk = Walk { alias: Ident("t".into()), key, joins_bands: true };
-        walk.leaf(Qualified::new("public", "t"))
+        let walk = Walk { alias: Ident("t".into()), key, joins_bands: true, reads_alone: true };
+        walk.leaf(Qualified::new("public", "t"), LeafOrder::Keys)
     };
     let mark = |texts: &[&str]| Mark(texts.iter().map(|&text| text.to_owned()).collect());
     let span = |after: &[&str], through: &[&str]| Span { after: Some(mark(after)), through: mark(through) };
@@ -175,7 +175,7 @@ fn cases() -> impl Iterator<Item = Keyed> {
 
 fn count_up() -> Change {
     let set = vec![(Ident("n".into()), "n + 1".into())];
-    Change::Update(Update { set, quiet: vec![], filter: Some("n >= 0".into()), lookup: None })
+    Change::Update(Update { set, quiet: vec![], filter: Some("n >= 0".into()), differs: None, lookup: None })
 }
 
 async fn keyed_table() -> (Database, Session) {
@@ -197,6 +197,39 @@ async fn a_batch_reads_its_rows_by_the_index_of_the_key() {
         let statement = change.statement(&rows);
         assert_uses(&plan(&mut session, BATCH, statement.text(), &rows.params()).await, index);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stretch_of_blocks_is_read_and_no_index() {
+    if !walks_by_block().await {
+        return;
+    }
+    let (db, mut session) = keyed_table().await;
+    // By this index it would seem that there is next to nothing to read, whatever entries are dead.
+    let client = db.client().await;
+    client.batch_execute("CREATE INDEX t_n ON t (n) WHERE n > 0").await.unwrap();
+    let walk = Walk { alias: Ident("t".into()), key: vec![], joins_bands: false, reads_alone: true };
+    let blocks = Blocks { rows: 100.0, are_swept: false };
+    let scan = walk.leaf(Qualified::new("public", "t"), LeafOrder::Heap(blocks));
+    let place = |block: u32| Mark(vec![format!("({block},65535)")]);
+    let set = vec![(Ident("n".into()), "0".into())];
+    let change = Change::Update(Update {
+        set,
+        quiet: vec![],
+        filter: Some("n > 0".into()),
+        differs: None,
+        lookup: None,
+    });
+    for after in [None, Some(place(9))] {
+        let rows = scan.rows(&Span { after, through: place(19) }, *STRIPE, 100);
+        let settings = format!("{BATCH}; {}", rows.settings);
+        let found = plan(&mut session, &settings, &change.statement(&rows).whole(), &rows.params()).await;
+        assert!(found.contains("Tid Range Scan on t"), "{found}");
+    }
+    let span = Span { after: Some(place(9)), through: place(9) };
+    let rows = scan.rows(&span, Stripe::ALL, 100);
+    let found = plan(&mut session, PLANNING, &asked(&scan, &span, "places"), &rows.params()).await;
+    assert!(found.contains("Tid Range Scan on t"), "{found}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -235,6 +268,12 @@ async fn a_batch_in_the_middle_of_a_composite_key_is_not_taken_for_a_large_part_
     assert!(rows < 500.0, "{plan:#}");
 }
 
+/// The statement by which the scan asks for this.
+fn asked(scan: &Scan, span: &Span, what: &str) -> String {
+    let found = scan.statements(span).into_iter().find(|(name, _)| *name == what);
+    found.unwrap_or_else(|| panic!("the scan does not ask for {what}")).1
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn boundary_keys_are_read_from_the_index_alone() {
     let (_db, mut session) = keyed_table().await;
@@ -243,10 +282,10 @@ async fn boundary_keys_are_read_from_the_index_alone() {
         let (skip, cells) = (9_i64, 128_i32);
         let mut params = bounds.params();
         params.extend([(&skip as _, Type::INT8), (&cells as _, Type::INT4)]);
-        let found = plan(&mut session, PLANNING, &scan.cells_statement(&span), &params).await;
+        let found = plan(&mut session, PLANNING, &asked(&scan, &span, "cells"), &params).await;
         assert_uses(&found, index);
         assert_eq!(found.matches("Index Only Scan using").count(), 2, "the start and each step:\n{found}");
-        let count = scan.count_statement(&span);
+        let count = asked(&scan, &span, "count");
         assert_uses(&plan(&mut session, PLANNING, &count, &bounds.params()).await, index);
     }
 }
@@ -254,8 +293,8 @@ async fn boundary_keys_are_read_from_the_index_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_key_is_read_from_the_end_of_the_index() {
     let (_db, mut session) = keyed_table().await;
-    for Keyed { index, scan, .. } in keyed() {
-        let last = plan(&mut session, PLANNING, &scan.last_statement(), &[]).await;
+    for Keyed { index, scan, span } in keyed() {
+        let last = plan(&mut session, PLANNING, &asked(&scan, &span, "last"), &[]).await;
         let backward = format!("Index Only Scan Backward using {index} on ");
         assert!(last.contains(&backward) && !last.contains("Sort"), "{last}");
     }

@@ -34,9 +34,9 @@ pub(crate) struct Application {
 }
 
 impl Application {
-    /// On tables of its own, which are made first.
-    pub(crate) async fn start(db: &Database, mut rng: Rng) -> Self {
-        db.client().await.batch_execute(TABLES).await.unwrap();
+    /// On tables of its own, which are made first, and `more` of them.
+    pub(crate) async fn start(db: &Database, more: &str, mut rng: Rng) -> Self {
+        db.client().await.batch_execute(&format!("{TABLES}; {more}")).await.unwrap();
         let (address, stop) = (db.address(), Arc::new(AtomicBool::new(false)));
         let stopping = stop.clone();
         let task = tokio::spawn(async move {

@@ -14,6 +14,17 @@ pub(crate) const COUNT_UP: &str = "table = 't'\nset.n = 'n + 1'\n";
 /// The same under a ceiling: a run goes on for as long as a test needs it, which then takes the ceiling away.
 pub(crate) const PACED: &str = "table = 't'\nset.n = 'n + 1'\npace.max_rows_per_second = 2000\n";
 
+/// The same for walking by block: a row is filled once, and the trigger of [`filled_table`] counts it.
+pub(crate) const FILL_UP: &str =
+    "table = 't'\nset.filled = '1'\nwhere = 'filled IS NULL'\nscan.order = 'heap'\n";
+
+/// Lets `t` count in `n` how often a row was filled.
+pub(crate) const COUNT_FILLS: &str = "
+ALTER TABLE t ADD COLUMN filled int;
+CREATE FUNCTION count_fill() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.n := NEW.n + 1; RETURN NEW; END';
+CREATE TRIGGER count_fill BEFORE UPDATE ON t FOR EACH ROW WHEN (NEW.filled IS DISTINCT FROM OLD.filled)
+EXECUTE FUNCTION count_fill()";
+
 /// A job file in a directory that is removed with it. The job's name is `job`.
 pub(crate) struct JobFile {
     dir: TempDir,

@@ -23,11 +23,11 @@ pub(crate) use application::{
 pub(crate) use database::{
     Address, Database, database, database_behind_pgbouncer, database_behind_pgbouncer_on, database_on, until,
 };
-pub(crate) use job::{COUNT_UP, JobFile, PACED, counted_table};
+pub(crate) use job::{COUNT_FILLS, COUNT_UP, FILL_UP, JobFile, PACED, counted_table};
 pub(crate) use pgbackfill::{Finished, Pgbackfill, Running};
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use redirect::Redirect;
 pub(crate) use server::{
     builder, cut_off, own_server, own_server_for, psql, server_with, shared_server, troubled_server,
 };
-pub(crate) use skip::skipped;
+pub(crate) use skip::{skipped, walks_by_block};

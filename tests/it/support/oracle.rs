@@ -7,16 +7,17 @@ use tokio_postgres::Client;
 
 use super::{Database, until};
 
-/// The ranges of each leaf follow each other from the start of the table to the leaf's bound, without gap or
-/// overlap; a leaf without ranges has no rows.
+/// The ranges of each pass of a leaf follow each other from the start of the table, without gap or overlap,
+/// and those of the last one to the leaf's bound; a leaf without ranges has no rows.
 const GAPS: &str = "
 SELECT count(*)
 FROM (
-    SELECT r.lo, lag(r.hi) OVER w AS previous_hi, lead(r.number) OVER w AS next, r.hi, l.bound
+    SELECT r.lo, lag(r.hi) OVER w AS previous_hi, lead(r.number) OVER w AS next, r.hi,
+           CASE WHEN r.pass = l.pass THEN l.bound ELSE r.hi END AS bound
     FROM pgbackfill.leaf AS l
     LEFT JOIN pgbackfill.range AS r ON r.run = l.run AND r.leaf = l.number
     WHERE l.run = $1
-    WINDOW w AS (PARTITION BY l.number ORDER BY r.number)
+    WINDOW w AS (PARTITION BY l.number, r.pass ORDER BY r.number)
 ) AS seam
 WHERE lo IS DISTINCT FROM previous_hi
 OR (next IS NULL AND hi IS DISTINCT FROM bound)";
@@ -49,6 +50,18 @@ pub(crate) async fn assert_run(client: &Client, run: RunId, passed: i64, changed
     assert_eq!(row.get::<_, i64>(2), 0, "a range is not done");
     let state = client.query_one("SELECT state FROM pgbackfill.run WHERE id = $1", &[&run.0]).await.unwrap();
     assert_eq!(state.get::<_, String>(0), "complete");
+}
+
+/// Asserts that the only run, which walks by block, is complete, that its passes have no gaps, and that it
+/// counts as many changes as there are rows.
+pub(crate) async fn assert_swept(client: &Client, rows: i64) {
+    let run =
+        "SELECT id, state, (SELECT sum(rows_changed)::bigint FROM pgbackfill.range) FROM pgbackfill.run";
+    let run = client.query_one(run, &[]).await.unwrap();
+    assert_seamless(client, RunId(run.get(0))).await;
+    assert_eq!((run.get::<_, String>(1).as_str(), run.get::<_, i64>(2)), ("complete", rows));
+    let open = "SELECT count(*) FROM pgbackfill.leaf WHERE swept IS DISTINCT FROM 'clean' OR scan <> 'heap'";
+    assert_eq!(client.query_one(open, &[]).await.unwrap().get::<_, i64>(0), 0, "a leaf is not swept");
 }
 
 /// Asserts that the ranges of a run tile the key domain.

@@ -5,17 +5,32 @@ use std::time::Duration;
 
 use tokio::time;
 
-use super::{KILLS, PROCESSES, SLOW, all_complete, hurry, replace};
+use super::{KILLS, KILLS_MAX, PROCESSES, SLOW, SLOW_PACE, all_complete, hurry, replace};
 use crate::support::oracle::assert_nothing_left;
-use crate::support::{Application, JobFile, Running, assert_exact_beside_others, database, machine, random};
+use crate::support::{
+    Application, COUNT_FILLS, FILL_UP, JobFile, Running, assert_exact_beside_others, database, machine,
+    random, walks_by_block,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_killed_while_others_write_and_stripes_change_change_every_row_once() {
+    assert!(killed_while_others_write(SLOW, "").await >= 3, "the number of stripes has not changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_killed_by_block_while_others_move_rows_change_every_row_once() {
+    if walks_by_block().await {
+        killed_while_others_write(&format!("{FILL_UP}{SLOW_PACE}"), COUNT_FILLS).await;
+    }
+}
+
+/// With how many different numbers of stripes.
+async fn killed_while_others_write(job: &str, more: &str) -> i64 {
     let _machine = machine::loaded().await;
     let (db, mut rng) = (database().await, random::seeded());
     // The order does not decide the result, so processes of one run may differ in it.
-    let jobs = [1, 8, 32].map(|stripes| JobFile::new(&format!("{SLOW}order.stripes = {stripes}\n")));
-    let application = Application::start(&db, rng.fork()).await;
+    let jobs = [1, 8, 32].map(|stripes| JobFile::new(&format!("{job}order.stripes = {stripes}\n")));
+    let application = Application::start(&db, more, rng.fork()).await;
     let mut processes: Vec<Running> = jobs.iter().map(|job| job.run(&db).spawn()).collect();
     db.until_progress().await;
     let mut kills = 0;
@@ -23,7 +38,9 @@ async fn processes_killed_while_others_write_and_stripes_change_change_every_row
         // The fault that is injected, not a wait for anything.
         time::sleep(random::time_up_to(Duration::from_millis(200), &mut rng)).await;
         let one = rng.usize(..PROCESSES);
-        kills += u32::from(replace(&mut processes[one], &jobs[one], &db).await);
+        if kills < KILLS_MAX {
+            kills += u32::from(replace(&mut processes[one], &jobs[one], &db).await);
+        }
         if kills == KILLS {
             hurry(&db, 2000).await;
         }
@@ -36,6 +53,6 @@ async fn processes_killed_while_others_write_and_stripes_change_change_every_row
     assert_exact_beside_others(&db).await;
     let stripes = "SELECT count(DISTINCT stripes) FROM pgbackfill.range";
     let stripes: i64 = db.client().await.query_one(stripes, &[]).await.unwrap().get(0);
-    assert!(stripes >= 3, "the number of stripes has not changed from range to range");
     assert_nothing_left(&db).await;
+    stripes
 }

@@ -2,6 +2,8 @@
 //!
 //! Must not know: when it happens.
 
+use crate::support::{COUNT_FILLS, COUNT_UP, FILL_UP};
+
 /// One kind of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Disturbance {
@@ -59,7 +61,7 @@ impl Disturbance {
 }
 
 /// Rows just ahead of a cursor, locked all at once.
-pub(super) const LOCK_ROWS: &str = "
+const LOCK_ROWS: &str = "
 BEGIN;
 SELECT count(*) FROM (SELECT FROM t WHERE id > (SELECT (cursor)[1]::bigint FROM pgbackfill.range WHERE state = 'open' AND cursor IS NOT NULL
                                                 ORDER BY random() LIMIT 1)
@@ -76,7 +78,7 @@ COMMIT";
 
 /// The same rows from the other end, one after the other, so that a batch may hold what is wanted here and
 /// the reverse.
-pub(super) const LOCK_BACKWARDS: &str = "
+const LOCK_BACKWARDS: &str = "
 DO $$
 DECLARE key bigint;
 BEGIN
@@ -97,7 +99,55 @@ pub(super) const DDL: [&str; 4] = [
     "SET lock_timeout = '2s'; ALTER TABLE t DROP COLUMN IF EXISTS extra",
 ];
 
-pub(super) const VACUUM: &str = "VACUUM t";
+/// How a run walks its table, and what others do at the place where it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walk {
+    pub(super) job: &'static str,
+    /// What the table has besides.
+    pub(super) more: &'static str,
+    pub(super) lock_rows: &'static str,
+    pub(super) lock_backwards: &'static str,
+    pub(super) vacuum: &'static [&'static str],
+}
+
+pub(super) const BY_KEY: Walk = Walk {
+    job: COUNT_UP,
+    more: "",
+    lock_rows: LOCK_ROWS,
+    lock_backwards: LOCK_BACKWARDS,
+    vacuum: &["VACUUM t"],
+};
+
+/// Rows are moved by what the application does, and the table gets a new file now and then.
+pub(super) const BY_BLOCK: Walk = Walk {
+    job: FILL_UP,
+    more: COUNT_FILLS,
+    lock_rows: LOCK_PLACES,
+    lock_backwards: LOCK_PLACES_BACKWARDS,
+    vacuum: &["VACUUM t", "VACUUM t", "VACUUM FULL t", "CLUSTER t USING t_pkey"],
+};
+
+const LOCK_PLACES: &str = "
+BEGIN;
+SELECT count(*) FROM (SELECT FROM t WHERE ctid > (SELECT (cursor)[1]::tid FROM pgbackfill.range WHERE state = 'open' AND cursor IS NOT NULL
+                                                  ORDER BY random() LIMIT 1)
+                      LIMIT 2000 FOR UPDATE) AS locked;
+SELECT pg_sleep(0.4);
+COMMIT";
+
+const LOCK_PLACES_BACKWARDS: &str = "
+DO $$
+DECLARE key bigint;
+BEGIN
+    FOR key IN SELECT id FROM (SELECT id, ctid FROM t WHERE ctid > (SELECT (cursor)[1]::tid FROM pgbackfill.range WHERE state = 'open' AND cursor IS NOT NULL
+                                                                    ORDER BY random() LIMIT 1)
+                               LIMIT 40) AS ahead ORDER BY ctid DESC
+    LOOP
+        PERFORM FROM t WHERE id = key FOR UPDATE;
+        PERFORM pg_sleep(0.005);
+    END LOOP;
+END
+$$";
 
 /// Whoever is not of the run goes where the address leads now.
 pub(super) const OTHERS_LEAVE: &str = "

@@ -18,9 +18,7 @@ use tokio::task::{JoinHandle, block_in_place};
 use tokio::time;
 use tokio_postgres::Client;
 
-use super::disturbance::{
-    DDL, Disturbance, LOCK_BACKWARDS, LOCK_ROWS, LOCK_TABLE, ONE_BACKEND, OTHERS_LEAVE, VACUUM,
-};
+use super::disturbance::{DDL, Disturbance, LOCK_TABLE, ONE_BACKEND, OTHERS_LEAVE, Walk};
 use crate::support::oracle::{assert_nothing_left, assert_nothing_left_by};
 use crate::support::{
     APPLICATION_ROWS, Address, Application, Database, Finished, JobFile, Pgbackfill, Redirect, Running,
@@ -53,6 +51,7 @@ pub(super) struct Production {
     redirect: Redirect,
     db: Database,
     jobs: Vec<JobFile>,
+    walk: Walk,
     application: Application,
     processes: Vec<Running>,
     frozen: Vec<Frozen>,
@@ -67,12 +66,12 @@ pub(super) struct Production {
 
 impl Production {
     /// Of so many rows that the run goes on for at least that long.
-    pub(super) async fn set(time: Duration, rng: &mut Rng) -> Self {
+    pub(super) async fn set(time: Duration, walk: &Walk, rng: &mut Rng) -> Self {
         let server = own_server(Fsync::On);
         let (db, redirect) = (database_on(&server).await, Redirect::to(&server).await);
         // The server's connections of a PgBouncer stay with the server.
         let db = if db.is_behind_pgbouncer() { db } else { db.behind_redirect(&redirect) };
-        let application = Application::start(&db, rng.fork()).await;
+        let application = Application::start(&db, walk.more, rng.fork()).await;
         // The connections that are kept for superusers are for whoever does all this.
         let role = format!(
             "CREATE ROLE backfill LOGIN; GRANT pg_read_all_stats TO backfill; ALTER TABLE t OWNER TO backfill;
@@ -85,8 +84,9 @@ impl Production {
         // them.
         let jobs = [(1, 2), (8, 2), (32, 20), (8, 100)].map(|(stripes, rows)| {
             JobFile::new(&format!(
-                "table = 't'\nset.n = 'n + 1'\norder.stripes = {stripes}\npace.max_rows_per_batch = {rows}\npace.min_rows_per_batch = 1\n\
-                 pace.max_rows_per_second = {rate}\nlimits.retries = 100\nguard.standbys = []\n"
+                "{}order.stripes = {stripes}\npace.max_rows_per_batch = {rows}\npace.min_rows_per_batch = 1\n\
+                 pace.max_rows_per_second = {rate}\nlimits.retries = 100\nguard.standbys = []\n",
+                walk.job
             ))
         });
         let mut production = Self {
@@ -95,6 +95,7 @@ impl Production {
             redirect,
             db,
             jobs: jobs.into(),
+            walk: *walk,
             application,
             processes: vec![],
             frozen: vec![],
@@ -171,11 +172,11 @@ impl Production {
                 self.server.stop(StopMode::Immediate).unwrap();
                 self.server.restart().unwrap();
             }),
-            Disturbance::RowLock => self.meanwhile(LOCK_ROWS),
+            Disturbance::RowLock => self.meanwhile(self.walk.lock_rows),
             Disturbance::TableLock => self.meanwhile(LOCK_TABLE),
-            Disturbance::Deadlock => self.meanwhile(LOCK_BACKWARDS),
+            Disturbance::Deadlock => self.meanwhile(self.walk.lock_backwards),
             Disturbance::Ddl => self.meanwhile(DDL[rng.usize(..DDL.len())]),
-            Disturbance::Vacuum => self.meanwhile(VACUUM),
+            Disturbance::Vacuum => self.meanwhile(self.walk.vacuum[rng.usize(..self.walk.vacuum.len())]),
             Disturbance::Crowd => self.crowd(),
             Disturbance::Shrink => self.shrink().await,
             Disturbance::Promote => self.promote().await,

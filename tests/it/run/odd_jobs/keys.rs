@@ -315,7 +315,8 @@ fn a_key_of_another_type_is_refused_by_name() {
     each(types.len() as u32, &select(types.to_vec()), world, async |world, ty| {
         let (number, place) = (world.number(), world.place(false));
         place.execute(&format!("CREATE TABLE t_{number} (id {ty} PRIMARY KEY, n int)")).await;
-        let errors = place.run(&job(number, &format!("table = 't_{number}'\nset.n = '1'\n")).unwrap()).await;
+        let errors =
+            place.run(&job(number, &format!("table = 't_{number}'\nset.n = 'n + 1'\n")).unwrap()).await;
         let Err(pgbackfill::engine::EngineError::Job(errors)) = errors else { panic!("{ty} was taken") };
         super::assert_placed(&errors);
         assert!(errors.to_string().contains("which cannot be a key"), "{errors}");

@@ -1,0 +1,4 @@
+-- name: run_proven
+SELECT proven, proof
+FROM pgbackfill.run
+WHERE id = $1
