@@ -23,7 +23,7 @@ const BATCH: u32 = 10_000;
 fn main() -> Anything<()> {
     let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |name: &str| asked.is_empty() || asked.iter().any(|arg| arg == name);
-    let server = server("2GB")?;
+    let server = server("2GB", "8GB")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     if wanted("overhead") {
         runtime.block_on(overhead(&server, size("ROWS", 1_000_000), size("PAIRS", 5)))?;

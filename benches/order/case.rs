@@ -2,6 +2,7 @@
 //!
 //! Must not know: how the change is made.
 
+use crate::table::{Key, Table};
 use crate::way::Way;
 
 /// One table and one change.
@@ -23,10 +24,14 @@ pub(crate) enum Case {
     OldSnapshot,
     /// The same beside five times the rows, and little memory.
     Scale,
+    /// A random key, and everything in memory; beside it a key in order, and none.
+    UuidInMemory,
+    /// A random key, four times the rows, and little memory.
+    UuidAtSize,
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::OneIndex,
         Self::ThreeIndexes,
         Self::NoIndex,
@@ -35,6 +40,8 @@ impl Case {
         Self::IndexedSet,
         Self::OldSnapshot,
         Self::Scale,
+        Self::UuidInMemory,
+        Self::UuidAtSize,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -47,6 +54,8 @@ impl Case {
             Self::IndexedSet => "indexed-set",
             Self::OldSnapshot => "old-snapshot",
             Self::Scale => "scale",
+            Self::UuidInMemory => "uuid-in-memory",
+            Self::UuidAtSize => "uuid-at-size",
         }
     }
 
@@ -60,6 +69,8 @@ impl Case {
             Self::IndexedSet => "an index on the column that is set",
             Self::OldSnapshot => "a snapshot held open all along",
             Self::Scale => "and five times the rows, with 256 MB of shared buffers",
+            Self::UuidInMemory => "a random uuid as key; a bigint; no key",
+            Self::UuidAtSize => "a random uuid as key, four times the rows, with 256 MB of shared buffers",
         }
     }
 
@@ -73,17 +84,38 @@ impl Case {
             // Stripes cannot help here; they must not harm either.
             Self::HalfEmpty | Self::IndexedSet | Self::OldSnapshot => &[Way::Unstriped, Way::Pgbackfill],
             Self::Scale => &[Way::Pgbackfill],
+            Self::UuidInMemory | Self::UuidAtSize => &[Way::OneUpdate, Way::ByKey, Way::Pgbackfill],
         }
     }
 
-    /// How many times the rows it is watched with; the first is what the others are compared with.
-    pub(crate) fn scales(self) -> &'static [i64] {
-        if self == Self::Scale { &[1, 5] } else { &[1] }
+    /// The tables that it is watched with, each with its ways; the first is what the others are compared
+    /// with.
+    pub(crate) fn tables(self) -> Vec<(Table, &'static [Way])> {
+        let (bigint, uuid) = (Table::of(Key::Bigint), Table::of(Key::Uuid));
+        match self {
+            Self::Scale => [1, 5].map(|scale| (Table { scale, ..bigint }, self.ways())).into(),
+            Self::UuidInMemory => vec![
+                (uuid, self.ways()),
+                (bigint, &[Way::Pgbackfill]),
+                (Table::of(Key::None), &[Way::OneUpdate, Way::Pgbackfill]),
+            ],
+            Self::UuidAtSize => vec![(Table { scale: 4, ..uuid }, self.ways())],
+            _ => vec![(bigint, self.ways())],
+        }
     }
 
-    /// So little that neither size fits, where sizes are compared.
+    /// Whether the job says which rows are left, as most do.
+    pub(crate) fn has_where(self) -> bool {
+        matches!(self, Self::UuidInMemory | Self::UuidAtSize)
+    }
+
+    /// So little that no size fits, where sizes are compared.
     pub(crate) fn shared_buffers(self) -> &'static str {
-        if self == Self::Scale { "256MB" } else { "2GB" }
+        if matches!(self, Self::Scale | Self::UuidAtSize) { "256MB" } else { "2GB" }
+    }
+
+    pub(crate) fn max_wal_size(self) -> &'static str {
+        if self == Self::UuidAtSize { "1GB" } else { "8GB" }
     }
 
     pub(crate) fn column(self) -> &'static str {

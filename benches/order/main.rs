@@ -14,6 +14,7 @@ mod case;
 mod chart;
 mod report;
 mod seen;
+mod table;
 mod way;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use case::Case;
 use report::Report;
 use seen::{Scene, Seen};
 use support::{Anything, server, size};
+use table::Table;
 use way::Way;
 
 /// How large a measurement is.
@@ -58,13 +60,14 @@ fn out_dir(measuring: bool) -> PathBuf {
 async fn measure(cases: &[Case], size: Size) -> Anything<Report> {
     let mut report = Report::new(size)?;
     for case in cases {
-        let server = server(case.shared_buffers())?;
+        let server = server(case.shared_buffers(), case.max_wal_size())?;
         report.tested(&server).await?;
         let mut all = Vec::new();
-        for scale in case.scales() {
-            let scene = Scene::build(&server, *case, size.rows * scale).await?;
-            all.extend(case.ways().iter().map(|way| Contestant {
+        for (table, ways) in case.tables() {
+            let scene = Scene::build(&server, *case, table, size.rows * table.scale).await?;
+            all.extend(ways.iter().map(|way| Contestant {
                 way: *way,
+                table,
                 scene: scene.clone(),
                 seen: vec![],
             }));
@@ -83,6 +86,7 @@ async fn measure(cases: &[Case], size: Size) -> Anything<Report> {
 /// One way on one table.
 struct Contestant {
     way: Way,
+    table: Table,
     scene: Scene,
     seen: Vec<Seen>,
 }

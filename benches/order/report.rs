@@ -36,6 +36,7 @@ pub(crate) struct Measured {
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
     pub(crate) way: &'static str,
+    pub(crate) key: &'static str,
     pub(crate) rows: i64,
     pub(crate) rows_per_s: f64,
     /// Of the case's first way.
@@ -50,6 +51,7 @@ impl Line {
         let (rows, medians) = (contestant.scene.rows(), medians(&contestant.seen));
         Self {
             way: contestant.way.name(),
+            key: contestant.table.key.name(),
             rows,
             rows_per_s: rows as f64 / medians.seconds,
             ratio: 1.0,
@@ -59,7 +61,9 @@ impl Line {
     }
 
     fn label(&self, rows: i64) -> String {
-        if self.rows == rows { self.way.to_owned() } else { format!("{}, {} rows", self.way, self.rows) }
+        let key = if self.key == "bigint" { String::new() } else { format!(", key {}", self.key) };
+        let size = if self.rows == rows { String::new() } else { format!(", {} rows", self.rows) };
+        format!("{}{key}{size}", self.way)
     }
 }
 

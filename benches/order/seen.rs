@@ -11,6 +11,7 @@ use tokio_postgres::Client;
 
 use crate::case::Case;
 use crate::support::{Anything, connect, peak_mb};
+use crate::table::Table;
 use crate::way::Way;
 
 /// The server tells its counters of updates with a delay; it is under a second.
@@ -42,19 +43,21 @@ pub(crate) struct Scene {
 const COPY: &str = "bench";
 
 impl Scene {
-    pub(crate) async fn build(server: &Server, case: Case, rows: i64) -> Anything<Self> {
+    pub(crate) async fn build(server: &Server, case: Case, table: Table, rows: i64) -> Anything<Self> {
         let admin = connect(server, "postgres").await?;
-        let template = format!("bench_of_{rows}");
+        let template = format!("bench_of_{rows}_{}", table.key.name());
         admin.batch_execute(&format!("CREATE DATABASE {template}")).await?;
         let client = connect(server, &template).await?;
         client
             .batch_execute(&format!(
-                "CREATE TABLE orders (id bigint PRIMARY KEY, customer_id bigint, status int, total numeric(12,2), note text,
+                "CREATE TABLE orders ({}, customer_id bigint, status int, total numeric(12,2), note text,
                                       created_at timestamptz, status_v2 text) {};
                  INSERT INTO orders
-                 SELECT i, i * 7919 % 100000, i % 3, i % 100000 / 100.0, repeat('x', 60), now()
+                 SELECT {}, i * 7919 % 100000, i % 3, i % 100000 / 100.0, repeat('x', 60), now()
                  FROM generate_series(1::bigint, {rows}) AS i",
-                case.storage()
+                table.key.column(),
+                case.storage(),
+                table.key.value()
             ))
             .await?;
         for index in case.indexes() {
@@ -99,7 +102,9 @@ impl Scene {
         admin.batch_execute(&format!("CREATE DATABASE {COPY} TEMPLATE {}", self.template)).await?;
         let client = connect(server, COPY).await?;
         client.batch_execute("SET enable_indexonlyscan = off; SELECT count(note) FROM orders").await?;
-        client.batch_execute("SET enable_seqscan = off; SELECT count(id) FROM orders WHERE id > 0").await?;
+        client
+            .batch_execute("SET enable_seqscan = off; SELECT count(id) FROM orders WHERE id IS NOT NULL")
+            .await?;
         client.batch_execute("RESET ALL").await?;
         client.batch_execute("CHECKPOINT").await?;
         Ok(client)

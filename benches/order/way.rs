@@ -19,6 +19,8 @@ pub(crate) enum Way {
     KeyOrder,
     /// As `pgbackfill` would do it without stripes.
     Unstriped,
+    /// As `pgbackfill` would do it by key, where it does not.
+    ByKey,
     /// `pgbackfill` with its defaults and no ceilings.
     Pgbackfill,
     /// ALTER TABLE … USING: the table is written anew, and locked all along. The limit.
@@ -32,6 +34,7 @@ impl Way {
             Self::Loop => "LIMIT 10000 … SKIP LOCKED in a loop",
             Self::KeyOrder => "key ranges in order, 1 worker",
             Self::Unstriped => "pgbackfill without stripes",
+            Self::ByKey => "pgbackfill in key order",
             Self::Pgbackfill => "pgbackfill, defaults",
             Self::Rewrite => "ALTER TABLE … USING (table locked)",
         }
@@ -51,7 +54,9 @@ impl Way {
     ) -> Anything<()> {
         let (column, expression) = (case.column(), case.expression());
         let run = async |order: &str, part: Part| {
-            let job = job(&format!("set.{column} = \"{expression}\"\n{order}"))?;
+            let filter =
+                if case.has_where() { format!("where = \"{}\"\n", case.pending()) } else { String::new() };
+            let job = job(&format!("set.{column} = \"{expression}\"\n{filter}{order}"))?;
             backfill(server, database, &job, part, &unheard()).await.map(drop)
         };
         match self {
@@ -61,13 +66,20 @@ impl Way {
             Self::Loop => tutorial(client, case).await,
             Self::KeyOrder => run("[order]\nstripes = 1\nquiet = false\n", Part::one_worker()).await,
             Self::Unstriped => run("[order]\nstripes = 1\n", Part::default()).await,
-            Self::Pgbackfill => run("", Part::default()).await,
+            Self::ByKey => run("[scan]\norder = \"keys\"\n", Part::default()).await,
+            Self::Pgbackfill => run(&stripes(), Part::default()).await,
             Self::Rewrite => {
                 let alter = format!("ALTER TABLE orders ALTER {column} TYPE text USING {expression}");
                 Ok(client.batch_execute(&alter).await?)
             }
         }
     }
+}
+
+/// `STRIPES` in the environment: what would be with another number.
+fn stripes() -> String {
+    let asked = std::env::var("STRIPES").map(|stripes| format!("[order]\nstripes = {stripes}\n"));
+    asked.unwrap_or_default()
 }
 
 async fn tutorial(client: &Client, case: Case) -> Anything<()> {

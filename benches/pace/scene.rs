@@ -31,7 +31,7 @@ pub(crate) struct Neighbour {
 
 impl Scene {
     pub(crate) async fn build(rows: i64) -> Anything<Self> {
-        let mut primary = server("1GB")?;
+        let mut primary = server("1GB", "8GB")?;
         let client = connect(&primary, "postgres").await?;
         // Vacuumed before each arm instead, so that autovacuum meets none of them by chance.
         let table = format!(
@@ -106,7 +106,7 @@ impl Scene {
 
     /// A server that another one shares the machine with.
     pub(crate) fn neighbour(&self) -> Anything<Neighbour> {
-        let server = server("64MB")?;
+        let server = server("64MB", "8GB")?;
         initialize(&self.pgbench, &server.connection_string("postgres"))?;
         Ok(Neighbour { server, pgbench: self.pgbench.clone() })
     }

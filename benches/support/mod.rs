@@ -27,9 +27,9 @@ pub(crate) fn binaries() -> Anything<Binaries> {
     Ok(Binaries::find(&search)?)
 }
 
-pub(crate) fn server(shared_buffers: &str) -> Anything<Server> {
+pub(crate) fn server(shared_buffers: &str, max_wal_size: &str) -> Anything<Server> {
     let builder = Server::builder(binaries()?).fsync(Fsync::On);
-    Ok(builder.setting("shared_buffers", shared_buffers).setting("max_wal_size", "8GB").start()?)
+    Ok(builder.setting("shared_buffers", shared_buffers).setting("max_wal_size", max_wal_size).start()?)
 }
 
 pub(crate) async fn connect(server: &Server, database: &str) -> Anything<Client> {
