@@ -14,6 +14,9 @@ use crate::scan::{Mark, Scan, ScanOrder};
 use crate::sql::settings;
 use crate::store::{self, Proof, StoreError, StoredLeaf, Swept};
 
+/// After so many sweeps a row that matches is told, and not looked for again.
+const SWEEPS_MAX: i32 = 8;
+
 /// What was found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Proved {
@@ -79,6 +82,12 @@ pub(super) async fn prove(part: &Part, session: &mut Session) -> Result<Proved, 
                 human::duration(began.elapsed())
             );
             Ok(Proved::Told(Proof { proven: true, text }))
+        }
+        // What sweeps do not change, one more of them will not, either.
+        Ok(Some(found)) if leaves.iter().any(|leaf| leaf.sweep >= SWEEPS_MAX) => {
+            ended?;
+            let rows: i64 = found.iter().map(|(_, rows)| rows).sum();
+            Ok(unproven(&format!("{rows} rows or more match still, after {SWEEPS_MAX} sweeps")))
         }
         Ok(Some(found)) => ended.map(|()| Proved::Found(found)).map_err(Into::into),
         Ok(None) => ended.map(|()| Proved::Elsewhere).map_err(Into::into),

@@ -47,6 +47,8 @@ pub struct StoredLeaf {
     pub table: Qualified,
     /// In which order it is walked.
     pub order: LeafOrder,
+    /// How many sweeps it has had, or which one it is at.
+    pub sweep: i32,
     /// How its sweeps ended; none: it is walked by key, or they have not ended.
     pub swept: Option<Swept>,
     /// Whether anything is left to do in it.
@@ -168,6 +170,7 @@ pub async fn leaves(session: &Session, run: RunId) -> Result<Vec<StoredLeaf>, Er
             relation: row.get("relation"),
             table: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
             order: order(row),
+            sweep: row.get("sweep"),
             swept: row.get::<_, Option<&str>>("swept").and_then(|text| {
                 [Swept::Clean, Swept::RowsCome].into_iter().find(|swept| swept.as_str() == text)
             }),
