@@ -53,13 +53,7 @@ pub(super) fn of_columns(texts: &Reads<'_>, scan: &Scan, expression: &str, colum
 }
 
 pub(super) fn selected(texts: &Reads<'_>, differs: Option<&str>, scan: &Scan) -> String {
-    let all: Vec<_> = texts.conditions.iter().cloned().chain(differs.map(enclosed)).collect();
-    let all = all.join("\nAND ");
-    let filter = match texts.from {
-        Some(from) => format!("\nWHERE EXISTS (SELECT FROM {from}\nWHERE {all})"),
-        None if all.is_empty() => String::new(),
-        None => format!("\nWHERE {all}"),
-    };
+    let filter = filter(texts, differs);
     format!("SELECT {}.ctid::text\nFROM {}{filter}", scan.alias(), scan.source())
 }
 
@@ -75,12 +69,7 @@ pub(super) fn sample(texts: &Reads<'_>, scan: &Scan, percent: f64, checks: &[(St
             enclosed(check)
         )
     });
-    let all = texts.conditions.join("\nAND ");
-    let filter = match texts.from {
-        Some(from) => format!("\nWHERE EXISTS (SELECT FROM {from}\nWHERE {all})"),
-        None if all.is_empty() => String::new(),
-        None => format!("\nWHERE {all}"),
-    };
+    let filter = filter(texts, None);
     format!(
         "SELECT (SELECT count(*) FROM {pages}) AS rows,\n       count(*) AS matching,\n       \
          min(ARRAY[{alias}.tableoid::text, {alias}.ctid::text]) AS found,\n       \
@@ -88,6 +77,17 @@ pub(super) fn sample(texts: &Reads<'_>, scan: &Scan, percent: f64, checks: &[(St
         violated.collect::<Vec<_>>().join(",\n             "),
         alias = scan.alias(),
     )
+}
+
+/// What selects the rows that the change would change, each once however many rows it finds elsewhere.
+fn filter(texts: &Reads<'_>, more: Option<&str>) -> String {
+    let all: Vec<_> = texts.conditions.iter().cloned().chain(more.map(enclosed)).collect();
+    let all = all.join("\nAND ");
+    match texts.from {
+        Some(from) => format!("\nWHERE EXISTS (SELECT FROM {from}\nWHERE {all})"),
+        None if all.is_empty() => String::new(),
+        None => format!("\nWHERE {all}"),
+    }
 }
 
 /// Every node of a plan in JSON.

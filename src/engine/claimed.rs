@@ -92,10 +92,19 @@ impl ClaimedRange {
 
     /// Puts finer cells in the place of the first one.
     pub(super) fn refine(&mut self, cells: Vec<Cell>) {
+        self.refine_first(1, cells);
+    }
+
+    /// Puts finer cells in the place of those of this batch.
+    pub(super) fn refine_batch(&mut self, batch: &NextBatch, cells: Vec<Cell>) {
+        self.refine_first(batch.cells, cells);
+    }
+
+    fn refine_first(&mut self, count: usize, cells: Vec<Cell>) {
         if cells.is_empty() {
             return;
         }
-        self.ahead.pop_front();
+        self.ahead.drain(..count.min(self.ahead.len()));
         for cell in cells.into_iter().rev() {
             self.ahead.push_front(cell);
         }
@@ -188,6 +197,16 @@ mod tests {
         range.refine(vec![Cell { through: mark(4), rows: 4 }, Cell { through: mark(10), rows: 6 }]);
         assert_eq!(range.next_batch(4).span.through, mark(4));
         assert_eq!(range.next_batch(100).rows, 20);
+    }
+
+    #[test]
+    fn finer_cells_of_a_batch_take_the_place_of_all_of_its_cells() {
+        let mut range = claimed(&[1, 0, 10]);
+        let batch = range.next_batch(1);
+        assert_eq!((batch.rows, batch.cells), (1, 2));
+        let finer = [(0, 0), (1, 1)].map(|(through, rows)| Cell { through: mark(through), rows });
+        range.refine_batch(&batch, finer.to_vec());
+        assert_eq!(range.ahead.iter().map(|cell| cell.rows).collect::<Vec<_>>(), [0, 1, 10]);
     }
 
     proptest! {

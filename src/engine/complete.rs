@@ -32,22 +32,18 @@ pub(super) async fn look(part: &Part, session: &mut Session) -> Result<Ending, S
     session.commit_or_rollback(found).await
 }
 
-/// Looks once more for rows of these leaves, of which so many were found to match.
+/// Looks once more for rows of these leaves, in which one was found to match.
 pub(super) async fn sweep_again(
     part: &Part,
     session: &mut Session,
-    found: &[(u32, i64)],
+    found: &[u32],
 ) -> Result<Ending, StoreError> {
     session.begin(PLANNING).await?;
     let begun = sweep_again_in_txn(part, session, found).await;
     session.commit_or_rollback(begun).await
 }
 
-async fn sweep_again_in_txn(
-    part: &Part,
-    session: &Session,
-    found: &[(u32, i64)],
-) -> Result<Ending, StoreError> {
+async fn sweep_again_in_txn(part: &Part, session: &Session, found: &[u32]) -> Result<Ending, StoreError> {
     match look_in_txn(part, session).await? {
         Ending::AllDone => {
             passes::sweep_again_in_txn(part, session, found).await?;

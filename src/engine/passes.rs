@@ -12,9 +12,6 @@ use crate::scan::{LeafOrder, Mark, ScanOrder};
 use crate::sql::settings::PLANNING;
 use crate::store::{self, Claim, LeafNo, PassedLeaf, StoreError, Swept};
 
-/// The first sweep that can be compared with one before it.
-const COMPARED_SWEEP: i32 = 2;
-
 /// Why a leaf is walked again from its beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
@@ -47,7 +44,7 @@ enum Next {
 fn next(leaf: &PassedLeaf) -> Next {
     match leaf.found_before {
         _ if leaf.found == 0 => Next::End(Swept::Clean),
-        Some(before) if leaf.sweep >= COMPARED_SWEEP && leaf.found >= before => Next::End(Swept::RowsCome),
+        Some(before) if leaf.found >= before => Next::End(Swept::RowsCome),
         _ => Next::Sweep,
     }
 }
@@ -63,7 +60,8 @@ pub(super) async fn sweep_in_txn(part: &Part, session: &Session) -> Result<u32, 
             Next::Sweep => {
                 store::lock_leaf_in_txn(session, run, leaf.number).await?;
                 let place = Place { number: leaf.number, relation: leaf.relation };
-                again_in_txn(part, session, &place, ScanOrder::Heap, true, Some(leaf.found), "swept").await?;
+                let found = (leaf.sweep > 0).then_some(leaf.found);
+                again_in_txn(part, session, &place, ScanOrder::Heap, true, found, "swept").await?;
                 begun += 1;
             }
         }
@@ -71,19 +69,19 @@ pub(super) async fn sweep_in_txn(part: &Part, session: &Session) -> Result<u32, 
     Ok(begun)
 }
 
-/// Sweeps these leaves once more, of which so many rows were found to match.
+/// Sweeps these leaves once more, in which a row was found to match.
 pub(super) async fn sweep_again_in_txn(
     part: &Part,
     session: &Session,
-    found: &[(u32, i64)],
+    found: &[u32],
 ) -> Result<(), StoreError> {
     for leaf in store::leaves(session, part.facts.run_id()).await? {
-        let Some((_, rows)) = found.iter().find(|(relation, _)| *relation == leaf.relation) else {
+        if !found.contains(&leaf.relation) {
             continue;
-        };
+        }
         store::lock_leaf_in_txn(session, part.facts.run_id(), leaf.number).await?;
         let place = Place { number: leaf.number, relation: leaf.relation };
-        again_in_txn(part, session, &place, ScanOrder::Heap, true, Some(*rows), "swept").await?;
+        again_in_txn(part, session, &place, ScanOrder::Heap, true, None, "swept").await?;
     }
     Ok(())
 }
@@ -197,7 +195,7 @@ mod tests {
     #[test]
     fn a_leaf_is_swept_until_nothing_is_found() {
         assert_eq!(next(&leaf(0, 1_000_000, None)), Next::Sweep);
-        assert_eq!(next(&leaf(1, 40, Some(1_000_000))), Next::Sweep);
+        assert_eq!(next(&leaf(1, 40, None)), Next::Sweep);
         assert_eq!(next(&leaf(2, 3, Some(40))), Next::Sweep);
         assert_eq!(next(&leaf(3, 0, Some(3))), Next::End(Swept::Clean));
         assert_eq!(next(&leaf(0, 0, None)), Next::End(Swept::Clean));
@@ -206,7 +204,7 @@ mod tests {
     #[test]
     fn sweeps_that_find_no_fewer_rows_end() {
         assert_eq!(next(&leaf(2, 40, Some(40))), Next::End(Swept::RowsCome));
-        // The first sweep has none before it: a first pass may have had little to do.
-        assert_eq!(next(&leaf(1, 40, Some(10))), Next::Sweep);
+        // The first sweep has none before it, nor one that follows a proof.
+        assert_eq!(next(&leaf(3, 40, None)), Next::Sweep);
     }
 }

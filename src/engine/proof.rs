@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use super::part::Part;
 use crate::db::{Error, NextAct, Session, sqlstate};
 use crate::human;
-use crate::scan::{Mark, Scan, ScanOrder};
+use crate::scan::{Scan, ScanOrder};
 use crate::sql::settings;
 use crate::store::{self, Proof, StoreError, StoredLeaf, Swept};
 
-/// After so many sweeps a row that matches is told, and not looked for again.
+/// After so many sweeps rows that match are told, and not looked for again.
 const SWEEPS_MAX: i32 = 8;
 
 /// What was found out.
@@ -24,8 +24,8 @@ pub(super) enum Proved {
     NotNeeded,
     /// To be written down with the end of the run.
     Told(Proof),
-    /// A row of these leaves still matches: so many were looked at.
-    Found(Vec<(u32, i64)>),
+    /// A row of these leaves still matches.
+    Found(Vec<u32>),
     /// Another worker is at it.
     Elsewhere,
 }
@@ -83,11 +83,10 @@ pub(super) async fn prove(part: &Part, session: &mut Session) -> Result<Proved, 
             );
             Ok(Proved::Told(Proof { proven: true, text }))
         }
-        // What sweeps do not change, one more of them will not, either.
-        Ok(Some(found)) if leaves.iter().any(|leaf| leaf.sweep >= SWEEPS_MAX) => {
+        // An application may write such rows for ever.
+        Ok(Some(_)) if leaves.iter().any(|leaf| leaf.sweep >= SWEEPS_MAX) => {
             ended?;
-            let rows: i64 = found.iter().map(|(_, rows)| rows).sum();
-            Ok(unproven(&format!("{rows} rows or more match still, after {SWEEPS_MAX} sweeps")))
+            Ok(unproven(&format!("rows match still, after {SWEEPS_MAX} sweeps")))
         }
         Ok(Some(found)) => ended.map(|()| Proved::Found(found)).map_err(Into::into),
         Ok(None) => ended.map(|()| Proved::Elsewhere).map_err(Into::into),
@@ -99,14 +98,13 @@ pub(super) async fn prove(part: &Part, session: &mut Session) -> Result<Proved, 
     }
 }
 
-/// Leaves with a row that matches and is not in the quarantine, each with how many were found; none: another
-/// worker is at it.
+/// Leaves with a row that matches and is not in the quarantine; none: another worker is at it.
 async fn pass(
     part: &Part,
     session: &mut Session,
     leaves: &[StoredLeaf],
     time: Duration,
-) -> Result<Option<Vec<(u32, i64)>>, Ended> {
+) -> Result<Option<Vec<u32>>, Ended> {
     let facts = &part.facts;
     let meaning = facts.settings(time);
     session.begin(&format!("{}; {meaning}", settings::ONE_SNAPSHOT)).await?;
@@ -122,37 +120,32 @@ async fn pass(
     for leaf in leaves {
         let left = time.saturating_sub(began.elapsed());
         session.batch_execute(&settings::statement_timeout(left)).await?;
-        let rows = missed_in_txn(part, session, leaf).await?;
-        if rows > 0 {
-            found.push((leaf.relation, rows));
+        if has_missed_in_txn(part, session, leaf).await? {
+            found.push(leaf.relation);
         }
         session.batch_execute(&meaning).await?;
     }
     Ok(Some(found))
 }
 
-async fn missed_in_txn(part: &Part, session: &Session, leaf: &StoredLeaf) -> Result<i64, Error> {
+async fn has_missed_in_txn(part: &Part, session: &Session, leaf: &StoredLeaf) -> Result<bool, Error> {
     let (facts, scan) = (&part.facts, scan(part, leaf));
     let bad_rows = store::bad_rows_of_leaf_in_txn(session, facts.run_id(), leaf.number).await?;
     // More than are in the quarantine cannot all be of it.
     let selected = format!("{}\nLIMIT {}", facts.plan.change.selected(&scan), bad_rows + 1);
-    let places: Vec<Mark> =
-        session.query(&selected, &[]).await?.iter().map(|row| Mark(vec![row.get(0)])).collect();
-    let rows = places.len() as i64;
-    if rows > bad_rows {
-        return Ok(rows);
+    let rows = session.query(&selected, &[]).await?;
+    if rows.len() as i64 > bad_rows {
+        return Ok(true);
     }
     session.batch_execute(settings::AS_MARKS).await?;
-    let mut missed = 0;
-    for place in &places {
-        let key = scan.key_at_in_txn(session, place).await?;
-        let is_known = match &key {
-            Some(key) => store::has_bad_row_in_txn(session, facts.run_id(), leaf.number, key).await?,
-            None => true,
-        };
-        missed += i64::from(!is_known);
+    for place in rows.iter().filter_map(|row| scan.mark_of(None, row.get(0))) {
+        if let Some(key) = scan.key_at_in_txn(session, &place).await?
+            && !store::has_bad_row_in_txn(session, facts.run_id(), leaf.number, &key).await?
+        {
+            return Ok(true);
+        }
     }
-    Ok(missed)
+    Ok(false)
 }
 
 fn scan(part: &Part, leaf: &StoredLeaf) -> Scan {

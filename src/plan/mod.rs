@@ -48,6 +48,8 @@ pub struct Plan {
     pub leaves: Vec<catalog::Leaf>,
     /// The names of the table's columns.
     pub columns: Vec<String>,
+    /// Columns whose new value may differ from one evaluation to the next.
+    pub volatile: Vec<String>,
     /// In which order the rows are walked.
     pub ordering: Ordering,
 }

@@ -77,8 +77,8 @@ struct Texts {
     reads_itself: bool,
     /// No other table is read, either.
     reads_alone: bool,
-    /// A column whose value differs from one evaluation to the next.
-    volatile: Option<String>,
+    /// Columns whose value differs from one evaluation to the next.
+    volatile: Vec<String>,
     /// A column whose expression reads a column that is set.
     reads_target: Option<String>,
 }
@@ -128,6 +128,7 @@ pub(super) async fn decide(
     };
     // By key an entry that is saved was not seen to be worth more stripes.
     plan.order.large_indexes &= wanted.0 == ScanOrder::Heap;
+    plan.volatile = texts.volatile;
     plan.ordering = Ordering { order: wanted.0, why: wanted.1, unrepeatable, is_scattered };
     Ok(())
 }
@@ -172,7 +173,7 @@ async fn texts(session: &mut Session, plan: &Plan) -> Result<Texts, Error> {
     for (column, expression) in plan.change.values() {
         let told = planned(session, &plan.change.volatile(&scan, expression)).await?;
         if nodes(&told).iter().any(|node| node["Alias"] == VALUE) {
-            found.volatile.get_or_insert_with(|| column.0.clone());
+            found.volatile.push(column.0.clone());
         }
         if reads_target(session, plan, &scan, expression).await? {
             found.reads_target.get_or_insert_with(|| column.0.clone());
@@ -237,7 +238,7 @@ fn unrepeatable(job: &Job, plan: &Plan, facts: &Facts, texts: &Texts) -> Option<
     if let Some(trigger) = &facts.row_trigger {
         return Some(format!("{lacks}, and trigger \"{trigger}\" may be what a row is changed for"));
     }
-    if let Some(column) = &texts.volatile {
+    if let Some(column) = texts.volatile.first() {
         return Some(format!("{lacks}, and \"{column}\" has another value each time"));
     }
     texts

@@ -42,7 +42,8 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<P
     let walk = Walk { alias, key, joins_bands, reads_alone: false };
     let columns = facts.columns.iter().map(|column| column.name.clone()).collect();
     let (change, ordering) = (Change::Update(update), Ordering::of_key(walk.has_key()));
-    let mut plan = Plan { table: facts.table, walk, change, order, leaves, columns, ordering };
+    let mut plan =
+        Plan { table: facts.table, walk, change, order, leaves, columns, volatile: vec![], ordering };
     check(session, job, &plan).await?;
     super::order::decide(session, job, &mut plan, &facts.columns, without_key).await?;
     Ok(plan)

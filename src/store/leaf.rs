@@ -86,7 +86,7 @@ pub struct PassedLeaf {
     pub sweep: i32,
     /// Rows that it changed.
     pub found: i64,
-    /// Rows that the pass before it changed.
+    /// Rows that the sweep before it changed; none: there is none to compare with.
     pub found_before: Option<i64>,
 }
 
@@ -101,7 +101,7 @@ pub struct Again<'a> {
     pub rows: i64,
     /// See there.
     pub blocks: i64,
-    /// Rows that the pass before changed.
+    /// Rows that the sweep before changed; none: there is none to compare with.
     pub found_before: Option<i64>,
     /// Why it is walked again.
     pub why: &'a str,
@@ -262,6 +262,7 @@ pub async fn walk_again_in_txn(
     let (bound, per_block) = (again.bound.map(|mark| &mark.0), rows_per_block(again.order));
     let mut params = of_leaf.to_vec();
     let (order, sweep) = (again.order.order().as_str(), again.order.rows_of_sweep(again.blocks));
+    let is_sweep = again.order.is_sweep();
     params.extend([
         (&bound as _, Type::TEXT_ARRAY),
         (&order as _, Type::TEXT),
@@ -269,6 +270,7 @@ pub async fn walk_again_in_txn(
         (&again.rows as _, Type::INT8),
         (&again.found_before as _, Type::INT8),
         (&sweep as _, Type::INT8),
+        (&is_sweep as _, Type::BOOL),
     ]);
     session.execute(fixed::LEAF_AGAIN, &params).await.map(drop)
 }

@@ -231,7 +231,10 @@ impl Worker {
         let scan = self.part.scan(&range.claim);
         let cells = scan.cells(&mut session, &batch.span, 1, 2).await?;
         if cells.len() > 1 {
-            range.refine(scan.cells(&mut session, &batch.span, 1, CELLS_MAX).await?);
+            range.refine_batch(batch, scan.cells(&mut session, &batch.span, 1, CELLS_MAX).await?);
+            // The next batch is the first of these cells alone: all of them together would be the same batch
+            // once more.
+            self.size.isolate();
             (self.session, self.range) = (Some(session), Some(range));
             return Err(Interruption::Idle);
         }

@@ -5,7 +5,7 @@
 
 use tokio_postgres::types::Type;
 
-use super::expressions::{self, Expressions};
+use super::expressions;
 use super::queries::{ServerFacts, TableFacts};
 use crate::db::{Error, Session};
 use crate::job::Job;
@@ -19,8 +19,8 @@ pub struct Facts {
     pub(super) table: Option<TableFacts>,
     /// Of the server.
     pub(super) server: Option<ServerFacts>,
-    /// Of the job's expressions.
-    pub(super) expressions: Option<Expressions>,
+    /// Tables and views that the job's expressions read besides the target.
+    pub(super) reads: Option<Vec<crate::sql::Qualified>>,
     /// Of some of the rows.
     pub sample: Option<Sample>,
     /// Whether a pooler stands before the server.
@@ -33,7 +33,7 @@ impl Facts {
     /// Tables and views that the job's expressions read besides the table that is changed.
     #[must_use]
     pub fn reads(&self) -> &[crate::sql::Qualified] {
-        self.expressions.as_ref().map_or(&[], |expressions| &expressions.reads)
+        self.reads.as_deref().unwrap_or_default()
     }
 
     /// What the table and its indexes take on the disk.
@@ -64,8 +64,8 @@ pub async fn look(session: &mut Session, job: &Job, plan: &Plan) -> Facts {
     if let (Some(server), Some(told)) = (&facts.server, session.canceller().backend().await) {
         facts.pooled = server.backend != told;
     }
-    let asked = expressions::read(session, plan).await;
-    facts.expressions = facts.keep("the expressions", asked);
+    let asked = expressions::reads(session, plan).await;
+    facts.reads = facts.keep("the expressions", asked);
     if let Some(table) = &facts.table {
         let checks = table.unchecked.iter().map(|check| (check.expression.clone(), check.leaves.clone()));
         let asked = sample::read(session, plan, table.heap_bytes, &checks.collect::<Vec<_>>()).await;

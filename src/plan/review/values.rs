@@ -6,16 +6,16 @@ use super::Subject;
 use crate::plan::{Code, Finding};
 
 pub(super) fn judge(subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let Some(facts) = &subject.facts.expressions else { return };
-    for column in &facts.volatile {
+    for column in &subject.plan.volatile {
         found.push(Finding::new(
             Code::VolatileSet,
             format!("the expression for column \"{column}\" has another value each time it is asked"),
             "a batch that is repeated after an error computes other values, and values of sequences are lost: make sure that this does not matter",
         ));
     }
-    if subject.job.lookup.is_some() || !facts.reads.is_empty() {
-        let names: Vec<_> = facts.reads.iter().map(ToString::to_string).collect();
+    let Some(reads) = &subject.facts.reads else { return };
+    if subject.job.lookup.is_some() || !reads.is_empty() {
+        let names: Vec<_> = reads.iter().map(ToString::to_string).collect();
         let names = if names.is_empty() { "another table".to_owned() } else { names.join(", ") };
         found.push(Finding::new(
             Code::StaleLookup,

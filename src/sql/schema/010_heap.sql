@@ -14,7 +14,7 @@ COMMENT ON COLUMN pgbackfill.leaf.scan IS 'in which order it is walked: by key, 
 COMMENT ON COLUMN pgbackfill.leaf.pass IS 'how often it was walked before from its beginning, in whichever order and file';
 COMMENT ON COLUMN pgbackfill.leaf.sweep IS 'which pass over all blocks this is that looks for rows that moved; 0: the first, which changes them';
 COMMENT ON COLUMN pgbackfill.leaf.filenode IS 'the file that the marks are of; a rewrite of the table (VACUUM FULL, CLUSTER) makes another';
-COMMENT ON COLUMN pgbackfill.leaf.found_before IS 'rows that the pass before the present one changed';
+COMMENT ON COLUMN pgbackfill.leaf.found_before IS 'rows that the sweep before the present one changed; NULL: there is none to compare with';
 COMMENT ON COLUMN pgbackfill.leaf.swept IS 'how its sweeps ended: one found nothing, or rows that match keep coming; NULL: not yet';
 
 COMMENT ON COLUMN pgbackfill.leaf.sweeps_estimated IS 'as how many rows its sweeps count: a row that is only read is a part of one that is changed';
