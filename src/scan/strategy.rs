@@ -27,8 +27,11 @@ const ROOMY: f64 = 0.7;
 const FUTILE: f64 = 0.35;
 /// So many changed rows say something.
 const TELLING_ROWS: u64 = 2_000;
-/// Ranges in key order before stripes are tried again: an old snapshot may be gone by then.
-const PATIENCE_RANGES: u32 = 16;
+/// Ranges in order before stripes are tried again: an old snapshot, such as that of autovacuum's ANALYZE, may
+/// be gone by then. So many at first, and twice as many each time that they were tried in vain, for a range
+/// in stripes is read as often as there are stripes.
+const REST_MIN: u32 = 2;
+const REST_MAX: u32 = 16;
 
 /// A number of stripes and the reason for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +61,13 @@ enum Mode {
     Trying,
     /// Stripes help, as far as is known.
     Striped,
-    /// They do not at present; so many ranges until the next try.
-    Waiting(u32),
+    /// They do not at present; so many ranges are left of those until the next try.
+    Waiting {
+        /// Until then.
+        left: u32,
+        /// All of them.
+        rest: u32,
+    },
     /// Pages have room of their own.
     Roomy,
 }
@@ -69,6 +77,8 @@ enum Mode {
 pub struct Strategy {
     mode: Mode,
     stripes: u32,
+    /// How long they rest if the next try is in vain.
+    rest: u32,
     why: String,
 }
 
@@ -76,7 +86,7 @@ impl Strategy {
     /// From what the catalog says and what the job forces.
     #[must_use]
     pub fn new(facts: &OrderFacts, forced: Option<NonZeroU32>) -> Self {
-        let fixed = |stripes: u32, why: String| Self { mode: Mode::Fixed, stripes, why };
+        let fixed = |stripes: u32, why: String| Self { mode: Mode::Fixed, stripes, rest: REST_MIN, why };
         if let Some(stripes) = forced {
             return fixed(stripes.get(), "the job says so".into());
         }
@@ -90,11 +100,12 @@ impl Strategy {
                 "fillfactor {} may have left room on the pages: one range finds out",
                 facts.fillfactor
             );
-            return Self { mode: Mode::Trying, stripes, why };
+            return Self { mode: Mode::Trying, stripes, rest: REST_MIN, why };
         }
         Self {
             mode: Mode::Striped,
             stripes,
+            rest: REST_MIN,
             why: "a page's rows are changed in turns, so that most updates are HOT".into(),
         }
     }
@@ -105,7 +116,7 @@ impl Strategy {
         let wanted = match self.mode {
             Mode::Fixed => Wanted::Exactly(self.stripes),
             Mode::Striped => Wanted::AtMost(self.stripes),
-            Mode::Trying | Mode::Waiting(_) | Mode::Roomy => Wanted::Exactly(1),
+            Mode::Trying | Mode::Waiting { .. } | Mode::Roomy => Wanted::Exactly(1),
         };
         Choice { wanted, why: self.why.clone() }
     }
@@ -114,7 +125,7 @@ impl Strategy {
     /// removed.
     #[must_use]
     pub fn is_futile(&self) -> bool {
-        matches!(self.mode, Mode::Waiting(PATIENCE_RANGES))
+        matches!(self.mode, Mode::Waiting { left, rest } if left == rest)
     }
 
     /// Adds to the reason what keeps dead rows from being removed.
@@ -141,17 +152,20 @@ impl Strategy {
                 );
             }
             Mode::Striped if telling && observed.stripes > 1 && share < FUTILE => {
-                self.mode = Mode::Waiting(PATIENCE_RANGES);
+                let rest = self.rest;
+                self.mode = Mode::Waiting { left: rest, rest };
+                self.rest = (rest * 2).min(REST_MAX);
                 self.why = format!(
-                    "only {:.0} % of the striped updates were HOT, so stripes rest for {PATIENCE_RANGES} ranges",
+                    "only {:.0} % of the striped updates were HOT, so stripes rest for {rest} ranges",
                     share * 100.0
                 );
             }
-            Mode::Waiting(0) => {
+            Mode::Striped if telling && observed.stripes > 1 => self.rest = REST_MIN,
+            Mode::Waiting { left: 0, .. } => {
                 self.mode = Mode::Striped;
                 self.why = "stripes are tried again".into();
             }
-            Mode::Waiting(ranges) => self.mode = Mode::Waiting(ranges - 1),
+            Mode::Waiting { left, rest } => self.mode = Mode::Waiting { left: left - 1, rest },
             Mode::Fixed | Mode::Trying | Mode::Striped | Mode::Roomy => {}
         }
     }
@@ -194,10 +208,30 @@ mod tests {
         let mut strategy = Strategy::new(&facts(), None);
         strategy.learn(observed(8, 5));
         assert_eq!(stripes(&strategy), 1);
-        for _ in 0..=PATIENCE_RANGES {
+        for _ in 0..=REST_MIN {
             strategy.learn(observed(1, 0));
         }
         assert_eq!(stripes(&strategy), 8);
+    }
+
+    /// Ranges until stripes are tried again.
+    fn rests(strategy: &mut Strategy) -> u32 {
+        strategy.learn(observed(8, 5));
+        let mut ranges = 0;
+        while stripes(strategy) == 1 {
+            strategy.learn(observed(1, 0));
+            ranges += 1;
+        }
+        ranges - 1
+    }
+
+    #[test]
+    fn stripes_that_are_tried_in_vain_rest_twice_as_long_each_time_until_they_help() {
+        let mut strategy = Strategy::new(&facts(), None);
+        let found: Vec<_> = (0..5).map(|_| rests(&mut strategy)).collect();
+        assert_eq!(found, [2, 4, 8, 16, 16]);
+        strategy.learn(observed(8, 80));
+        assert_eq!(rests(&mut strategy), 2);
     }
 
     #[test]
@@ -209,7 +243,7 @@ mod tests {
         strategy.name_holder(&Holder { who: "session 4711 of bob (psql)".into(), held_s: Some(720.4) });
         insta::assert_snapshot!(
             strategy.choice().why,
-            @"only 5 % of the striped updates were HOT, so stripes rest for 16 ranges: session 4711 of bob (psql) has held an old snapshot for 720 s"
+            @"only 5 % of the striped updates were HOT, so stripes rest for 2 ranges: session 4711 of bob (psql) has held an old snapshot for 720 s"
         );
         strategy.learn(observed(1, 0));
         assert!(!strategy.is_futile());
