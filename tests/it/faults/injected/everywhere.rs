@@ -105,6 +105,8 @@ async fn kinds_of(work: Work, bed: &TestBed, in_full: bool) -> Vec<Vec<Case>> {
     kinds
 }
 
+/// The beginning of the pass that proves that no row was missed.
+const PROOF: &str = "-- name: proof_lock\n";
 /// The beginnings of a claim, the plan of a range, a row of the quarantine, and what becomes of it in the
 /// end.
 const CLAIM: &str = "-- name: range_claim\n";
@@ -119,6 +121,11 @@ fn assert_visits(work: Work, seen: &[Seen]) {
         Work::Run => {
             let batches = seen.iter().filter(|seen| is_batch_begin(seen)).count();
             assert_eq!(batches, 3, "it was to be three batches");
+        }
+        Work::ByBlock => {
+            let batches = seen.iter().filter(|seen| is_batch_begin(seen)).count();
+            assert_eq!(batches, 6, "it was to be three batches, and three of the sweep");
+            assert_eq!(times(PROOF), 1, "one pass was to prove it");
         }
         Work::Rich => {
             assert_eq!(times(QUARANTINE), 2, "two rows were to be put aside");

@@ -54,6 +54,9 @@ enum Place {
     Start,
     /// On a worker's connection, between batches: a claim, the plan of a range, the end of the run.
     Turn,
+    /// In the pass that proves that a walk by block has missed no row; without it the run is complete all the
+    /// same.
+    Proof,
     /// Where nothing hangs on it: heartbeat and guard, and what is told when all is done.
     Beside,
 }
@@ -116,9 +119,9 @@ fn in_run(place: Place, class: Class, fault: Fault) -> Expected {
         (Place::Entering, _, _) => Expected::Leaves,
         (Place::Start, Class::Final | Class::Row, Fault::Refuse(code)) => Expected::AloneOrBlocks(code),
         // Outside of a batch there is no row that could be put aside.
-        (Place::Batch | Place::Turn, Class::Final, Fault::Refuse(code))
+        (Place::Batch | Place::Turn | Place::Proof, Class::Final, Fault::Refuse(code))
         | (Place::Turn, Class::Row, Fault::Refuse(code)) => Expected::Blocks(code),
-        (Place::Batch | Place::Start | Place::Turn | Place::Beside, _, _) => Expected::Alone,
+        (Place::Batch | Place::Start | Place::Turn | Place::Proof | Place::Beside, _, _) => Expected::Alone,
     }
 }
 
@@ -150,20 +153,25 @@ fn role(seen: &[Seen], connection: usize) -> Place {
         match () {
             () if one_of(&[WHO]) => Some(Place::Start),
             () if one_of(&WORKER) => Some(Place::Turn),
+            () if one_of(&PROOF) => Some(Place::Proof),
             () if one_of(&BESIDE) => Some(Place::Beside),
             () => None,
         }
     };
-    let mut of_it = seen.iter().rev().filter(|seen| seen.spot.connection == connection);
+    let of_it: Vec<_> = seen.iter().rev().filter(|seen| seen.spot.connection == connection).collect();
     // Before it says anything it is being made, for whomever.
-    of_it.find_map(says).unwrap_or(Place::Start)
+    let place = of_it.iter().find_map(|seen| says(seen)).unwrap_or(Place::Start);
+    let is_over = of_it.iter().take_while(|seen| says(seen).is_none()).any(|seen| seen.asks("ROLLBACK"));
+    if place == Place::Proof && is_over { Place::Turn } else { place }
 }
 
-/// How requests begin: the first of a heartbeat, the first of a connection, those that only workers make, and
-/// those that only others do.
+/// How requests begin: the first of a heartbeat, the first of a connection, those that only workers make,
+/// those of the proof, and those that only others make.
 const BEAT: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_comm";
 const WHO: &str = "-- name: identity\n";
 const WORKER: [&str; 3] = ["-- name: range_claim\n", "-- name: range_lock\n", "-- name: leaf_next\n"];
+const PROOF: [&str; 2] =
+    ["BEGIN ISOLATION LEVEL READ COMMITTED; SET TRANSACTION ISOLATION", "-- name: proof_lock\n"];
 const BESIDE: [&str; 4] = [
     "-- name: process_beat\n",
     "SELECT set_config('statement_timeout'",

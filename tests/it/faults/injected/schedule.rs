@@ -42,7 +42,7 @@ impl Case {
         };
         match self.work {
             Work::Run => what,
-            Work::Rich | Work::Retry => format!("{what}, in {}", self.work),
+            Work::ByBlock | Work::Rich | Work::Retry => format!("{what}, in {}", self.work),
         }
     }
 
