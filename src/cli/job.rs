@@ -166,7 +166,8 @@ fn refused(errors: &JobErrors) -> Failure {
     Failure::usage(errors.to_string())
 }
 
-fn from_file(file: &Path) -> Result<Job, Failure> {
+/// The job of a file.
+pub(crate) fn from_file(file: &Path) -> Result<Job, Failure> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| {
         Failure::usage(format!("cannot read {shown}: {error}\nhint: {}", advice(file, &error)))

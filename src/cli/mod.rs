@@ -5,6 +5,7 @@
 mod connect;
 mod demo;
 mod exit;
+mod gate;
 mod globals;
 mod history;
 mod job;
@@ -63,6 +64,8 @@ enum Command {
     Retry(Box<retry::RetryArgs>),
     /// Wait until a run is complete
     Wait(wait::WaitArgs),
+    /// Print what a migration has to say first, so that it cannot run before the backfill is complete
+    Gate(gate::GateArgs),
     /// Watch a backfill being killed half way and finished, on a throwaway server
     Demo(demo::DemoArgs),
     /// Print a completion script for a shell
@@ -85,6 +88,7 @@ pub(crate) fn main() -> ExitCode {
 fn answer(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Demo(args) => demo::run(args),
+        Command::Gate(args) => gate::run(args).map(ExitCode::from),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "pgbackfill", &mut script);
@@ -109,7 +113,7 @@ async fn ask(command: &Command, globals: &Globals) -> anyhow::Result<Exit> {
         Command::Retry(args) => retry::run(args, globals).await,
         Command::Wait(args) => wait::run(args, globals).await,
         // Answered without a database.
-        Command::Demo(_) | Command::Completions { .. } => Ok(Exit::Complete),
+        Command::Demo(_) | Command::Gate(_) | Command::Completions { .. } => Ok(Exit::Complete),
     }
 }
 

@@ -150,7 +150,7 @@ pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 10] = [
+pub const SCHEMA_STEPS: [&str; 11] = [
     include_str!("schema/001_control_schema.sql"),
     include_str!("schema/002_assert_complete.sql"),
     include_str!("schema/003_stripes.sql"),
@@ -161,4 +161,5 @@ pub const SCHEMA_STEPS: [&str; 10] = [
     include_str!("schema/008_range_and_speed.sql"),
     include_str!("schema/009_pace.sql"),
     include_str!("schema/010_heap.sql"),
+    include_str!("schema/011_state.sql"),
 ];

@@ -5,7 +5,10 @@
 -- that many transactions on, so that one that is up to date is not named.
 SELECT held.who, held.held_s
 FROM (
-    SELECT 'session ' || pid || coalesce(' of ' || usename, '') || coalesce(' (' || nullif(application_name, '') || ')', '') AS who,
+    SELECT CASE WHEN backend_type = 'autovacuum worker'
+                THEN 'process ' || pid || coalesce(' (' || nullif(query, '') || ')', ' of autovacuum')
+                ELSE 'session ' || pid || coalesce(' of ' || usename, '') || coalesce(' (' || nullif(application_name, '') || ')', '')
+           END AS who,
            -- A transaction that has written and waits for its next statement has an id and no snapshot; ids
            -- are in every database's snapshots.
            greatest(age(backend_xmin), age(backend_xid)) AS transactions,

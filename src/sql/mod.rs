@@ -6,12 +6,14 @@
 mod clause;
 mod fence;
 pub mod fixed;
+mod gate;
 mod name;
 mod probe;
 pub mod settings;
 
 pub use clause::{bare, enclosed, parameters, row};
 pub use fence::{bad_row_lock, range_lock};
+pub use gate::Gate;
 pub use name::{Ident, Qualified};
 pub use probe::{custom_signal, latency_probe};
 pub use settings::literal;
