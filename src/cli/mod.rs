@@ -2,6 +2,7 @@
 //!
 //! Must not know: how anything is done; each subcommand has a file of its own.
 
+mod check;
 mod connect;
 mod demo;
 mod exit;
@@ -64,6 +65,8 @@ enum Command {
     Retry(Box<retry::RetryArgs>),
     /// Wait until a run is complete
     Wait(wait::WaitArgs),
+    /// Check job files without a server, and that no migration runs before its backfill
+    Check(check::CheckArgs),
     /// Print what a migration has to say first, so that it cannot run before the backfill is complete
     Gate(gate::GateArgs),
     /// Watch a backfill being killed half way and finished, on a throwaway server
@@ -88,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
 fn answer(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Demo(args) => demo::run(args),
+        Command::Check(args) => check::run(args).map(ExitCode::from),
         Command::Gate(args) => gate::run(args).map(ExitCode::from),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -113,7 +117,9 @@ async fn ask(command: &Command, globals: &Globals) -> anyhow::Result<Exit> {
         Command::Retry(args) => retry::run(args, globals).await,
         Command::Wait(args) => wait::run(args, globals).await,
         // Answered without a database.
-        Command::Demo(_) | Command::Gate(_) | Command::Completions { .. } => Ok(Exit::Complete),
+        Command::Demo(_) | Command::Check(_) | Command::Gate(_) | Command::Completions { .. } => {
+            Ok(Exit::Complete)
+        }
     }
 }
 
