@@ -9,4 +9,6 @@ mod table;
 
 pub use keys::{KeyIndex, OrderFacts, keys, order};
 pub use server::{Checkpoints, Holder, Server, horizon, server};
-pub use table::{Column, Leaf, Table, columns, leaves, leaves_in_txn, table, table_names};
+pub use table::{
+    Column, Leaf, Table, columns, leaves, leaves_in_txn, row_changes_in_txn, table, table_names,
+};

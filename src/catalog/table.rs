@@ -104,6 +104,11 @@ pub async fn columns(session: &Session, relation: u32) -> Result<Vec<Column>, Er
         .collect())
 }
 
+/// How many rows of a relation this transaction has inserted, updated and deleted.
+pub async fn row_changes_in_txn(session: &Session, relation: u32) -> Result<i64, Error> {
+    Ok(session.query_one(fixed::ROW_CHANGES, &[(&relation, Type::OID)]).await?.get(0))
+}
+
 /// The leaves below a table as they are now. To measure them the server opens them, so it waits for the
 /// session that has locked one; the transaction's `lock_timeout` ends that.
 pub async fn leaves_in_txn(session: &Session, relation: u32, key: &[String]) -> Result<Vec<Leaf>, Error> {

@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use super::claimed::{ClaimedRange, NextBatch};
 use super::lease::{self, BatchError};
 use super::part::Part;
+use crate::catalog;
 use crate::change::{Answer, Measure};
 use crate::db::Session;
+use crate::human;
 use crate::scan::Scan;
+use crate::sql::settings::NOTHING_DEFERRED;
 use crate::store::{Checkpoint, Hint, RangeCounters};
 
 /// A batch that was committed.
@@ -64,6 +67,7 @@ async fn run_in_txn(
     may_be_repeated(part, &scan)?;
     let rows = scan.rows(&batch.span, range.stripe(), batch.stripe_rows);
     let hot_before = lease::lock_in_txn(part, session, range, &scan, rows.settings).await?;
+    let afterwards = Afterwards::look_in_txn(part, session, range, &scan).await?;
     let statement = facts.plan.change.statement(&rows);
     let began = Instant::now();
     let answer = statement.run_in_txn(session, measure).await?;
@@ -74,9 +78,50 @@ async fn run_in_txn(
             answer.rows_still_selected, answer.rows
         )));
     }
+    if let Some(afterwards) = afterwards {
+        afterwards.check_in_txn(session, answer.rows).await?;
+    }
     let checkpoint = checkpoint(range, batch, answer.rows, hot_before);
     let counters = checkpoint.commit(session, facts.run_id(), &range.claim, hint).await?;
     Ok((answer, statement_took, counters))
+}
+
+/// Triggers fire when RETURNING has counted: what they do to the table is seen by the server's own counters.
+/// Where these count no more than the rows that were changed, RETURNING has had the last word.
+struct Afterwards<'a> {
+    trigger: &'a str,
+    relation: u32,
+    before: i64,
+}
+
+impl<'a> Afterwards<'a> {
+    /// None: there is no such trigger, or what it does is of no account.
+    async fn look_in_txn(
+        part: &'a Part,
+        session: &Session,
+        range: &ClaimedRange,
+        scan: &Scan,
+    ) -> Result<Option<Self>, BatchError> {
+        let trigger = part.facts.plan.ordering.after_trigger.as_deref().filter(|_| scan.is_repeated());
+        let Some(trigger) = trigger else { return Ok(None) };
+        let relation = range.claim.relation;
+        let before = catalog::row_changes_in_txn(session, relation).await?;
+        Ok(Some(Self { trigger, relation, before }))
+    }
+
+    async fn check_in_txn(self, session: &Session, rows: u64) -> Result<(), BatchError> {
+        session.batch_execute(NOTHING_DEFERRED).await?;
+        let after = catalog::row_changes_in_txn(session, self.relation).await?;
+        let more = after - self.before - rows as i64;
+        if more == 0 {
+            return Ok(());
+        }
+        let more = human::counted(more.unsigned_abs(), "row", "rows");
+        Err(BatchError::NotRepeatable(format!(
+            "trigger \"{}\" changes rows of the table, too ({more} in this batch), which may set back what was changed",
+            self.trigger
+        )))
+    }
 }
 
 /// A leaf that is walked by block may have been begun by a process that knew of nothing against it.

@@ -33,6 +33,8 @@ pub struct Ordering {
     pub why: String,
     /// Why the change cannot be made by block, if it cannot.
     pub unrepeatable: Option<String>,
+    /// A trigger that fires when RETURNING has counted, and could change a row back.
+    pub after_trigger: Option<String>,
     /// Whether rows that follow each other by key lie on different pages.
     pub is_scattered: bool,
 }
@@ -41,7 +43,7 @@ impl Ordering {
     /// By key if there is one, as long as nothing else was looked at.
     pub(super) fn of_key(has_key: bool) -> Self {
         let order = if has_key { ScanOrder::Keys } else { ScanOrder::Heap };
-        Self { order, why: String::new(), unrepeatable: None, is_scattered: false }
+        Self { order, why: String::new(), unrepeatable: None, after_trigger: None, is_scattered: false }
     }
 
     /// The order of a leaf that is walked for the first time.
@@ -65,6 +67,7 @@ pub fn by_block(leaf: &Leaf, are_swept: bool) -> LeafOrder {
 struct Facts {
     version: i32,
     other_access: Option<String>,
+    counts_rows: bool,
     after_trigger: Option<String>,
     row_trigger: Option<String>,
     rule: Option<String>,
@@ -129,7 +132,8 @@ pub(super) async fn decide(
     // By key an entry that is saved was not seen to be worth more stripes.
     plan.order.large_indexes &= wanted.0 == ScanOrder::Heap;
     plan.volatile = texts.volatile;
-    plan.ordering = Ordering { order: wanted.0, why: wanted.1, unrepeatable, is_scattered };
+    let after_trigger = facts.after_trigger;
+    plan.ordering = Ordering { order: wanted.0, why: wanted.1, unrepeatable, after_trigger, is_scattered };
     Ok(())
 }
 
@@ -144,6 +148,7 @@ async fn facts(session: &mut Session, plan: &Plan) -> Result<Facts, Error> {
     Ok(Facts {
         version: row.get("version"),
         other_access: row.get("other_access"),
+        counts_rows: row.get("counts_rows"),
         after_trigger: row.get("after_trigger"),
         row_trigger: row.get("row_trigger"),
         rule: row.get("rule"),
@@ -217,9 +222,9 @@ fn unrepeatable(job: &Job, plan: &Plan, facts: &Facts, texts: &Texts) -> Option<
     if let Some(rule) = &facts.rule {
         return Some(format!("rule \"{rule}\" makes something else of an UPDATE"));
     }
-    if let Some(trigger) = &facts.after_trigger {
+    if let Some(trigger) = facts.after_trigger.as_ref().filter(|_| !facts.counts_rows) {
         return Some(format!(
-            "trigger \"{trigger}\" fires after a row was changed, and may change it back when nobody counts any more"
+            "trigger \"{trigger}\" fires after a row was changed, and with track_counts = off it cannot be seen whether it changes the row once more"
         ));
     }
     if texts.reads_itself {

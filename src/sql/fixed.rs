@@ -96,6 +96,8 @@ pub const REVIEW_READS: &str = include_str!("review_reads.sql");
 pub const REVIEW_SERVER: &str = include_str!("review_server.sql");
 /// `review_table.sql`
 pub const REVIEW_TABLE: &str = include_str!("review_table.sql");
+/// `row_changes.sql`
+pub const ROW_CHANGES: &str = include_str!("row_changes.sql");
 /// `run_hold.sql`
 pub const RUN_HOLD: &str = include_str!("run_hold.sql");
 /// `run_insert.sql`

@@ -47,6 +47,9 @@ pub const AS_MARKS: &str = "SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL timezone
 /// Installing the control schema.
 pub const INSTALLING: &str = "SET LOCAL lock_timeout = '10s'";
 
+/// What was deferred to the end of the transaction is done at once, and so is what would be from now on.
+pub const NOTHING_DEFERRED: &str = "SET CONSTRAINTS ALL IMMEDIATE";
+
 /// Sequential scans are as good as any other.
 pub const SEQUENTIAL_SCANS: &str = "SET LOCAL enable_seqscan = on";
 

@@ -214,13 +214,50 @@ async fn a_change_that_cannot_be_repeated_is_refused_where_there_is_no_key() {
         let said = refused(&db, &format!("table = 't'\n{set}\n[scan]{scan}\norder = 'heap'\n")).await;
         assert!(said.contains("the table cannot be walked by block: there is no `where`"), "{said}");
     }
-    db.client()
-        .await
-        .batch_execute("CREATE TRIGGER later AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION count_up()")
-        .await
-        .unwrap();
-    let said = refused(&db, FILL).await;
-    assert!(said.contains("trigger \"later\" fires after a row was changed"), "{said}");
+}
+
+/// A trigger that fires after each updated row, and does this.
+async fn afterwards(db: &Database, sort: &str, does: &str) {
+    let make = format!(
+        "CREATE TABLE audit (a int);
+         CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; RETURN NULL; END $$;
+         CREATE {sort} FOR EACH ROW WHEN (OLD.filled IS NULL AND NEW.filled IS NOT NULL) EXECUTE FUNCTION later()"
+    );
+    db.client().await.batch_execute(&make).await.unwrap();
+}
+
+const AT_ONCE: &str = "TRIGGER later AFTER UPDATE ON t";
+const AT_COMMIT: &str = "CONSTRAINT TRIGGER later AFTER UPDATE ON t DEFERRABLE INITIALLY DEFERRED";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_that_fires_afterwards_and_writes_elsewhere_is_no_hindrance() {
+    for sort in [AT_ONCE, AT_COMMIT] {
+        let Some(db) = counted("", 5_000).await else { return };
+        afterwards(&db, sort, "INSERT INTO audit VALUES (NEW.a)").await;
+        let ran = run(&db, FILL).await;
+        assert_eq!(ran.summary.outcome, Outcome::Complete);
+        let client = db.client().await;
+        assert_filled_once(&client, 5_000).await;
+        assert_eq!(number(&client, "SELECT count(DISTINCT a) FROM audit").await, 5_000);
+        assert_eq!(number(&client, "SELECT count(*) FROM audit").await, 5_000);
+        assert_eq!(proof(&client).await.0, Some(true));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_that_sets_a_row_back_afterwards_is_found_out() {
+    for sort in [AT_ONCE, AT_COMMIT] {
+        let Some(db) = counted("PRIMARY KEY", 5_000).await else { return };
+        afterwards(&db, sort, "UPDATE t SET filled = NULL WHERE id = NEW.id AND NEW.a = 77").await;
+        let ran = run(&db, FILL).await;
+        let said = notices(&ran);
+        let why = "is walked by key from now on: trigger \"later\" changes rows of the table, too (1 row in this batch)";
+        assert!(said.contains(why), "{said}");
+        let client = db.client().await;
+        // By key each row is changed once: what the trigger makes of it is the application's.
+        assert_eq!(number(&client, "SELECT count(*) FROM t WHERE filled = a * 2 AND n = 1").await, 4_999);
+        assert_eq!(number(&client, "SELECT n FROM t WHERE a = 77 AND filled IS NULL").await, 2);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
