@@ -33,6 +33,8 @@ const TELLING_ROWS: u64 = 2_000;
 const REST_MIN: u32 = 2;
 const REST_MAX: u32 = 16;
 
+const IN_TURNS: &str = "a page's rows are changed in turns, so that most updates are HOT";
+
 /// A number of stripes and the reason for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
@@ -102,12 +104,7 @@ impl Strategy {
             );
             return Self { mode: Mode::Trying, stripes, rest: REST_MIN, why };
         }
-        Self {
-            mode: Mode::Striped,
-            stripes,
-            rest: REST_MIN,
-            why: "a page's rows are changed in turns, so that most updates are HOT".into(),
-        }
+        Self { mode: Mode::Striped, stripes, rest: REST_MIN, why: IN_TURNS.into() }
     }
 
     /// For the next range.
@@ -160,7 +157,10 @@ impl Strategy {
                     share * 100.0
                 );
             }
-            Mode::Striped if telling && observed.stripes > 1 => self.rest = REST_MIN,
+            Mode::Striped if telling && observed.stripes > 1 && self.rest > REST_MIN => {
+                self.rest = REST_MIN;
+                self.why = IN_TURNS.into();
+            }
             Mode::Waiting { left: 0, .. } => {
                 self.mode = Mode::Striped;
                 self.why = "stripes are tried again".into();
