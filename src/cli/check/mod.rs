@@ -16,10 +16,11 @@ mod migrations;
 const EXAMPLES: &str = "\
 Examples:
   pgbackfill check                                   every job file in jobs/
-  pgbackfill check jobs/ --migrations migrations/    and that no migration runs before its backfill
+  pgbackfill check jobs/ --migrations migrations/    and that none runs before its backfill
 
-A migration that drops, renames or tightens a column which a job sets has to ask whether that job is complete:
-pgbackfill gate prints how. Where it need not, a comment in it says so: pgbackfill: no gate for JOB
+A migration that drops, renames or tightens a column which a job sets has to ask whether that job
+is complete: pgbackfill gate prints how. Where it need not, a comment in it says so:
+pgbackfill: no gate for JOB
 
 Exit code 0: no fault was found; 2: some were, each at its line.";
 

@@ -17,11 +17,11 @@ use tool::Tool;
 
 const EXAMPLES: &str = "\
 Examples:
-  pgbackfill gate jobs/orders_status_v2.toml                   plain SQL, for psql, dbmate, sqitch, …
+  pgbackfill gate jobs/orders_status_v2.toml                 plain SQL: psql, dbmate, sqitch
   pgbackfill gate jobs/orders_status_v2.toml --for alembic
 
-It passes where the backfill is complete, and on a database where there is nothing to fill, such as that of a
-test. Everywhere else it raises, with the command to run. It never waits.";
+It passes where the backfill is complete, and on a database where there is nothing to fill, such
+as that of a test. Everywhere else it raises, with the command to run. It never waits.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -29,7 +29,10 @@ fn folder(name: &str) -> PathBuf {
 /// Runs it to its end; whether it went well, and all it said. None: there is no such program.
 async fn run(command: &mut Command) -> Option<(bool, String)> {
     let command = command.stdin(Stdio::null()).kill_on_drop(true);
-    let output = time::timeout(PATIENCE, command.output()).await.expect("it hangs").ok()?;
+    let Ok(output) = time::timeout(PATIENCE, command.output()).await else {
+        return Some((false, format!("it has not ended within {PATIENCE:?}")));
+    };
+    let output = output.ok()?;
     let said =
         [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
     Some((output.status.success(), said))
@@ -41,6 +44,8 @@ async fn installed(name: &str, install: impl FnOnce(&Path) -> Command) -> Option
     if done.exists() {
         return Some(dir);
     }
+    // What was not finished is begun again.
+    let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).unwrap();
     match run(&mut install(&dir)).await {
         Some((true, _)) => {
