@@ -29,33 +29,41 @@ use Item::{Column, UpTo, Word as W};
 
 const DROPS: &str = "drops";
 const RENAMES: &str = "renames";
-const TIGHTENS: &str = "tightens";
+const FORBIDS_NULL: &str = "forbids NULL in";
 
-/// SQL, Alembic, Django, Rails: what stands where a column is dropped, renamed, or may be NULL no more.
-const FORMS: [(&str, &[Item]); 14] = [
+/// What stands where a column is dropped, renamed, or may be NULL no more, in a text that names its table.
+const FORMS: [(&str, &[Item]); 13] = [
     (DROPS, &[W("drop"), W("column"), Column]),
     (DROPS, &[W("drop"), W("column"), W("if"), W("exists"), Column]),
     (DROPS, &[W("drop"), Column]),
     (DROPS, &[W("drop_column"), UpTo(1), Column]),
     (DROPS, &[W("remove_column"), UpTo(1), Column]),
-    (DROPS, &[W("removefield"), UpTo(3), Column]),
     (RENAMES, &[W("rename"), W("column"), Column, W("to")]),
     (RENAMES, &[W("rename"), Column, W("to")]),
     (RENAMES, &[W("rename_column"), UpTo(1), Column]),
-    (RENAMES, &[W("renamefield"), UpTo(3), Column]),
     (RENAMES, &[W("alter_column"), UpTo(1), Column, UpTo(12), W("new_column_name")]),
-    (TIGHTENS, &[Column, W("set"), W("not"), W("null")]),
-    (TIGHTENS, &[W("alter_column"), UpTo(1), Column, UpTo(12), W("nullable"), W("false")]),
-    (TIGHTENS, &[W("change_column_null"), UpTo(1), Column, W("false")]),
+    (FORBIDS_NULL, &[Column, W("set"), W("not"), W("null")]),
+    (FORBIDS_NULL, &[W("check"), Column, W("is"), W("not"), W("null")]),
+    (FORBIDS_NULL, &[W("alter_column"), UpTo(1), Column, UpTo(12), W("nullable"), W("false")]),
+    (FORBIDS_NULL, &[W("change_column_null"), UpTo(1), Column, W("false")]),
 ];
-/// A constraint says that it is not NULL.
-const CHECK: &[Item] = &[W("check"), UpTo(0), Column, W("is"), W("not"), W("null")];
+/// The same in Django, which names the model, and not the table.
+const MODEL_FORMS: [(&str, &[Item]); 2] =
+    [(DROPS, &[W("removefield"), UpTo(3), Column]), (RENAMES, &[W("renamefield"), UpTo(3), Column])];
+/// What stands where a column is added.
+const ADDS: [&[Item]; 5] = [
+    &[W("add"), W("column"), Column],
+    &[W("add"), W("column"), W("if"), W("not"), W("exists"), Column],
+    &[W("add"), Column],
+    &[W("add_column"), UpTo(4), Column],
+    &[W("addfield"), UpTo(3), Column],
+];
 
 /// Whether a migration has the gate of this job, or says that it needs none.
 pub(super) fn asks(text: &str, job: &str) -> bool {
-    let quoted = job.replace('\'', "''");
-    let calls = ["assert_complete", "state"].map(|function| format!("{function}('{quoted}')"));
-    calls.iter().any(|call| text.contains(call)) || text.lines().any(|line| says_none(line, job))
+    let calls = ["assert_complete", "state"].map(|function| format!("{function}('{job}')"));
+    let done = without_comments(text);
+    calls.iter().any(|call| done.contains(call)) || text.lines().any(|line| says_none(line, job))
 }
 
 fn says_none(line: &str, job: &str) -> bool {
@@ -65,20 +73,22 @@ fn says_none(line: &str, job: &str) -> bool {
     })
 }
 
-/// Where the column of this table is dropped, renamed or tightened; in a text that does not name the table
-/// there is no such place.
+/// Where the column of this table is dropped, renamed or may be NULL no more. What drops it behind the place
+/// that adds it is the way back of the migration that expands.
 pub(super) fn endings(text: &str, table: &str, column: &str) -> Vec<Ending> {
     let lower = without_comments(text).to_lowercase();
     let words = words(&lower);
     let (table, column) = (table.to_lowercase(), column.to_lowercase());
-    // Django names the model, which may have another name than its table.
-    let names_it = words.iter().any(|word| word.text == table || word.text.ends_with("field"));
+    let stands = |at: usize, form: &[Item]| matches(&words[at..], form, &column);
+    let added = (0..words.len()).find(|at| ADDS.iter().any(|form| stands(*at, form)));
+    let names_table = words.iter().any(|word| word.text == table);
+    let forms: Vec<_> = FORMS.iter().filter(|_| names_table).chain(&MODEL_FORMS).collect();
     let mut found = Vec::new();
-    for at in (0..words.len()).filter(|_| names_it) {
-        let forms = FORMS.iter().map(|(verb, form)| (*verb, *form)).chain([(TIGHTENS, CHECK)]);
-        for (verb, form) in forms {
-            let ending = Ending { verb, line: words[at].line };
-            if matches(&words[at..], form, &column) && !found.contains(&ending) {
+    for (at, word) in words.iter().enumerate() {
+        let is_way_back = |verb: &str| verb == DROPS && added.is_some_and(|added| added < at);
+        for (verb, form) in &forms {
+            let ending = Ending { verb, line: word.line };
+            if stands(at, form) && !is_way_back(verb) && !found.contains(&ending) {
                 found.push(ending);
             }
         }
@@ -95,10 +105,10 @@ fn matches(words: &[Word<'_>], form: &[Item], column: &str) -> bool {
     }
 }
 
-/// What stands behind `--` or `#` in a line is not done.
+/// What stands behind `--`, or behind `#` and a blank, in a line is not done. SQL has operators with a `#`.
 fn without_comments(text: &str) -> String {
     let lines = text.lines().map(|line| {
-        let ends = ["--", "#"].iter().filter_map(|mark| line.find(mark)).min();
+        let ends = ["--", "# "].iter().filter_map(|mark| line.find(mark)).min();
         &line[..ends.unwrap_or(line.len())]
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -130,8 +140,13 @@ mod tests {
             ("ALTER TABLE orders\n  DROP status_v2", DROPS),
             ("ALTER TABLE orders RENAME COLUMN status_v2 TO status", RENAMES),
             ("ALTER TABLE orders RENAME status_v2 TO status", RENAMES),
-            ("ALTER TABLE orders ALTER COLUMN status_v2 SET NOT NULL", TIGHTENS),
-            ("ALTER TABLE orders ADD CONSTRAINT c CHECK (status_v2 IS NOT NULL) NOT VALID", TIGHTENS),
+            ("ALTER TABLE orders ALTER COLUMN status_v2 SET NOT NULL", FORBIDS_NULL),
+            (
+                "ALTER TABLE orders DROP status_v2;\n-- migrate:down\nALTER TABLE orders ADD status_v2 text",
+                DROPS,
+            ),
+            ("ALTER TABLE orders ALTER a SET DEFAULT '#', DROP COLUMN status_v2", DROPS),
+            ("ALTER TABLE orders ADD CONSTRAINT c CHECK (status_v2 IS NOT NULL) NOT VALID", FORBIDS_NULL),
         ] {
             assert_eq!(verbs(text), [verb], "{text}");
         }
@@ -141,13 +156,13 @@ mod tests {
     fn what_ends_a_column_is_found_in_the_calls_of_tools() {
         for (text, verb) in [
             ("op.drop_column('orders', 'status_v2')", DROPS),
-            ("op.alter_column('orders', 'status_v2', existing_type=sa.Text(), nullable=False)", TIGHTENS),
+            ("op.alter_column('orders', 'status_v2', existing_type=sa.Text(), nullable=False)", FORBIDS_NULL),
             ("op.alter_column(\"orders\", \"status_v2\", new_column_name=\"status\")", RENAMES),
             ("migrations.RemoveField(model_name='order', name='status_v2')", DROPS),
             ("migrations.RenameField(model_name='order', old_name='status_v2', new_name='status')", RENAMES),
             ("remove_column :orders, :status_v2", DROPS),
             ("rename_column :orders, :status_v2, :status", RENAMES),
-            ("change_column_null :orders, :status_v2, false", TIGHTENS),
+            ("change_column_null :orders, :status_v2, false", FORBIDS_NULL),
         ] {
             assert_eq!(verbs(text), [verb], "{text}");
         }
@@ -164,6 +179,8 @@ mod tests {
             "# op.drop_column('orders', 'status_v2')",
             "op.add_column('orders', sa.Column('status_v2', sa.Text(), nullable=True))",
             "change_column_null :orders, :status_v2, true",
+            "ALTER TABLE orders ADD COLUMN status_v2 text;\n-- migrate:down\nALTER TABLE orders DROP COLUMN status_v2;",
+            "op.add_column('orders', sa.Column('status_v2', sa.Text()))\nop.drop_column('orders', 'status_v2')",
         ] {
             assert_eq!(verbs(text), [""; 0], "{text}");
         }
@@ -172,7 +189,7 @@ mod tests {
     #[test]
     fn the_line_is_that_where_it_begins() {
         let text = "BEGIN;\nALTER TABLE orders\n  ALTER status_v2\n  SET NOT NULL;\n";
-        assert_eq!(endings(text, "orders", "status_v2"), [Ending { verb: TIGHTENS, line: 3 }]);
+        assert_eq!(endings(text, "orders", "status_v2"), [Ending { verb: FORBIDS_NULL, line: 3 }]);
     }
 
     #[test]
@@ -180,6 +197,7 @@ mod tests {
         assert!(asks("PERFORM pgbackfill.assert_complete('a');", "a"));
         assert!(asks("SELECT pgbackfill.state('a') = 'complete'", "a"));
         assert!(!asks("PERFORM pgbackfill.assert_complete('ab');", "a"));
+        assert!(!asks("-- SELECT pgbackfill.assert_complete('a');", "a"));
         assert!(asks("/* pgbackfill: no gate for a */", "a") && asks("# pgbackfill: no gate for a", "a"));
         assert!(!asks("-- pgbackfill: no gate for ab", "a"));
     }

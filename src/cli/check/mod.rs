@@ -37,7 +37,7 @@ pub(crate) struct CheckArgs {
 
 /// A job and its file.
 #[derive(Debug)]
-pub(super) struct Filed {
+struct JobFile {
     file: PathBuf,
     job: Job,
 }
@@ -52,12 +52,12 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
     let (mut jobs, mut faults) = (Vec::new(), Vec::new());
     for file in &files {
         match job::from_file(file) {
-            Ok(job) => jobs.push(Filed { file: file.clone(), job }),
+            Ok(job) => jobs.push(JobFile { file: file.clone(), job }),
             Err(failure) => faults.push(headed(failure.message)),
         }
     }
     faults.extend(set_twice(&jobs));
-    let migrations = all_files(&args.migrations, |_| true)?;
+    let migrations = all_files(&args.migrations, |path| !is_way_back(path))?;
     for file in &migrations {
         faults.extend(ungated(file, &jobs)?);
     }
@@ -77,6 +77,13 @@ fn headed(message: String) -> String {
     if message.starts_with("error") { message } else { format!("error: {message}") }
 }
 
+/// Where a tool has a file of its own for the way back: `.down.sql` of many, `U2__name.sql` of Flyway.
+fn is_way_back(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_undo = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit()) && rest.contains("__");
+    name.ends_with(".down.sql") || name.strip_prefix('U').is_some_and(is_undo)
+}
+
 /// Files that were named, and those in folders that were, at any depth, in the order of their names.
 fn all_files(paths: &[PathBuf], is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, Failure> {
     let (mut todo, mut found) = (paths.to_vec(), Vec::new());
@@ -89,7 +96,9 @@ fn all_files(paths: &[PathBuf], is_wanted: impl Fn(&Path) -> bool) -> Result<Vec
         for entry in fs::read_dir(&path).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?.path();
             let is_hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            if !is_hidden && (entry.is_dir() || is_wanted(&entry)) {
+            // A link to a folder may lead back here.
+            let is_linked_dir = entry.is_symlink() && entry.is_dir();
+            if !is_hidden && !is_linked_dir && (entry.is_dir() || is_wanted(&entry)) {
                 todo.push(entry);
             }
         }
@@ -99,9 +108,9 @@ fn all_files(paths: &[PathBuf], is_wanted: impl Fn(&Path) -> bool) -> Result<Vec
 }
 
 /// Columns that a job sets and one before it sets, too.
-fn set_twice(jobs: &[Filed]) -> Vec<String> {
+fn set_twice(jobs: &[JobFile]) -> Vec<String> {
     let mut faults = Vec::new();
-    for (at, Filed { file, job }) in jobs.iter().enumerate() {
+    for (at, JobFile { file, job }) in jobs.iter().enumerate() {
         for value in &job.set {
             let other = jobs[..at].iter().find(|other| {
                 are_same(&other.job.table, &job.table)
@@ -129,23 +138,25 @@ fn are_same(one: &TableName, other: &TableName) -> bool {
 }
 
 /// Statements of a migration that need the gate of a job which is not in it.
-fn ungated(file: &Path, jobs: &[Filed]) -> Result<Vec<String>, Failure> {
+fn ungated(file: &Path, jobs: &[JobFile]) -> Result<Vec<String>, Failure> {
     let bytes =
         fs::read(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
     // What is no text is no migration.
     let Ok(text) = String::from_utf8(bytes) else { return Ok(Vec::new()) };
     let mut faults = Vec::new();
-    for filed in jobs.iter().filter(|filed| !migrations::asks(&text, filed.job.name.as_str())) {
-        for value in &filed.job.set {
-            for found in migrations::endings(&text, &filed.job.table.name, &value.column) {
-                let (name, table) = (&filed.job.name, &filed.job.table);
+    for JobFile { file: job_file, job } in
+        jobs.iter().filter(|filed| !migrations::asks(&text, filed.job.name.as_str()))
+    {
+        for value in &job.set {
+            for found in migrations::endings(&text, &job.table.name, &value.column) {
+                let (name, table) = (&job.name, &job.table);
                 let (verb, column) = (found.verb, &value.column);
                 faults.push(format!(
                     "error: this {verb} {table}.{column}, which job {name} sets, and does not ask whether that is complete\n \
                      --> {}:{}\n  hint: begin it with what `pgbackfill gate {}` prints, or say in a comment: pgbackfill: no gate for {name}",
                     file.display(),
                     found.line,
-                    filed.file.display(),
+                    job_file.display(),
                 ));
             }
         }

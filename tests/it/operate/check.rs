@@ -67,6 +67,8 @@ async fn a_migration_that_ends_a_column_has_to_have_its_gate() {
     let dir = folder(&[
         ("jobs/status.toml", STATUS),
         ("migrations/01_expand.sql", "ALTER TABLE orders ADD COLUMN status_v2 text;\n"),
+        ("migrations/01_expand.down.sql", "ALTER TABLE orders DROP COLUMN status_v2;\n"),
+        ("migrations/U1__expand.sql", "ALTER TABLE orders DROP COLUMN status_v2;\n"),
         ("migrations/02_contract.sql", drop),
         ("migrations/logo.png", "\u{0}"),
     ]);
@@ -74,7 +76,7 @@ async fn a_migration_that_ends_a_column_has_to_have_its_gate() {
     let args = ["jobs", "--migrations", "migrations"];
     let said = check(&dir, &args, 2).await.stderr;
     insta::assert_snapshot!(said, @r"
-    error: this tightens orders.status_v2, which job status sets, and does not ask whether that is complete
+    error: this forbids NULL in orders.status_v2, which job status sets, and does not ask whether that is complete
      --> migrations/02_contract.sql:2
       hint: begin it with what `pgbackfill gate jobs/status.toml` prints, or say in a comment: pgbackfill: no gate for status
     ");

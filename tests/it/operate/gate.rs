@@ -108,7 +108,7 @@ async fn a_role_that_may_not_ask_is_told_what_it_lacks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gate_waits_for_nobody() {
+async fn a_gate_never_waits() {
     let (db, job) = (orders(3).await, JobFile::new(JOB));
     let (client, gate) = (db.client().await, printed(&job, "sql").await);
     job.run(&db).run().await.expect_code(0);

@@ -145,7 +145,7 @@ async fn alembic_is_held_back() {
         async move { run(&mut command).await.expect("there is Python") }
     };
     assert_gated(|url| alembic(&[], url), "postgresql+psycopg").await;
-    // What is printed to be run by somebody else has it, too.
+    // What is printed to be run by hand has it, too.
     let (passed, said) = alembic(&["--sql"], "postgresql+psycopg://nowhere/".into()).await;
     assert!(passed && said.contains("PERFORM pgbackfill.assert_complete('job')"), "{said}");
 }
