@@ -123,6 +123,13 @@ impl Change {
         survey::selected(&update.reads(), update.differs.as_deref(), scan)
     }
 
+    /// A query for the number of rows that the change would select, in all partitions of a table.
+    #[must_use]
+    pub fn remaining(&self, scan: &Scan) -> String {
+        let Self::Update(update) = self;
+        survey::remaining(&update.reads(), update.differs.as_deref(), scan)
+    }
+
     /// Looks at the rows of about `percent` of the pages of a table and all its partitions: how many there
     /// are (`rows`), how many of them the job would change (`matching`), one of these (`found`, its table and
     /// `ctid`), and how many of these violate each of the `checks`, which are conditions and the tables that

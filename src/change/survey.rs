@@ -57,6 +57,11 @@ pub(super) fn selected(texts: &Reads<'_>, differs: Option<&str>, scan: &Scan) ->
     format!("SELECT {}.ctid::text\nFROM {}{filter}", scan.alias(), scan.source())
 }
 
+/// Without ONLY: a partitioned table has its rows in its partitions.
+pub(super) fn remaining(texts: &Reads<'_>, differs: Option<&str>, scan: &Scan) -> String {
+    format!("SELECT count(*)\nFROM {} AS {}{}", scan.table(), scan.alias(), filter(texts, differs))
+}
+
 pub(super) fn sample(texts: &Reads<'_>, scan: &Scan, percent: f64, checks: &[(String, Vec<i64>)]) -> String {
     // Without ONLY: a partitioned table has its rows in its partitions. The seed is fixed, so both see the
     // same pages.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::part::Part;
 use crate::db::{Error, NextAct, Session, sqlstate};
 use crate::human;
-use crate::scan::{Scan, ScanOrder};
+use crate::scan::{LeafOrder, Scan, ScanOrder};
 use crate::sql::settings;
 use crate::store::{self, Proof, StoreError, StoredLeaf, Swept};
 
@@ -59,7 +59,7 @@ pub(super) async fn prove(part: &Part, session: &mut Session) -> Result<Proved, 
     if leaves.is_empty() {
         return Ok(Proved::NotNeeded);
     }
-    let unproven = |why: &str| Proved::Told(Proof { proven: false, text: unproven(part, &leaves, why) });
+    let unproven = |why: &str| Proved::Told(Proof { proven: false, text: unproven(part, why) });
     if let Some(leaf) = leaves.iter().find(|leaf| leaf.swept == Some(Swept::RowsCome)) {
         return Ok(unproven(&format!(
             "the application writes rows of {} that match: two sweeps in a row found no fewer",
@@ -152,9 +152,11 @@ fn scan(part: &Part, leaf: &StoredLeaf) -> Scan {
     part.facts.plan.walk.leaf(leaf.table.clone(), leaf.order)
 }
 
-/// Why, and the statement that a person can prove it with.
-fn unproven(part: &Part, leaves: &[StoredLeaf], why: &str) -> String {
-    let first = leaves.first().map(|leaf| part.facts.plan.change.selected(&scan(part, leaf)));
-    let statement = first.map(|statement| human::one_line(&statement)).unwrap_or_default();
-    format!("{why}; it is proven where this gives no row: {statement}")
+/// Why, and the statement that a person can prove it with, for all partitions at once.
+fn unproven(part: &Part, why: &str) -> String {
+    let plan = &part.facts.plan;
+    let statement = plan.change.remaining(&plan.walk.leaf(plan.table.name.clone(), LeafOrder::Keys));
+    // In one line a comment of the job would swallow what follows it.
+    let statement = if statement.contains("--") { statement } else { statement.replace('\n', " ") };
+    format!("{why}; it is proven where this gives 0: {statement}")
 }

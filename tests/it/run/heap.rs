@@ -388,7 +388,7 @@ async fn what_was_not_proven_is_said_everywhere() {
     let status = Pgbackfill::new(["status", "job"]).on(&db).run().await.expect_code(0).stdout;
     assert!(
         status.contains(
-            "proof     not proven: the job says proof = \"off\"; it is proven where this gives no row: SELECT"
+            "proof     not proven: the job says proof = \"off\"; it is proven where this gives 0: SELECT count(*)"
         ),
         "{status}"
     );
@@ -442,4 +442,22 @@ async fn partitions_without_a_key_are_walked_by_block() {
     assert_eq!(ran.summary.rows_changed_here, 20_000);
     assert_eq!(number(&client, "SELECT count(*) FROM p WHERE filled = a + 1").await, 20_000);
     assert_eq!(number(&client, "SELECT count(*) FROM pgbackfill.leaf WHERE swept = 'clean'").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_statement_that_would_prove_it_is_about_all_partitions() {
+    let Some(db) = counted("", 10).await else { return };
+    let client = db.client().await;
+    let make = "CREATE TABLE p (a int NOT NULL, filled int) PARTITION BY RANGE (a);
+                CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (50);
+                CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (50) TO (200);
+                INSERT INTO p SELECT i FROM generate_series(0, 199) AS i";
+    client.batch_execute(make).await.unwrap();
+    let job = "table = 'p'\nset.filled = 'a + 1'\nwhere = 'filled IS NULL -- still'\n[scan]\nproof = 'off'\n";
+    run(&db, job).await;
+    let said = proof(&client).await.1;
+    let (_, statement) = said.split_once("this gives 0: ").expect("it tells a statement");
+    assert_eq!(number(&client, &format!("SELECT ({statement})")).await, 0);
+    client.batch_execute("UPDATE p SET filled = NULL WHERE a = 199").await.unwrap();
+    assert_eq!(number(&client, &format!("SELECT ({statement})")).await, 1);
 }
