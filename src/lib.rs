@@ -71,6 +71,7 @@ pub mod catalog;
 pub mod change;
 pub mod connect;
 pub mod db;
+pub mod ddl;
 pub mod engine;
 pub mod event;
 #[doc(hidden)]

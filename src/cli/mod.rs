@@ -22,6 +22,7 @@ mod run;
 mod runtime;
 mod show;
 mod status;
+mod steps;
 mod wait;
 
 use std::process::ExitCode;
@@ -47,6 +48,10 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Review a job before it runs: what it will do, what that costs, what speaks against it; changes nothing
     Plan(Box<plan::PlanArgs>),
+    /// Make what [expand] says, before the run: columns and indexes, without keeping the application waiting
+    Expand(steps::ExpandArgs),
+    /// Make what [contract] says, once the run is complete: NOT NULL, checks, indexes
+    Contract(steps::ContractArgs),
     /// Show one run: state, progress, rate, processes, errors
     Status(status::StatusArgs),
     /// Show all runs in this database
@@ -107,6 +112,8 @@ async fn ask(command: &Command, globals: &Globals) -> anyhow::Result<Exit> {
     match command {
         Command::Run(args) => run::run(args, globals).await,
         Command::Plan(args) => plan::run(args, globals).await,
+        Command::Expand(args) => steps::expand(args, globals).await,
+        Command::Contract(args) => steps::contract(args, globals).await,
         Command::Status(args) => status::run(args, globals).await,
         Command::List(args) => list::run(args, globals).await,
         Command::History(args) => history::run(args, globals).await,

@@ -256,6 +256,14 @@ impl Session {
         Ok(last_row(&told).and_then(|row| row.get(0)).map(str::to_owned))
     }
 
+    /// The same for statements of an open transaction that end it with COMMIT. After an error it is open
+    /// still, and has failed.
+    pub async fn query_text_and_commit(&mut self, sql: &str) -> Result<Option<String>, Error> {
+        let told = self.query_text(sql).await?;
+        self.ended();
+        Ok(told)
+    }
+
     /// BEGIN with its settings (`SET LOCAL …; …`).
     pub async fn begin(&mut self, settings: &str) -> Result<(), Error> {
         self.phase = Phase::InTransaction;

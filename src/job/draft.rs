@@ -13,19 +13,14 @@ use super::order::Order;
 use super::pace::{Limits, Pace, check_knobs};
 use super::scan::ScanSettings;
 use super::source::{Source, Spot};
+use super::steps::{StepMark, Steps, WrittenStep, check_steps};
 use super::table::TableName;
+use super::written::Written;
 use crate::run::Knobs;
 use crate::signal::Guard;
 
 /// Most columns of a key: more than anyone has, and few enough for a statement a person can read.
 const KEY_COLUMNS_MAX: usize = 4;
-
-/// A text and where it was written. The text is empty where a fault about it was already found.
-#[derive(Debug)]
-pub(super) struct Written {
-    pub(super) text: String,
-    pub(super) at: Spot,
-}
 
 /// Where the job as a whole was written: decides where we point at what is missing.
 #[derive(Debug)]
@@ -48,6 +43,8 @@ pub(super) struct Draft {
     pub(super) filter: Option<Written>,
     pub(super) from: Option<Written>,
     pub(super) on: Option<Written>,
+    /// In the order of the file.
+    pub(super) steps: Vec<WrittenStep>,
     pub(super) pace: Pace,
     pub(super) limits: Limits,
     pub(super) order: Order,
@@ -75,27 +72,6 @@ impl NewValue {
     }
 }
 
-impl Written {
-    /// Takes a text; one that is empty or that PostgreSQL cannot hold is a fault.
-    pub(super) fn new(what: &str, text: &str, at: Spot, faults: &mut Faults) -> Self {
-        let fault = match text {
-            text if text.trim().is_empty() => Some("is empty"),
-            text if text.contains('\0') => Some("has a zero byte, which PostgreSQL cannot hold"),
-            _ => None,
-        };
-        if let Some(fault) = fault {
-            faults.add(&at, format!("{what} {fault}"), None);
-            return Self::broken(at);
-        }
-        Self { text: text.to_owned(), at }
-    }
-
-    /// Something was written here, and a fault about it was found.
-    pub(super) fn broken(at: Spot) -> Self {
-        Self { text: String::new(), at }
-    }
-}
-
 impl Origin {
     fn of(&self, key: &str) -> Spot {
         match self {
@@ -119,6 +95,7 @@ impl Draft {
             filter: None,
             from: None,
             on: None,
+            steps: Vec::new(),
             pace: Pace::default(),
             limits: Limits::default(),
             order: Order::default(),
@@ -134,6 +111,7 @@ impl Draft {
         self.check_key(faults);
         self.check_set(faults);
         self.check_lookup(faults);
+        check_steps(&self.steps, faults);
         self.check_settings(faults);
         let table = self.check_table(faults)?;
         Some(self.into_job(table))
@@ -235,6 +213,7 @@ impl Draft {
             on: at(&self.on),
             signals: signals_at,
             order: self.settings_at.get("order").cloned(),
+            steps: self.steps.iter().map(StepMark::new).collect(),
         };
         let set: Vec<_> = self.set.into_iter().map(NewValue::new).collect();
         Job {
@@ -245,6 +224,7 @@ impl Draft {
             set,
             filter: text(self.filter),
             lookup: text(self.from).zip(text(self.on)).map(|(from, on)| Lookup { from, on }),
+            steps: Steps::new(&self.steps),
             pace: Pace { knobs: Knobs { guard: self.guard, ..self.pace.knobs } },
             limits: self.limits,
             order: self.order,

@@ -9,18 +9,36 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue, Error};
 
 use super::diagnostic::Faults;
-use super::draft::{Draft, Origin, Written};
+use super::draft::{Draft, Origin};
 use super::guard::CustomSignal;
 use super::order::Order;
 use super::pace::{Limits, Pace};
 use super::scan::ScanSettings;
 use super::settings::{Kind, Settings};
 use super::source::{Source, Spot};
+use super::steps::Phase;
 use super::suggest::did_you_mean;
+use super::written::Written;
 use crate::signal::Guard;
 
-const KEYS: [&str; 12] =
-    ["description", "table", "key", "where", "from", "on", "set", "pace", "limits", "order", "scan", "guard"];
+mod steps;
+
+const KEYS: [&str; 14] = [
+    "description",
+    "table",
+    "key",
+    "where",
+    "from",
+    "on",
+    "set",
+    "expand",
+    "contract",
+    "pace",
+    "limits",
+    "order",
+    "scan",
+    "guard",
+];
 
 type Entry<'a> = (&'a str, Range<usize>, &'a Spanned<DeValue<'a>>);
 
@@ -86,6 +104,8 @@ impl Reader<'_> {
             "on" => draft.on = Some(self.text("`on`", value)),
             "key" => self.key(draft, value),
             "set" => self.set(draft, &span, value),
+            "expand" => self.steps(draft, Phase::Expand, value),
+            "contract" => self.steps(draft, Phase::Contract, value),
             "pace" => self.settings(draft, |draft| &mut draft.pace, key, value),
             "limits" => self.settings(draft, |draft| &mut draft.limits, key, value),
             "order" => self.settings(draft, |draft| &mut draft.order, key, value),
@@ -295,8 +315,14 @@ fn elsewhere(key: &str, section: &str) -> Option<&'static str> {
         key if ScanSettings::kind(key).is_some() => Some("under [scan]"),
         key if Guard::kind(key).is_some() => Some("under [guard]"),
         key if !section.is_empty() && KEYS.contains(&key) => Some("above the first [section]"),
+        key if section != "contract" && has_step(Phase::Contract, key) => Some("under [contract]"),
+        key if section != "expand" && has_step(Phase::Expand, key) => Some("under [expand]"),
         _ => None,
     }
+}
+
+fn has_step(phase: Phase, key: &str) -> bool {
+    phase.keys().iter().any(|(known, _)| *known == key)
 }
 
 fn with_article(value: &DeValue<'_>) -> String {

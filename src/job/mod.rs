@@ -16,10 +16,12 @@ mod read;
 mod scan;
 mod settings;
 mod source;
+mod steps;
 mod suggest;
 mod table;
 mod text;
 pub mod units;
+mod written;
 
 pub use crate::run::Mode;
 pub use diagnostic::{Diagnostic, JobErrors, NoErrors};
@@ -31,6 +33,7 @@ pub use pace::{Limits, Pace, WORKERS, knob_changes, set_knobs, set_limit, writte
 pub use parts::JobParts;
 pub use scan::{AskedOrder, ScanSettings};
 pub use source::Place;
+pub use steps::{Phase, Step, StepKind, Steps};
 pub use suggest::did_you_mean;
 pub use table::TableName;
 pub use units::{parse_bytes, parse_count, parse_duration_ms};

@@ -9,6 +9,7 @@ use super::order::Order;
 use super::pace::{Limits, Pace};
 use super::scan::ScanSettings;
 use super::source::{Place, Spot};
+use super::steps::{Phase, Step, StepMark, Steps};
 use super::table::TableName;
 
 /// One column and the SQL expression for its new value.
@@ -46,6 +47,8 @@ pub struct Job {
     pub filter: Option<String>,
     /// Another relation that expressions may read.
     pub lookup: Option<Lookup>,
+    /// What is made before the run and after it.
+    pub steps: Steps,
     /// How fast.
     pub pace: Pace,
     /// How patient.
@@ -80,6 +83,8 @@ pub enum Part<'a> {
     Signal(usize),
     /// The order that it asks for.
     Order,
+    /// A step of a phase.
+    Step(Phase, &'a Step),
 }
 
 /// Where the parts of a job were written.
@@ -93,6 +98,7 @@ pub(super) struct Marks {
     pub(super) on: Option<Spot>,
     pub(super) signals: Vec<Spot>,
     pub(super) order: Option<Spot>,
+    pub(super) steps: Vec<StepMark>,
 }
 
 #[derive(Clone, Debug)]
@@ -128,6 +134,7 @@ impl PartialEq for Job {
             set,
             filter,
             lookup,
+            steps,
             pace,
             limits,
             order,
@@ -137,6 +144,7 @@ impl PartialEq for Job {
         } = self;
         (name, description, table, key) == (&other.name, &other.description, &other.table, &other.key)
             && (set, filter, lookup) == (&other.set, &other.filter, &other.lookup)
+            && *steps == other.steps
             && (pace, limits) == (&other.pace, &other.limits)
             && (order, scan) == (&other.order, &other.scan)
             && *signals == other.signals
@@ -158,6 +166,7 @@ impl Marks {
             Part::On => self.on.as_ref(),
             Part::Signal(number) => self.signals.get(number),
             Part::Order => self.order.as_ref(),
+            Part::Step(phase, step) => StepMark::find(&self.steps, (phase, step)),
         };
         spot.unwrap_or(&self.table)
     }

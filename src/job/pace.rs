@@ -24,6 +24,8 @@ const ROWS_PER_BATCH: RangeInclusive<u32> = 1..=1_000_000;
 const TIMEOUT_MS: RangeInclusive<u32> = 1..=3_600_000;
 const RECONNECT_MS: RangeInclusive<u32> = 1..=86_400_000;
 const RETRIES: RangeInclusive<u64> = 0..=1000;
+const STALL_MS: RangeInclusive<u32> = 1..=10_000;
+const PATIENCE_MS: RangeInclusive<u32> = 1..=604_800_000;
 
 /// Takes a ceiling away.
 const NO_CEILING: &str = "none";
@@ -48,18 +50,26 @@ pub struct Limits {
     pub reconnect_timeout_ms: NonZeroU32,
     /// Rows that may go into the quarantine before the run blocks.
     pub max_bad_rows: u64,
+    /// How long a step of expand or contract may keep the application waiting at a time, in milliseconds.
+    pub stall_ms: NonZeroU32,
+    /// How long a step may wait for its turn, in milliseconds.
+    pub patience_ms: NonZeroU32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         const LOCK_TIMEOUT_MS: NonZeroU32 = NonZeroU32::new(200).unwrap();
         const RECONNECT_TIMEOUT_MS: NonZeroU32 = NonZeroU32::new(600_000).unwrap();
+        const STALL_MS: NonZeroU32 = NonZeroU32::new(200).unwrap();
+        const PATIENCE_MS: NonZeroU32 = NonZeroU32::new(600_000).unwrap();
         Self {
             lock_timeout_ms: LOCK_TIMEOUT_MS,
             statement_timeout_ms: None,
             retries: 10,
             reconnect_timeout_ms: RECONNECT_TIMEOUT_MS,
             max_bad_rows: 0,
+            stall_ms: STALL_MS,
+            patience_ms: PATIENCE_MS,
         }
     }
 }
@@ -100,6 +110,8 @@ impl Settings for Limits {
         ("retries", Kind::Count),
         ("reconnect_timeout", Kind::Duration),
         ("max_bad_rows", Kind::Count),
+        ("stall", Kind::Duration),
+        ("patience", Kind::Duration),
     ];
 
     fn set(&mut self, setting: &str, value: &str) -> Result<(), String> {
@@ -109,6 +121,8 @@ impl Settings for Limits {
             "retries" => self.retries = parse_count(value, &RETRIES)? as u32,
             "reconnect_timeout" => self.reconnect_timeout_ms = parse_duration_ms(value, &RECONNECT_MS)?,
             "max_bad_rows" => self.max_bad_rows = parse_count(value, &(0..=COUNT_MAX))?,
+            "stall" => self.stall_ms = parse_duration_ms(value, &STALL_MS)?,
+            "patience" => self.patience_ms = parse_duration_ms(value, &PATIENCE_MS)?,
             unknown => return Err(unknown_setting(unknown, Self::names())),
         }
         Ok(())
@@ -122,6 +136,10 @@ impl Settings for Limits {
         let timeout = Some(self.reconnect_timeout_ms).filter(|timeout| *timeout != default);
         all.extend(timeout.map(|ms| ("reconnect_timeout", format_duration_ms(ms))));
         all.push(("max_bad_rows", self.max_bad_rows.to_string()));
+        let (stall, patience) = (Self::default().stall_ms, Self::default().patience_ms);
+        let changed = |value: NonZeroU32, default| (value != default).then(|| format_duration_ms(value));
+        all.extend(changed(self.stall_ms, stall).map(|text| ("stall", text)));
+        all.extend(changed(self.patience_ms, patience).map(|text| ("patience", text)));
         all
     }
 }

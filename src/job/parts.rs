@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 
 use super::diagnostic::Faults;
-use super::draft::{Draft, Origin, Written};
+use super::draft::{Draft, Origin};
 use super::name::JobName;
 use super::order::Order;
 use super::pace::{Limits, Pace};
 use super::scan::ScanSettings;
 use super::settings::Settings;
 use super::source::Spot;
+use super::written::Written;
 use crate::signal::Guard;
 
 /// What the flags say. Places are then named by flag: `--set`.

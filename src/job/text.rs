@@ -9,6 +9,7 @@ use toml_writer::{ToTomlKey as _, ToTomlValue as _, TomlKeyBuilder, TomlStringBu
 
 use super::model::Job;
 use super::settings::{Kind, Settings};
+use super::steps::{Phase, Step, StepKind};
 
 /// Grows when the same job must no longer be taken for the same.
 const FINGERPRINT_VERSION: &[u8] = b"pgbackfill job 1";
@@ -41,6 +42,9 @@ fn whole(job: &Job) -> String {
         item(&mut out, "description", description);
     }
     out.push_str(&definition(job));
+    for phase in [Phase::Expand, Phase::Contract] {
+        steps(&mut out, phase, job.steps.of(phase));
+    }
     section(&mut out, "pace", &job.pace);
     section(&mut out, "limits", &job.limits);
     section(&mut out, "order", &job.order);
@@ -53,6 +57,22 @@ fn whole(job: &Job) -> String {
         let _ = writeln!(out, "limit = {:?}", signal.limit);
     }
     out
+}
+
+/// A phase with its steps, as TOML.
+fn steps(out: &mut String, phase: Phase, steps: &[Step]) {
+    if steps.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n[{}]", phase.as_str());
+    let not_null: Vec<_> =
+        steps.iter().filter(|step| step.kind == StepKind::NotNull).map(|step| value(&step.name)).collect();
+    if !not_null.is_empty() {
+        let _ = writeln!(out, "not_null = [{}]", not_null.join(", "));
+    }
+    for step in steps.iter().filter(|step| step.kind != StepKind::NotNull) {
+        item(out, &format!("{}.{}", step.kind.as_str(), key(&step.name)), &step.definition);
+    }
 }
 
 /// What decides the result, as TOML.

@@ -22,7 +22,7 @@ pub use estimate::{Bottleneck, Estimate, Sizes, estimate, rows_estimated, rows_t
 pub use finding::{Code, Finding, Severity};
 pub use next::{Planned, RangeCut, next_range};
 pub use order::{Ordering, by_block};
-pub use preflight::preflight;
+pub use preflight::{find_table, preflight};
 pub use refusal::Refusal;
 pub use sample::Sample;
 pub use settings::{answer_max, batch_settings, statement_timeout};

@@ -12,14 +12,11 @@ use crate::sql::{Ident, settings};
 
 /// The plan of a job, or everything that keeps it from running.
 pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<Plan, Refusal> {
-    let quoted = quoted(job);
-    let Some(found) = catalog::table(session, &quoted).await? else {
-        return Err(vec![unknown_table(job, &catalog::table_names(session).await?)].into());
-    };
+    let table = find_table(session, job).await?;
     let facts = fit::Facts {
-        columns: catalog::columns(session, found.relation).await?,
-        keys: catalog::keys(session, found.relation).await?,
-        table: found,
+        columns: catalog::columns(session, table.relation).await?,
+        keys: catalog::keys(session, table.relation).await?,
+        table,
         user: user.to_owned(),
     };
     let fit::Fitted { key, without_key } = fit::fit(job, &facts)?;
@@ -47,6 +44,14 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<P
     check(session, job, &plan).await?;
     super::order::decide(session, job, &mut plan, &facts.columns, without_key).await?;
     Ok(plan)
+}
+
+/// The table that the job names.
+pub async fn find_table(session: &Session, job: &Job) -> Result<catalog::Table, Refusal> {
+    match catalog::table(session, &quoted(job)).await? {
+        Some(table) => Ok(table),
+        None => Err(vec![unknown_table(job, &catalog::table_names(session).await?)].into()),
+    }
 }
 
 /// What the job does to its rows.

@@ -26,6 +26,12 @@ pub const BAD_ROW_NEXT: &str = include_str!("bad_row_next.sql");
 pub const BAD_ROW_SETTLE: &str = include_str!("bad_row_settle.sql");
 /// `blocked_by.sql`
 pub const BLOCKED_BY: &str = include_str!("blocked_by.sql");
+/// `door_facts.sql`
+pub const DOOR_FACTS: &str = include_str!("door_facts.sql");
+/// `door_look.sql`
+pub const DOOR_LOOK: &str = include_str!("door_look.sql");
+/// `door_replayed.sql`
+pub const DOOR_REPLAYED: &str = include_str!("door_replayed.sql");
 /// `event_insert.sql`
 pub const EVENT_INSERT: &str = include_str!("event_insert.sql");
 /// `event_list.sql`
@@ -42,14 +48,16 @@ pub const HEAP_FACTS: &str = include_str!("heap_facts.sql");
 pub const HORIZON: &str = include_str!("horizon.sql");
 /// `identity.sql`
 pub const IDENTITY: &str = include_str!("identity.sql");
+/// `job_state.sql`
+pub const JOB_STATE: &str = include_str!("job_state.sql");
+/// `leaf_again.sql`
+pub const LEAF_AGAIN: &str = include_str!("leaf_again.sql");
 /// `leaf_all.sql`
 pub const LEAF_ALL: &str = include_str!("leaf_all.sql");
 /// `leaf_frontier.sql`
 pub const LEAF_FRONTIER: &str = include_str!("leaf_frontier.sql");
 /// `leaf_insert.sql`
 pub const LEAF_INSERT: &str = include_str!("leaf_insert.sql");
-/// `leaf_again.sql`
-pub const LEAF_AGAIN: &str = include_str!("leaf_again.sql");
 /// `leaf_lock.sql`
 pub const LEAF_LOCK: &str = include_str!("leaf_lock.sql");
 /// `leaf_next.sql`
@@ -76,18 +84,18 @@ pub const PROOF_LOCK: &str = include_str!("proof_lock.sql");
 pub const RANGE_CHECKPOINT: &str = include_str!("range_checkpoint.sql");
 /// `range_claim.sql`
 pub const RANGE_CLAIM: &str = include_str!("range_claim.sql");
-/// `range_insert.sql`
-pub const RANGE_INSERT: &str = include_str!("range_insert.sql");
-/// `range_lock.sql`
-pub const RANGE_LOCK: &str = include_str!("range_lock.sql");
-/// `range_open_count.sql`
-pub const RANGE_OPEN_COUNT: &str = include_str!("range_open_count.sql");
-/// `range_latest.sql`
-pub const RANGE_LATEST: &str = include_str!("range_latest.sql");
 /// `range_close.sql`
 pub const RANGE_CLOSE: &str = include_str!("range_close.sql");
 /// `range_hint.sql`
 pub const RANGE_HINT: &str = include_str!("range_hint.sql");
+/// `range_insert.sql`
+pub const RANGE_INSERT: &str = include_str!("range_insert.sql");
+/// `range_latest.sql`
+pub const RANGE_LATEST: &str = include_str!("range_latest.sql");
+/// `range_lock.sql`
+pub const RANGE_LOCK: &str = include_str!("range_lock.sql");
+/// `range_open_count.sql`
+pub const RANGE_OPEN_COUNT: &str = include_str!("range_open_count.sql");
 /// `relation_bytes.sql`
 pub const RELATION_BYTES: &str = include_str!("relation_bytes.sql");
 /// `review_reads.sql`
@@ -128,6 +136,34 @@ pub const SCHEMA_CREATE: &str = include_str!("schema_create.sql");
 pub const SERVER: &str = include_str!("server.sql");
 /// `session_kind.sql`
 pub const SESSION_KIND: &str = include_str!("session_kind.sql");
+/// `step_aside.sql`
+pub const STEP_ASIDE: &str = include_str!("step_aside.sql");
+/// `step_check.sql`
+pub const STEP_CHECK: &str = include_str!("step_check.sql");
+/// `step_claim.sql`
+pub const STEP_CLAIM: &str = include_str!("step_claim.sql");
+/// `step_columns.sql`
+pub const STEP_COLUMNS: &str = include_str!("step_columns.sql");
+/// `step_copy.sql`
+pub const STEP_COPY: &str = include_str!("step_copy.sql");
+/// `step_done.sql`
+pub const STEP_DONE: &str = include_str!("step_done.sql");
+/// `step_held.sql`
+pub const STEP_HELD: &str = include_str!("step_held.sql");
+/// `step_index.sql`
+pub const STEP_INDEX: &str = include_str!("step_index.sql");
+/// `step_indexes.sql`
+pub const STEP_INDEXES: &str = include_str!("step_indexes.sql");
+/// `step_list.sql`
+pub const STEP_LIST: &str = include_str!("step_list.sql");
+/// `step_not_null.sql`
+pub const STEP_NOT_NULL: &str = include_str!("step_not_null.sql");
+/// `step_note.sql`
+pub const STEP_NOTE: &str = include_str!("step_note.sql");
+/// `step_progress.sql`
+pub const STEP_PROGRESS: &str = include_str!("step_progress.sql");
+/// `step_tree.sql`
+pub const STEP_TREE: &str = include_str!("step_tree.sql");
 /// `table_columns.sql`
 pub const TABLE_COLUMNS: &str = include_str!("table_columns.sql");
 /// `table_find.sql`
@@ -152,7 +188,7 @@ pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 11] = [
+pub const SCHEMA_STEPS: [&str; 12] = [
     include_str!("schema/001_control_schema.sql"),
     include_str!("schema/002_assert_complete.sql"),
     include_str!("schema/003_stripes.sql"),
@@ -164,4 +200,5 @@ pub const SCHEMA_STEPS: [&str; 11] = [
     include_str!("schema/009_pace.sql"),
     include_str!("schema/010_heap.sql"),
     include_str!("schema/011_state.sql"),
+    include_str!("schema/012_step.sql"),
 ];

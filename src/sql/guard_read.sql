@@ -74,6 +74,14 @@ SET leader = $1,
             AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND pg_locks.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
             UNION ALL
+            -- A step of ours that is about to need the table for itself: it does not queue as long as batches hold it.
+            SELECT 'ddl_waiting', target.run, 'a step of job ' || quote_ident(step.job) || ' asks for the table ' || target.name,
+                   1000 * extract(epoch FROM clock_timestamp() - step.began_at)::float8
+            FROM pgbackfill.step
+            JOIN target USING (relation)
+            WHERE step.state = 'doing'
+            AND step.door_until > clock_timestamp()
+            UNION ALL
             -- What holds this lock: VACUUM, ANALYZE, CREATE INDEX CONCURRENTLY, VALIDATE CONSTRAINT.
             SELECT 'maintenance', target.run,
                    CASE WHEN session.backend_type = 'autovacuum worker' THEN 'autovacuum' ELSE session.who END

@@ -4,6 +4,8 @@
 //! Must not know: connections, who runs a statement and when.
 
 mod clause;
+pub mod ddl;
+mod door;
 mod fence;
 pub mod fixed;
 mod gate;
@@ -12,6 +14,7 @@ mod probe;
 pub mod settings;
 
 pub use clause::{bare, enclosed, parameters, row};
+pub use door::{AFTER_ATTEMPT, Attempt, BEFORE_ATTEMPT, LockMode, note_attempt, wait_in_front_of_nobody};
 pub use fence::{bad_row_lock, range_lock};
 pub use gate::Gate;
 pub use name::{Ident, Qualified};

@@ -53,6 +53,24 @@ pub const NOTHING_DEFERRED: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 /// Sequential scans are as good as any other.
 pub const SEQUENTIAL_SCANS: &str = "SET LOCAL enable_seqscan = on";
 
+/// A statement that takes as long as it takes.
+pub const WITHOUT_LIMIT: &str = "SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0";
+
+/// Added to it, from version 14 on: a client that is gone is noticed in the middle of a statement.
+pub const NOTICES_ITS_CLIENT: &str = "; SET LOCAL client_connection_check_interval = 500";
+
+/// What cannot run in a transaction takes as long as it takes.
+pub const SESSION_WITHOUT_LIMIT: &str = "SET lock_timeout = 0; SET statement_timeout = 0";
+
+/// Added to it, from version 14 on.
+pub const SESSION_NOTICES_ITS_CLIENT: &str = "SET client_connection_check_interval = 500";
+
+/// A longest wait for a lock.
+#[must_use]
+pub fn lock_timeout(time: std::time::Duration) -> String {
+    format!("SET LOCAL lock_timeout = {}", time.as_millis().max(1))
+}
+
 /// A longest time for the statements that follow.
 #[must_use]
 pub fn statement_timeout(time: std::time::Duration) -> String {

@@ -15,4 +15,5 @@ mod refuse;
 mod run;
 mod sandbox;
 mod sql;
+mod steps;
 mod support;

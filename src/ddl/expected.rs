@@ -1,0 +1,116 @@
+//! What the definitions of a job mean: they are made on an empty copy of the table, which is rolled back, and
+//! the server is asked what came of it.
+//!
+//! Must not know: what is there already.
+
+use tokio_postgres::types::Type;
+
+use super::error::StepError;
+use crate::db::{Error, Session};
+use crate::human;
+use crate::job::{Step, StepKind};
+use crate::sql::ddl::{self, Building};
+use crate::sql::{Ident, Qualified, fixed, settings};
+
+/// What a step makes, in the server's words; empty for NOT NULL.
+pub(super) async fn definitions(
+    session: &mut Session,
+    table: &Qualified,
+    steps: &[Step],
+) -> Result<Vec<String>, StepError> {
+    session.begin(settings::CHECKING).await?;
+    let found = on_copy(session, table, steps).await;
+    session.rollback().await?;
+    found
+}
+
+async fn on_copy(session: &Session, table: &Qualified, steps: &[Step]) -> Result<Vec<String>, StepError> {
+    session.batch_execute(&ddl::copy(table)).await?;
+    let mut found = Vec::new();
+    for (number, step) in steps.iter().enumerate() {
+        let refuse = |message: String, hint: Option<&str>| StepError::Job {
+            number,
+            message,
+            hint: hint.map(str::to_owned),
+        };
+        let definition = match step.kind {
+            StepKind::Column => column(session, step).await?,
+            StepKind::NotNull => not_null(session, step).await?,
+            StepKind::Check => check(session, step).await?,
+            StepKind::Index | StepKind::UniqueIndex => index(session, step).await?,
+        };
+        found.push(definition.map_err(|why| refuse(why.0, why.1))?);
+    }
+    Ok(found)
+}
+
+/// Why a definition cannot be made, and what to do.
+type Refused = (String, Option<&'static str>);
+
+/// What the server says of SQL that is the job's own. Errors that are not about the SQL stay errors.
+fn refused(made: Result<u64, Error>) -> Result<Result<(), Refused>, Error> {
+    match made {
+        Ok(_) => Ok(Ok(())),
+        Err(error) => match error.server() {
+            Some(server) => Ok(Err((human::one_line(&server.message), None))),
+            None => Err(error),
+        },
+    }
+}
+
+async fn column(session: &Session, step: &Step) -> Result<Result<String, Refused>, Error> {
+    let name = Ident(step.name.clone());
+    session.batch_execute(&ddl::copy_without(&name)).await?;
+    let before = session.query_one(fixed::STEP_COPY, &[]).await?;
+    let sql = ddl::add_column(ddl::COPY, &name, &step.definition);
+    // One statement: whatever else the text holds is an error of its syntax.
+    if let Err(why) = refused(session.execute(&sql, &[]).await)? {
+        let hint = "constraints belong under [contract], so that the rows are looked at without a lock";
+        let is_constraint = why.0.contains("constraint");
+        return Ok(Err((why.0, is_constraint.then_some(hint))));
+    }
+    let after = session.query_one(fixed::STEP_COPY, &[]).await?;
+    if before.get::<_, Option<u32>>("file") != after.get::<_, Option<u32>>("file") {
+        let message = format!("adding column `{}` so would rewrite the whole table under a lock", step.name);
+        let hint = "give it no default, or one that is the same for every row, and let the job fill it";
+        return Ok(Err((message, Some(hint))));
+    }
+    if let Some(constraints) = after.get::<_, Option<String>>("constraints") {
+        let message =
+            format!("adding column `{}` so would look at every row under a lock: {constraints}", step.name);
+        return Ok(Err((message, Some("write it as a step of [contract]"))));
+    }
+    let params = [(&after.get::<_, u32>("relation") as _, Type::OID), (&step.name as _, Type::TEXT)];
+    Ok(Ok(session.query_one(fixed::STEP_COLUMNS, &params).await?.get("definition")))
+}
+
+async fn not_null(session: &Session, step: &Step) -> Result<Result<String, Refused>, Error> {
+    let relation: u32 = session.query_one(fixed::STEP_COPY, &[]).await?.get("relation");
+    let params = [(&relation as _, Type::OID), (&step.name as _, Type::TEXT)];
+    Ok(match session.query_opt(fixed::STEP_COLUMNS, &params).await? {
+        Some(_) => Ok(String::new()),
+        None => Err((format!("column `{}` does not exist", step.name), None)),
+    })
+}
+
+async fn check(session: &Session, step: &Step) -> Result<Result<String, Refused>, Error> {
+    let sql = ddl::add_check(ddl::COPY, &Ident(step.name.clone()), &step.definition);
+    if let Err(why) = refused(session.execute(&sql, &[]).await)? {
+        return Ok(Err(why));
+    }
+    let relation: u32 = session.query_one(fixed::STEP_COPY, &[]).await?.get("relation");
+    let params = [(&relation as _, Type::OID), (&step.name as _, Type::TEXT)];
+    Ok(Ok(session.query_one(fixed::STEP_CHECK, &params).await?.get("definition")))
+}
+
+async fn index(session: &Session, step: &Step) -> Result<Result<String, Refused>, Error> {
+    let is_unique = step.kind == StepKind::UniqueIndex;
+    let name = Ident(step.name.clone());
+    let sql = ddl::create_index(ddl::COPY, &name, &step.definition, is_unique, Building::AtOnce);
+    if let Err(why) = refused(session.execute(&sql, &[]).await)? {
+        return Ok(Err(why));
+    }
+    let relation: u32 = session.query_one(fixed::STEP_COPY, &[]).await?.get("relation");
+    let params = [(&relation as _, Type::OID), (&step.name as _, Type::TEXT)];
+    Ok(Ok(session.query_one(fixed::STEP_INDEX, &params).await?.get("definition")))
+}

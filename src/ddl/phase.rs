@@ -1,0 +1,376 @@
+//! A phase: its steps one after the other, each until the catalog says that it is done.
+//!
+//! Must not know: how a lock is got, how an index is built.
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::door::{Budget, Door, Opening};
+use super::error::StepError;
+use super::expected;
+use super::holder::{Holders, key, shown};
+use super::long::{Long, whole};
+use super::news::{LockTimes, StepNews, Tell};
+use super::next::next;
+use super::target::{Next, Target, target};
+use crate::catalog::{self, Server};
+use crate::db::{Error, Pool, Session, sqlstate};
+use crate::job::{Job, Phase, Step, StepKind};
+use crate::plan::{self, Refusal};
+use crate::sql::{Ident, LockMode, Qualified, ddl, fixed, settings};
+use crate::store::{self, StepClaim};
+
+/// How long VALIDATE and ANALYZE wait for their lock, in front of nobody, beyond `deadlock_timeout`.
+const AFTER_DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
+/// ANALYZE of a sample takes seconds.
+const ANALYZE_MAX: Duration = Duration::from_secs(600);
+
+/// Who makes the steps.
+#[derive(Clone, Debug)]
+pub struct Maker {
+    /// This process, told from all others.
+    pub made_by: String,
+    /// The command that makes the run complete, for messages.
+    pub run: String,
+    /// A person wants it to stop.
+    pub stop: CancellationToken,
+}
+
+/// What was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Steps that were made now.
+    pub made: usize,
+    /// Steps that were there already.
+    pub were_there: usize,
+    /// What the application had to wait for all of them.
+    pub times: LockTimes,
+}
+
+/// Two sessions: one works, one looks.
+struct Sessions {
+    session: Session,
+    watch: Session,
+    backend: i32,
+    is_pooled: bool,
+}
+
+/// A phase that is under way.
+struct Work<'a> {
+    job: &'a Job,
+    phase: Phase,
+    maker: &'a Maker,
+    server: &'a Server,
+    target: &'a Target,
+    budget: Budget,
+}
+
+/// Makes the steps of a phase that are not there yet. A step that was cut off goes on where it was.
+pub async fn make(
+    pool: &Pool,
+    (job, phase): (&Job, Phase),
+    maker: &Maker,
+    tell: Tell<'_>,
+) -> Result<Made, StepError> {
+    let mut sessions = sessions(pool).await?;
+    let server = catalog::server(&sessions.watch).await?;
+    if server.standby {
+        let message = format!("{} is a standby: nothing can be changed there", pool.address());
+        return Err(StepError::TooEarly(format!("{message}\nhint: name the primary")));
+    }
+    let table = match plan::find_table(&sessions.watch, job).await {
+        Ok(table) => table,
+        Err(Refusal::Database(error)) => return Err(error.into()),
+        Err(Refusal::Job(errors)) => return Err(StepError::Refused(errors)),
+    };
+    store::ensure(&mut sessions.session, &server.user, &server.database).await?;
+    if phase == Phase::Contract {
+        complete(&sessions.watch, job, maker).await?;
+    }
+    let target = target(&sessions.watch, table.relation, server.version).await?;
+    let deadlock_timeout = Duration::from_millis(server.deadlock_timeout_ms.unsigned_abs().into());
+    let budget = Budget {
+        stall: Duration::from_millis(job.limits.stall_ms.get().into()),
+        patience: Duration::from_millis(job.limits.patience_ms.get().into()),
+        deadlock_timeout,
+    };
+    let work = Work { job, phase, maker, server: &server, target: &target, budget };
+    let expected = work.definitions(&mut sessions, tell).await?;
+    work.all(&mut sessions, &expected, tell).await
+}
+
+async fn sessions(pool: &Pool) -> Result<Sessions, Error> {
+    let (session, watch) = (pool.session().await?, pool.session().await?);
+    let row = session.query_one(fixed::DOOR_FACTS, &[]).await?;
+    let backend: i32 = row.get("backend");
+    let is_pooled = session.canceller().backend().await != Some(backend);
+    Ok(Sessions { session, watch, backend, is_pooled })
+}
+
+/// Nothing follows a run before it is complete.
+async fn complete(watch: &Session, job: &Job, maker: &Maker) -> Result<(), StepError> {
+    let (name, run) = (job.name.as_str(), &maker.run);
+    let state = store::job_state(watch, name).await?;
+    let (why, hint) = match state.as_str() {
+        "complete" => return Ok(()),
+        "never run" => ("was never run in this database".to_owned(), format!("run it first: {run}")),
+        "complete with bad rows" => (
+            "left rows in the quarantine".to_owned(),
+            format!("mend them and run them again: pgbackfill retry {name}"),
+        ),
+        "complete, not proven" => (
+            "is complete, but it is not proven that no row was missed".to_owned(),
+            format!("prove it: {run}"),
+        ),
+        "paused" | "blocked" | "cancelled" => {
+            (format!("is {state}"), format!("let it go on: pgbackfill resume {name}, then {run}"))
+        }
+        _ => (format!("is {state}"), format!("wait until it is complete: pgbackfill wait {name}")),
+    };
+    Err(StepError::TooEarly(format!(
+        "job \"{name}\" {why}: nothing that builds upon it is made\nhint: {hint}"
+    )))
+}
+
+/// A step as messages name it.
+fn title(step: &Step) -> String {
+    let Step { kind, name, .. } = step;
+    match kind {
+        StepKind::NotNull => format!("NOT NULL of {name}"),
+        StepKind::Check => format!("check {name}"),
+        StepKind::Column => format!("column {name}"),
+        StepKind::Index => format!("index {name}"),
+        StepKind::UniqueIndex => format!("unique index {name}"),
+    }
+}
+
+impl Work<'_> {
+    /// What the steps make, in the server's words. To be asked it wants the table's lock that readers have,
+    /// and so waits behind who changes the table, in front of nobody.
+    async fn definitions(&self, sessions: &mut Sessions, tell: Tell<'_>) -> Result<Vec<String>, StepError> {
+        let (began, mut holders, mut told) = (Instant::now(), Holders::default(), String::new());
+        let steps = self.job.steps.of(self.phase);
+        let relations: Vec<_> = self.target.nodes.iter().map(|node| node.relation).collect();
+        loop {
+            let found = expected::definitions(&mut sessions.session, &self.target.top().name, steps).await;
+            let is_locked = |error: &StepError| matches!(error, StepError::Database(error) if error.sqlstate() == Some(sqlstate::LOCK_NOT_AVAILABLE));
+            if !found.as_ref().is_err_and(is_locked) {
+                return found;
+            }
+            let asked = (&relations[..], LockMode::AccessExclusive, sessions.backend);
+            let found = holders.look(&sessions.watch, asked).await?;
+            let found: Vec<_> = found.iter().collect();
+            let who = shown(&found);
+            if key(&found) != told {
+                tell(&StepNews::Waits(who.clone()));
+                told = key(&found);
+            }
+            if self.maker.stop.is_cancelled() {
+                return Err(StepError::Stopped);
+            }
+            if began.elapsed() >= self.budget.patience {
+                let step = steps.first().map(title).unwrap_or_default();
+                return Err(StepError::closed(step, began.elapsed(), who));
+            }
+        }
+    }
+
+    async fn all(
+        &self,
+        sessions: &mut Sessions,
+        expected: &[String],
+        tell: Tell<'_>,
+    ) -> Result<Made, StepError> {
+        let steps = self.job.steps.of(self.phase);
+        let (mut made, mut analyzed) = (Made::default(), self.phase == Phase::Expand);
+        let Sessions { session, watch, backend, is_pooled } = sessions;
+        let mut door = Door::new(session, watch, (self.budget, *backend), &self.maker.stop);
+        for (number, (step, expected)) in steps.iter().zip(expected).enumerate() {
+            if self.maker.stop.is_cancelled() {
+                return Err(StepError::Stopped);
+            }
+            tell(&StepNews::Begins { number: number + 1, of: steps.len(), step });
+            let asked = (number, step, expected.as_str());
+            let is_there = matches!(next(door.watch, self.target, asked).await?, Next::Done);
+            let id = self.claim(&door, step).await?;
+            if is_there {
+                store::step_is_done(door.watch, id, !self.was_made(&door, id).await?).await?;
+                made.were_there += 1;
+                tell(&StepNews::WasThere);
+                continue;
+            }
+            if !analyzed {
+                self.analyze(&mut door, tell).await?;
+                analyzed = true;
+            }
+            let times = self.one(&mut door, (id, *is_pooled), asked, tell).await?;
+            made.made += 1;
+            made.times.add(times);
+            tell(&StepNews::Done(times));
+        }
+        Ok(made)
+    }
+
+    /// Whether a process of ours made it, at this or at an earlier call.
+    async fn was_made(&self, door: &Door<'_>, id: i64) -> Result<bool, Error> {
+        let steps = store::steps(door.watch, self.job.name.as_str()).await?;
+        let step = steps.iter().find(|step| step.id == id);
+        Ok(step.is_some_and(|step| !step.adopted && (step.done_ago.is_some() || !step.held.is_zero())))
+    }
+
+    async fn claim(&self, door: &Door<'_>, step: &Step) -> Result<i64, StepError> {
+        let table = self.target.top().name.to_string();
+        let claim = StepClaim {
+            job: self.job.name.as_str(),
+            phase: self.phase.as_str(),
+            kind: step.kind.as_str(),
+            name: &step.name,
+            definition: &step.definition,
+            relation: self.target.top().relation,
+            relation_name: &table,
+            made_by: &self.maker.made_by,
+        };
+        // The session that works: it is there as long as its statement runs, whatever becomes of us.
+        if let Some(id) = store::claim_step(door.session, &claim).await? {
+            return Ok(id);
+        }
+        let steps = store::steps(door.watch, self.job.name.as_str()).await?;
+        let is_it = |other: &&store::StoredStep| {
+            (&*other.phase, &*other.kind, &other.name) == (claim.phase, claim.kind, &step.name)
+        };
+        let who = steps.iter().find(is_it).map_or_else(String::new, |step| step.made_by.clone());
+        Err(StepError::InTheWay { step: title(step), who })
+    }
+
+    /// One step until the catalog has it.
+    async fn one(
+        &self,
+        door: &mut Door<'_>,
+        (id, is_pooled): (i64, bool),
+        asked: (usize, &Step, &str),
+        tell: Tell<'_>,
+    ) -> Result<LockTimes, StepError> {
+        let title = title(asked.1);
+        let mut times = LockTimes::default();
+        loop {
+            let todo = next(door.watch, self.target, asked).await?;
+            if let Next::Open { opening, what } = &todo {
+                tell(&StepNews::Does(what.clone()));
+                let passed = door.pass((id, &title), opening, tell).await;
+                match passed {
+                    Ok(passed) => times.add(passed),
+                    Err(error) => return Err(self.explained(error, asked)),
+                }
+                door.rested().await;
+                continue;
+            }
+            let mut long = Long {
+                session: door.session,
+                watch: door.watch,
+                backend: door.backend,
+                server_version: self.server.version,
+                is_pooled,
+                step: (id, &title),
+                stop: &self.maker.stop,
+            };
+            match todo {
+                Next::Build { index, sql } => long.build((&index, &sql), tell).await?,
+                Next::Remove { index } => long.remove(&index, tell).await?,
+                Next::Wait { builder, index } => long.until_built((builder, &index), tell).await?,
+                Next::Validate { sql, undo } => {
+                    let lock_timeout = self.budget.deadlock_timeout + AFTER_DEADLOCK_TIMEOUT;
+                    let valid = long.validate(&sql, lock_timeout, tell).await;
+                    self.validated(door, valid, (id, &title, &undo), tell).await?;
+                }
+                Next::Open { .. } | Next::Done => {
+                    store::step_is_done(door.watch, id, false).await?;
+                    return Ok(times);
+                }
+            }
+        }
+    }
+
+    /// A constraint that the rows do not keep goes again, so that the application is not held to it.
+    async fn validated(
+        &self,
+        door: &mut Door<'_>,
+        valid: Result<(), Error>,
+        (id, title, undo): (i64, &str, &Opening),
+        tell: Tell<'_>,
+    ) -> Result<(), StepError> {
+        let Err(error) = valid else { return Ok(()) };
+        let Some(server) = error.server() else { return Err(error.into()) };
+        if self.maker.stop.is_cancelled() {
+            return Err(StepError::Stopped);
+        }
+        match server.sqlstate.as_str() {
+            // Others change the table: it is asked again.
+            sqlstate::LOCK_NOT_AVAILABLE | "40P01" => {
+                tell(&StepNews::Waits("another session changes the table".to_owned()));
+                Ok(())
+            }
+            // check_violation, not_null_violation.
+            "23514" | "23502" => {
+                let message = whole(server);
+                tell(&StepNews::Does("takes the constraint back, which the rows do not keep".to_owned()));
+                door.pass((id, title), undo, tell).await?;
+                let hint = format!(
+                    "no constraint is left behind; rows were written since the run that it has not filled, or never could: look for them, then {}",
+                    self.maker.run
+                );
+                Err(StepError::Rows { step: title.to_owned(), message, hint })
+            }
+            _ => Err(error.into()),
+        }
+    }
+
+    /// The server's words about SQL of the job belong to its line.
+    fn explained(&self, error: StepError, (number, ..): (usize, &Step, &str)) -> StepError {
+        match error {
+            StepError::Database(error) if is_about_the_step(&error) => {
+                let message = error.server().map(whole).unwrap_or_default();
+                let hint = (error.sqlstate() == Some(sqlstate::INSUFFICIENT_PRIVILEGE)).then(|| {
+                    format!("{} is to be changed by its owner: connect as the owner", self.target.top().name)
+                });
+                StepError::Job { number, message, hint }
+            }
+            error => error,
+        }
+    }
+
+    /// The application reads the new columns soon, and its plans with them.
+    async fn analyze(&self, door: &mut Door<'_>, tell: Tell<'_>) -> Result<(), StepError> {
+        let columns: Vec<_> = self.job.set.iter().map(|value| Ident(value.column.clone())).collect();
+        tell(&StepNews::Does("gathers statistics of the columns that were filled".to_owned()));
+        let table: &Qualified = &self.target.top().name;
+        let lock_timeout = self.budget.deadlock_timeout + AFTER_DEADLOCK_TIMEOUT;
+        door.session.answers_within(ANALYZE_MAX + lock_timeout);
+        let begin =
+            format!("{}; {}", settings::statement_timeout(ANALYZE_MAX), settings::lock_timeout(lock_timeout));
+        door.session.begin(&begin).await?;
+        let done = door.session.batch_execute(&ddl::analyze(table, &columns)).await;
+        match door.session.commit_or_rollback(done).await {
+            // A vacuum of the table gathers them, too.
+            Err(error) if error.server().is_some() => {
+                let why = error.server().map(whole).unwrap_or_default();
+                tell(&StepNews::Does(format!("has no new statistics: {why}")));
+                Ok(())
+            }
+            ended => Ok(ended?),
+        }
+    }
+}
+
+/// What would fail again.
+fn is_about_the_step(error: &Error) -> bool {
+    error.server().is_some() && error.next_act() == crate::db::NextAct::Block
+}
+
+impl LockTimes {
+    fn add(&mut self, other: Self) {
+        self.tries += other.tries;
+        self.stood += other.stood;
+        self.held += other.held;
+    }
+}

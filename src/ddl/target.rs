@@ -1,0 +1,82 @@
+//! The table of a job with its partitions, and what can be the next thing to do for a step.
+//!
+//! Must not know: which it is.
+
+use tokio_postgres::types::Type;
+
+use super::door::Opening;
+use crate::db::{Error, Session};
+use crate::sql::{LockMode, Qualified, fixed};
+
+/// A table, or a table below a partitioned one.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) relation: u32,
+    pub(super) name: Qualified,
+    pub(super) parent: u32,
+    pub(super) is_partitioned: bool,
+}
+
+/// The table of a job.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// It, and what is below it, parents first.
+    pub(super) nodes: Vec<Node>,
+    pub(super) server_version: i32,
+}
+
+/// The next thing to do.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Nothing: it is there.
+    Done,
+    /// A change of the catalog, in front of the application.
+    Open { opening: Opening, what: String },
+    /// An index is built beside writers; it has this name then.
+    Build { index: Qualified, sql: String },
+    /// An index that was left behind goes, beside writers.
+    Remove { index: Qualified },
+    /// The rows are looked at, beside writers; what to do where they do not hold what they are to hold.
+    Validate { sql: String, undo: Opening },
+    /// Another session builds it.
+    Wait { builder: i32, index: Qualified },
+}
+
+/// Why there is no next thing: the message, and what to do.
+pub(super) type Refused = (String, Option<String>);
+
+impl Target {
+    pub(super) fn top(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    /// Locks on all of it.
+    pub(super) fn open_all(&self, statements: Vec<String>, is_last: bool) -> Opening {
+        Opening {
+            tables: self.nodes.iter().map(|node| node.name.clone()).collect(),
+            relations: self.nodes.iter().map(|node| node.relation).collect(),
+            mode: LockMode::AccessExclusive,
+            statements,
+            is_last,
+        }
+    }
+}
+
+/// The table and its partitions.
+pub(super) async fn target(session: &Session, relation: u32, server_version: i32) -> Result<Target, Error> {
+    let rows = session.query(fixed::STEP_TREE, &[(&relation, Type::OID)]).await?;
+    let nodes = rows.iter().filter(|row| !row.get::<_, bool>("elsewhere")).map(|row| Node {
+        relation: row.get("relation"),
+        name: Qualified::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
+        parent: row.get("parent"),
+        is_partitioned: row.get("partitioned"),
+    });
+    Ok(Target { nodes: nodes.collect(), server_version })
+}
+
+/// Two things of one name.
+pub(super) fn differs(what: &str, found: &str, expected: &str) -> Refused {
+    let message =
+        format!("{what} is there already and is not the same: it is `{found}`, this says `{expected}`");
+    (message, Some("give it another name, or write what is there".to_owned()))
+}

@@ -1,0 +1,104 @@
+//! Statements that change the catalog.
+//!
+//! Must not know: when and behind which lock they are run.
+
+use super::{Ident, Qualified, enclosed};
+
+/// The name of the empty table on which the server is asked what a definition means.
+pub const COPY: &str = "pg_temp.pgbackfill_copy";
+
+/// An empty copy of a table's columns, which ends with its transaction.
+#[must_use]
+pub fn copy(table: &Qualified) -> String {
+    format!("CREATE TEMPORARY TABLE pgbackfill_copy (LIKE {table}) ON COMMIT DROP")
+}
+
+/// On the copy: the column is not there.
+#[must_use]
+pub fn copy_without(column: &Ident) -> String {
+    format!("ALTER TABLE {COPY} DROP COLUMN IF EXISTS {column}")
+}
+
+/// A column.
+#[must_use]
+pub fn add_column(table: &str, column: &Ident, definition: &str) -> String {
+    format!("ALTER TABLE {table} ADD COLUMN {column} {definition}")
+}
+
+/// A check that holds for what is written from now on.
+#[must_use]
+pub fn add_check(table: &str, name: &Ident, condition: &str) -> String {
+    format!("ALTER TABLE {table} ADD CONSTRAINT {name} CHECK {} NOT VALID", enclosed(condition))
+}
+
+/// NOT NULL that holds for what is written from now on; from version 18 on.
+#[must_use]
+pub fn add_not_null(table: &Qualified, name: &Ident, column: &Ident) -> String {
+    format!("ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {column} NOT VALID")
+}
+
+/// A constraint is looked for in the rows that are there.
+#[must_use]
+pub fn validate(table: &Qualified, name: &Ident) -> String {
+    format!("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
+}
+
+/// The constraint goes.
+#[must_use]
+pub fn drop_constraint(table: &Qualified, name: &Ident) -> String {
+    format!("ALTER TABLE {table} DROP CONSTRAINT {name}")
+}
+
+/// NOT NULL; without a scan where a valid check proves it.
+#[must_use]
+pub fn set_not_null(table: &Qualified, column: &Ident) -> String {
+    format!("ALTER TABLE {table} ALTER COLUMN {column} SET NOT NULL")
+}
+
+/// What the check says that proves NOT NULL.
+#[must_use]
+pub fn is_not_null(column: &Ident) -> String {
+    format!("{column} IS NOT NULL")
+}
+
+/// How an index is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Building {
+    /// While its table is locked, as that of an empty copy may be.
+    AtOnce,
+    /// Beside writers.
+    Concurrently,
+    /// On a partitioned table without its partitions: an entry of the catalog only.
+    Only,
+}
+
+/// An index.
+#[must_use]
+pub fn create_index(table: &str, name: &Ident, definition: &str, is_unique: bool, how: Building) -> String {
+    let unique = if is_unique { "UNIQUE " } else { "" };
+    let (concurrently, only) = match how {
+        Building::AtOnce => ("", ""),
+        Building::Concurrently => ("CONCURRENTLY ", ""),
+        Building::Only => ("", "ONLY "),
+    };
+    format!("CREATE {unique}INDEX {concurrently}{name} ON {only}{table} {definition}")
+}
+
+/// An index goes, beside writers.
+#[must_use]
+pub fn drop_index(name: &Qualified) -> String {
+    format!("DROP INDEX CONCURRENTLY {name}")
+}
+
+/// The index of a partition becomes part of that of its parent.
+#[must_use]
+pub fn attach_index(parent: &Qualified, partition: &Qualified) -> String {
+    format!("ALTER INDEX {parent} ATTACH PARTITION {partition}")
+}
+
+/// Statistics of these columns.
+#[must_use]
+pub fn analyze(table: &Qualified, columns: &[Ident]) -> String {
+    let columns: Vec<_> = columns.iter().map(Ident::to_string).collect();
+    format!("ANALYZE {table} ({})", columns.join(", "))
+}

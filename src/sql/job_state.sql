@@ -1,0 +1,2 @@
+-- name: job_state
+SELECT pgbackfill.state($1)

@@ -1,0 +1,9 @@
+-- name: step_list
+-- The steps of a job, in the order in which they were begun.
+SELECT id, phase, kind, name, definition, state, made_by, adopted, tries, stood_ms, held_ms, waits_for,
+       extract(epoch FROM clock_timestamp() - seen_at)::float8 AS silent_s,
+       extract(epoch FROM clock_timestamp() - began_at)::float8 AS began_s_ago,
+       extract(epoch FROM clock_timestamp() - done_at)::float8 AS done_s_ago
+FROM pgbackfill.step
+WHERE job = $1
+ORDER BY id
