@@ -7,13 +7,23 @@ use std::time::Duration;
 
 use pgbackfill::human;
 use pgbackfill::run::{RunState, Times};
-use pgbackfill::status::{self, View};
+use pgbackfill::status::{self, FindError, View};
+use pgbackfill::store::{self, StoredStep};
+use serde::Serialize;
 
 use super::exit::{Exit, Failure};
 use super::globals::{Globals, Output};
 use super::{connect, name, out};
 
 const REDRAW_EVERY: Duration = Duration::from_secs(1);
+
+/// A job that was never run, with the steps before its run.
+#[derive(Debug, Serialize)]
+struct NeverRun<'a> {
+    schema: u32,
+    job: &'a str,
+    steps: &'a [StoredStep],
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
@@ -31,7 +41,17 @@ pub(crate) async fn run(args: &StatusArgs, globals: &Globals) -> anyhow::Result<
     let session = connect::session_up_to_date(globals).await?;
     loop {
         let job = args.job.as_deref().map(name::of);
-        let view = status::view(&session, job.as_deref()).await.map_err(Failure::from)?;
+        let view = match (status::view(&session, job.as_deref()).await, &job) {
+            // Before the run there are the steps that come before it.
+            (Err(FindError::NeverRun { name, hint }), Some(job)) => {
+                let steps = store::steps(&session, job).await?;
+                if steps.is_empty() {
+                    return Err(Failure::from(FindError::NeverRun { name, hint }).into());
+                }
+                return before_run(job, &steps, args.output);
+            }
+            (view, _) => view.map_err(Failure::from)?,
+        };
         let text = match args.output {
             Output::Json => serde_json::to_string(&view)?,
             Output::Text => text(&view),
@@ -44,6 +64,22 @@ pub(crate) async fn run(args: &StatusArgs, globals: &Globals) -> anyhow::Result<
         }
         tokio::time::sleep(REDRAW_EVERY).await;
     }
+}
+
+/// What there is of a job that was never run.
+fn before_run(job: &str, steps: &[StoredStep], output: Output) -> anyhow::Result<Exit> {
+    if output == Output::Json {
+        out::json(&NeverRun { schema: 1, job, steps })?;
+        return Ok(Exit::Complete);
+    }
+    let head = [("job", job.to_owned()), ("state", "never run".to_owned())];
+    let steps = steps.iter().map(|step| ("step", status::step(step)));
+    out::text(&labelled(&head.into_iter().chain(steps).collect::<Vec<_>>()))?;
+    Ok(Exit::Complete)
+}
+
+fn labelled(rows: &[(&str, String)]) -> String {
+    rows.iter().map(|(label, value)| format!("{label:<9} {value}")).collect::<Vec<_>>().join("\n")
 }
 
 fn text(view: &View) -> String {
@@ -72,7 +108,8 @@ fn text(view: &View) -> String {
     for bad in &view.bad_rows {
         rows.push(("bad row", format!("{}: {} {}", bad.key, bad.sqlstate, human::one_line(&bad.message))));
     }
-    rows.iter().map(|(label, value)| format!("{label:<9} {value}")).collect::<Vec<_>>().join("\n")
+    rows.extend(view.steps.iter().map(|step| ("step", status::step(step))));
+    labelled(&rows)
 }
 
 #[cfg(test)]
@@ -157,6 +194,22 @@ mod tests {
                 started_at: "2026-01-01T02:00:00Z".into(),
                 seen_s_ago: 0.2,
             }],
+            steps: vec![StoredStep {
+                id: 1,
+                phase: "expand".into(),
+                kind: "column".into(),
+                name: "status_v2".into(),
+                definition: "text".into(),
+                is_done: true,
+                made_by: "ada@db1 (process 7)".into(),
+                adopted: false,
+                tries: 1,
+                stood_ms: 12.0,
+                held_ms: 3.46,
+                waits_for: None,
+                silent_s: 60.0,
+                done_s_ago: Some(60.0),
+            }],
             bad_rows: vec![],
         }
     }
@@ -176,6 +229,7 @@ mod tests {
         guard     read 400 ms ago: replica r1 is 120 ms behind; blind for old_snapshot (other sessions)
         process   7 on db1, version 0.1.0, 2 workers, 1.0 k rows/s; paused 3 min 02 s: replica r1 is 4.2 s behind, limit 1.0 s
                   last error: canceling statement due to lock timeout hint: x
+        step      expand: column status_v2, done: 12.0 ms in the queue for its lock, 3.5 ms with it
         "#);
     }
 

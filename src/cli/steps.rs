@@ -184,10 +184,12 @@ impl Lines {
 }
 
 fn title(step: &Step) -> String {
-    let Step { kind, name, definition } = step;
+    let Step { kind, name, definition, .. } = step;
     match kind {
         StepKind::NotNull => format!("not_null {name}"),
+        StepKind::Sync => "sync".to_owned(),
         StepKind::Column => format!("column {name} {definition}"),
+        StepKind::ForeignKey => format!("foreign_key {name} → {definition}"),
         kind => format!("{} {name}", kind.as_str()),
     }
 }

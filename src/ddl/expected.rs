@@ -6,46 +6,71 @@
 use tokio_postgres::types::Type;
 
 use super::error::StepError;
+use super::foreign;
+use super::sync::{self, Subject};
+use super::target::Reference;
 use crate::db::{Error, Session};
 use crate::human;
-use crate::job::{Step, StepKind};
+use crate::job::{Phase, Step, StepKind};
 use crate::sql::ddl::{self, Building};
-use crate::sql::{Ident, Qualified, fixed, settings};
+use crate::sql::{Ident, Qualified, SyncTrigger, fixed, settings};
 
-/// What a step makes, in the server's words; empty for NOT NULL.
+/// What the steps of a phase make.
+pub(super) struct Expected {
+    /// Of each step, in the server's words; empty for NOT NULL, the body of the function for sync.
+    pub(super) definitions: Vec<String>,
+    /// The sync trigger, if there is to be one.
+    pub(super) trigger: Option<SyncTrigger>,
+    /// Where foreign keys are to point to.
+    pub(super) references: Vec<Reference>,
+}
+
+/// What the steps of a phase make.
 pub(super) async fn definitions(
     session: &mut Session,
-    table: &Qualified,
-    steps: &[Step],
-) -> Result<Vec<String>, StepError> {
+    subject: &Subject<'_>,
+    phase: Phase,
+) -> Result<Expected, StepError> {
     session.begin(settings::CHECKING).await?;
-    let found = on_copy(session, table, steps).await;
+    let found = on_copy(session, subject, phase).await;
     session.rollback().await?;
     found
 }
 
-async fn on_copy(session: &Session, table: &Qualified, steps: &[Step]) -> Result<Vec<String>, StepError> {
-    session.batch_execute(&ddl::copy(table)).await?;
-    let mut found = Vec::new();
+async fn on_copy(session: &Session, subject: &Subject<'_>, phase: Phase) -> Result<Expected, StepError> {
+    let steps = subject.job.steps.of(phase);
+    session.batch_execute(&ddl::copy(&subject.table.name)).await?;
+    let (mut found, mut trigger, mut references) = (Vec::new(), None, Vec::new());
     for (number, step) in steps.iter().enumerate() {
-        let refuse = |message: String, hint: Option<&str>| StepError::Job {
-            number,
-            message,
-            hint: hint.map(str::to_owned),
-        };
         let definition = match step.kind {
+            StepKind::Type => Ok(enum_type(session, &subject.table.name, step).await?),
+            StepKind::Free => Ok(String::new()),
+            StepKind::ForeignKey => {
+                foreign::reference(session, &subject.table.name, step).await?.map(|(found, definition)| {
+                    references.push(found);
+                    definition
+                })
+            }
             StepKind::Column => column(session, step).await?,
+            StepKind::Sync => match &subject.job.steps.sync {
+                Some(asked) => sync::trigger(session, subject, asked).await?.map(|made| {
+                    let body = made.body();
+                    trigger = Some(made);
+                    body
+                }),
+                None => Ok(String::new()),
+            },
             StepKind::NotNull => not_null(session, step).await?,
             StepKind::Check => check(session, step).await?,
             StepKind::Index | StepKind::UniqueIndex => index(session, step).await?,
         };
-        found.push(definition.map_err(|why| refuse(why.0, why.1))?);
+        found.push(definition.map_err(|(message, hint)| StepError::Job { number, message, hint })?);
     }
-    Ok(found)
+    Ok(Expected { definitions: found, trigger, references })
 }
 
 /// Why a definition cannot be made, and what to do.
-type Refused = (String, Option<&'static str>);
+type Refused = (String, Option<String>);
 
 /// What the server says of SQL that is the job's own. Errors that are not about the SQL stay errors.
 fn refused(made: Result<u64, Error>) -> Result<Result<(), Refused>, Error> {
@@ -58,6 +83,17 @@ fn refused(made: Result<u64, Error>) -> Result<Result<(), Refused>, Error> {
     }
 }
 
+/// So that columns can be of it.
+async fn enum_type(session: &Session, table: &Qualified, step: &Step) -> Result<String, Error> {
+    let params = [(&table.schema.0 as _, Type::TEXT), (&step.name as _, Type::TEXT)];
+    if session.query_opt(fixed::STEP_TYPE, &params).await?.is_none() {
+        let name = Qualified { schema: table.schema.clone(), name: Ident(step.name.clone()) };
+        let labels: Vec<&str> = step.definition.lines().collect();
+        session.batch_execute(&ddl::create_enum(&name, &labels)).await?;
+    }
+    Ok(step.definition.clone())
+}
+
 async fn column(session: &Session, step: &Step) -> Result<Result<String, Refused>, Error> {
     let name = Ident(step.name.clone());
     session.batch_execute(&ddl::copy_without(&name)).await?;
@@ -67,18 +103,18 @@ async fn column(session: &Session, step: &Step) -> Result<Result<String, Refused
     if let Err(why) = refused(session.execute(&sql, &[]).await)? {
         let hint = "constraints belong under [contract], so that the rows are looked at without a lock";
         let is_constraint = why.0.contains("constraint");
-        return Ok(Err((why.0, is_constraint.then_some(hint))));
+        return Ok(Err((why.0, is_constraint.then(|| hint.to_owned()))));
     }
     let after = session.query_one(fixed::STEP_COPY, &[]).await?;
     if before.get::<_, Option<u32>>("file") != after.get::<_, Option<u32>>("file") {
         let message = format!("adding column `{}` so would rewrite the whole table under a lock", step.name);
         let hint = "give it no default, or one that is the same for every row, and let the job fill it";
-        return Ok(Err((message, Some(hint))));
+        return Ok(Err((message, Some(hint.to_owned()))));
     }
     if let Some(constraints) = after.get::<_, Option<String>>("constraints") {
         let message =
             format!("adding column `{}` so would look at every row under a lock: {constraints}", step.name);
-        return Ok(Err((message, Some("write it as a step of [contract]"))));
+        return Ok(Err((message, Some("write it as a step of [contract]".to_owned()))));
     }
     let params = [(&after.get::<_, u32>("relation") as _, Type::OID), (&step.name as _, Type::TEXT)];
     Ok(Ok(session.query_one(fixed::STEP_COLUMNS, &params).await?.get("definition")))

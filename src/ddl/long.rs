@@ -73,6 +73,16 @@ impl Long<'_> {
         }
     }
 
+    /// Runs SQL of the job's own that cannot run in a transaction.
+    pub(super) async fn run(&mut self, sql: &str, tell: Tell<'_>) -> Result<(), StepError> {
+        self.take_limits_away().await?;
+        tell(&StepNews::Does("does it, outside of a transaction".to_owned()));
+        match self.watched(sql, tell).await {
+            Err(_) if self.stop.is_cancelled() => Err(StepError::Stopped),
+            ended => Ok(ended?),
+        }
+    }
+
     /// Removes an index; none is there if building it failed early.
     pub(super) async fn remove(&mut self, index: &Qualified, tell: Tell<'_>) -> Result<(), StepError> {
         self.take_limits_away().await?;

@@ -6,15 +6,20 @@
 mod door;
 mod error;
 mod expected;
+mod foreign;
+mod free;
 mod holder;
 mod index;
 mod long;
 mod news;
 mod next;
+mod outline;
 mod partitioned;
 mod phase;
+mod sync;
 mod target;
 
 pub use error::StepError;
 pub use news::{StepNews, Tell};
+pub use outline::{OutlinedStatement, OutlinedStep, outline};
 pub use phase::{Made, Maker, make};

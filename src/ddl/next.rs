@@ -5,26 +5,36 @@
 
 use tokio_postgres::types::Type;
 
+use super::door::Opening;
 use super::error::StepError;
+use super::foreign;
+use super::free;
 use super::index::index_of;
 use super::partitioned;
-use super::target::{Next, Refused, Target, differs};
+use super::sync;
+use super::target::{NOT_NULL_NOT_VALID_FROM, Next, Refused, Target, differs};
 use crate::db::{Error, Session};
 use crate::job::{Step, StepKind};
-use crate::sql::{Ident, Qualified, ddl, fixed};
+use crate::sql::{Ident, LockMode, Qualified, ddl, fixed};
 
-/// NOT NULL can be added without a look at the rows from this version on.
-const NOT_NULL_NOT_VALID_FROM: i32 = 180_000;
-
-/// The next thing to do for a step that is to make this, in the server's words.
+/// The next thing to do for a step that is to make this, in the server's words. `is_recorded`: its row says
+/// that it is done, which counts where the catalog cannot tell.
 pub(super) async fn next(
     session: &Session,
     target: &Target,
     (number, step, expected): (usize, &Step, &str),
+    is_recorded: bool,
 ) -> Result<Next, StepError> {
     let found = match step.kind {
+        StepKind::Type => enum_type(session, target, step).await?,
+        StepKind::ForeignKey => foreign::next(session, target, (step, expected)).await?,
+        StepKind::Free => free::next(session, target, (step, is_recorded)).await?,
         StepKind::Column => column(session, target, step, expected).await?,
         StepKind::NotNull => not_null(session, target, step).await?,
+        StepKind::Sync => match &target.sync {
+            Some(trigger) => sync::next(session, target, trigger).await?,
+            None => Ok(Next::Done),
+        },
         StepKind::Check => check(session, target, (step, expected)).await?,
         StepKind::Index | StepKind::UniqueIndex if target.top().is_partitioned => {
             partitioned::index(session, target, step, expected).await?
@@ -40,6 +50,37 @@ pub(super) async fn next(
 
 fn named(name: &str) -> Ident {
     Ident(name.to_owned())
+}
+
+async fn enum_type(session: &Session, target: &Target, step: &Step) -> Result<Result<Next, Refused>, Error> {
+    let schema = &target.top().name.schema;
+    let name = Qualified { schema: schema.clone(), name: named(&step.name) };
+    let wanted: Vec<&str> = step.definition.lines().collect();
+    let params = [(&schema.0 as _, Type::TEXT), (&step.name as _, Type::TEXT)];
+    let statements = match session.query_opt(fixed::STEP_TYPE, &params).await? {
+        None => vec![ddl::create_enum(&name, &wanted)],
+        Some(row) => {
+            let Some(found) = row.get::<_, Option<Vec<String>>>("labels") else {
+                return Ok(Err((format!("type {name} is there already and is no enum"), None)));
+            };
+            if found == wanted {
+                return Ok(Ok(Next::Done));
+            }
+            if found.len() > wanted.len() || found.iter().zip(&wanted).any(|(found, wanted)| found != wanted)
+            {
+                return Ok(Err(differs(&format!("type {name}"), &found.join(", "), &wanted.join(", "))));
+            }
+            wanted[found.len()..].iter().map(|label| ddl::add_label(&name, label)).collect()
+        }
+    };
+    let opening = Opening {
+        tables: Vec::new(),
+        relations: Vec::new(),
+        mode: LockMode::AccessExclusive,
+        statements,
+        is_last: true,
+    };
+    Ok(Ok(Next::Open { opening, what: "makes it".to_owned() }))
 }
 
 async fn column(

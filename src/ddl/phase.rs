@@ -8,18 +8,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::door::{Budget, Door, Opening};
 use super::error::StepError;
-use super::expected;
+use super::expected::{self, Expected};
 use super::holder::{Holders, key, shown};
 use super::long::{Long, whole};
 use super::news::{LockTimes, StepNews, Tell};
 use super::next::next;
+use super::sync::{self, Subject};
 use super::target::{Next, Target, target};
 use crate::catalog::{self, Server};
 use crate::db::{Error, Pool, Session, sqlstate};
 use crate::job::{Job, Phase, Step, StepKind};
 use crate::plan::{self, Refusal};
 use crate::sql::{Ident, LockMode, Qualified, ddl, fixed, settings};
-use crate::store::{self, StepClaim};
+use crate::store::{self, StepClaim, StoredStep};
 
 /// How long VALIDATE and ANALYZE wait for their lock, in front of nobody, beyond `deadlock_timeout`.
 const AFTER_DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -85,19 +86,22 @@ pub async fn make(
         Err(Refusal::Job(errors)) => return Err(StepError::Refused(errors)),
     };
     store::ensure(&mut sessions.session, &server.user, &server.database).await?;
+    let mut target = target(&sessions.watch, table.relation, server.version).await?;
     if phase == Phase::Contract {
-        complete(&sessions.watch, job, maker).await?;
+        complete(&sessions.watch, (job, &target), maker).await?;
     }
-    let target = target(&sessions.watch, table.relation, server.version).await?;
     let deadlock_timeout = Duration::from_millis(server.deadlock_timeout_ms.unsigned_abs().into());
     let budget = Budget {
         stall: Duration::from_millis(job.limits.stall_ms.get().into()),
         patience: Duration::from_millis(job.limits.patience_ms.get().into()),
         deadlock_timeout,
     };
+    let subject = Subject { job, table: &table, settings: &server.settings };
+    let expected =
+        definitions(&mut sessions, (&subject, phase, &target), (budget, &maker.stop), tell).await?;
+    (target.sync, target.references) = (expected.trigger, expected.references);
     let work = Work { job, phase, maker, server: &server, target: &target, budget };
-    let expected = work.definitions(&mut sessions, tell).await?;
-    work.all(&mut sessions, &expected, tell).await
+    work.all(&mut sessions, &expected.definitions, tell).await
 }
 
 async fn sessions(pool: &Pool) -> Result<Sessions, Error> {
@@ -109,11 +113,18 @@ async fn sessions(pool: &Pool) -> Result<Sessions, Error> {
 }
 
 /// Nothing follows a run before it is complete.
-async fn complete(watch: &Session, job: &Job, maker: &Maker) -> Result<(), StepError> {
+async fn complete(watch: &Session, (job, target): (&Job, &Target), maker: &Maker) -> Result<(), StepError> {
     let (name, run) = (job.name.as_str(), &maker.run);
     let state = store::job_state(watch, name).await?;
     let (why, hint) = match state.as_str() {
-        "complete" => return Ok(()),
+        "complete" if job.steps.sync.is_none() || sync::fires(watch, target, name).await? => return Ok(()),
+        "complete" => (
+            "is complete, but its sync trigger does not fire, so that rows may have been written past it"
+                .to_owned(),
+            format!(
+                "pgbackfill expand of the job puts it in place; then fill what was missed: {run} --new-run"
+            ),
+        ),
         "never run" => ("was never run in this database".to_owned(), format!("run it first: {run}")),
         "complete with bad rows" => (
             "left rows in the quarantine".to_owned(),
@@ -138,6 +149,10 @@ fn title(step: &Step) -> String {
     let Step { kind, name, .. } = step;
     match kind {
         StepKind::NotNull => format!("NOT NULL of {name}"),
+        StepKind::Sync => "sync trigger".to_owned(),
+        StepKind::Type => format!("type {name}"),
+        StepKind::ForeignKey => format!("foreign key of {name}"),
+        StepKind::Free => format!("step {name}"),
         StepKind::Check => format!("check {name}"),
         StepKind::Column => format!("column {name}"),
         StepKind::Index => format!("index {name}"),
@@ -145,37 +160,42 @@ fn title(step: &Step) -> String {
     }
 }
 
-impl Work<'_> {
-    /// What the steps make, in the server's words. To be asked it wants the table's lock that readers have,
-    /// and so waits behind who changes the table, in front of nobody.
-    async fn definitions(&self, sessions: &mut Sessions, tell: Tell<'_>) -> Result<Vec<String>, StepError> {
-        let (began, mut holders, mut told) = (Instant::now(), Holders::default(), String::new());
-        let steps = self.job.steps.of(self.phase);
-        let relations: Vec<_> = self.target.nodes.iter().map(|node| node.relation).collect();
-        loop {
-            let found = expected::definitions(&mut sessions.session, &self.target.top().name, steps).await;
-            let is_locked = |error: &StepError| matches!(error, StepError::Database(error) if error.sqlstate() == Some(sqlstate::LOCK_NOT_AVAILABLE));
-            if !found.as_ref().is_err_and(is_locked) {
-                return found;
-            }
-            let asked = (&relations[..], LockMode::AccessExclusive, sessions.backend);
-            let found = holders.look(&sessions.watch, asked).await?;
-            let found: Vec<_> = found.iter().collect();
-            let who = shown(&found);
-            if key(&found) != told {
-                tell(&StepNews::Waits(who.clone()));
-                told = key(&found);
-            }
-            if self.maker.stop.is_cancelled() {
-                return Err(StepError::Stopped);
-            }
-            if began.elapsed() >= self.budget.patience {
-                let step = steps.first().map(title).unwrap_or_default();
-                return Err(StepError::closed(step, began.elapsed(), who));
-            }
+/// What the steps make, in the server's words. To be asked it wants the table's lock that readers have, and
+/// so waits behind who changes the table, in front of nobody.
+async fn definitions(
+    sessions: &mut Sessions,
+    (subject, phase, target): (&Subject<'_>, Phase, &Target),
+    (budget, stop): (Budget, &CancellationToken),
+    tell: Tell<'_>,
+) -> Result<Expected, StepError> {
+    let (began, mut holders, mut told) = (Instant::now(), Holders::default(), String::new());
+    let steps = subject.job.steps.of(phase);
+    let relations: Vec<_> = target.nodes.iter().map(|node| node.relation).collect();
+    loop {
+        let found = expected::definitions(&mut sessions.session, subject, phase).await;
+        let is_locked = |error: &StepError| matches!(error, StepError::Database(error) if error.sqlstate() == Some(sqlstate::LOCK_NOT_AVAILABLE));
+        if !found.as_ref().is_err_and(is_locked) {
+            return found;
+        }
+        let asked = (&relations[..], LockMode::AccessExclusive, sessions.backend);
+        let found = holders.look(&sessions.watch, asked).await?;
+        let found: Vec<_> = found.iter().collect();
+        let who = shown(&found);
+        if key(&found) != told {
+            tell(&StepNews::Waits(who.clone()));
+            told = key(&found);
+        }
+        if stop.is_cancelled() {
+            return Err(StepError::Stopped);
+        }
+        if began.elapsed() >= budget.patience {
+            let step = steps.first().map(title).unwrap_or_default();
+            return Err(StepError::closed(step, began.elapsed(), who));
         }
     }
+}
 
+impl Work<'_> {
     async fn all(
         &self,
         sessions: &mut Sessions,
@@ -192,14 +212,20 @@ impl Work<'_> {
             }
             tell(&StepNews::Begins { number: number + 1, of: steps.len(), step });
             let asked = (number, step, expected.as_str());
-            let is_there = matches!(next(door.watch, self.target, asked).await?, Next::Done);
-            let id = self.claim(&door, step).await?;
-            if is_there {
-                store::step_is_done(door.watch, id, !self.was_made(&door, id).await?).await?;
+            let stored = self.stored(&door, step).await?;
+            let is_recorded =
+                stored.as_ref().is_some_and(|stored| stored.is_done && stored.definition == step.definition);
+            if matches!(next(door.watch, self.target, asked, is_recorded).await?, Next::Done) {
+                if !is_recorded {
+                    let id = self.claim(&door, step).await?;
+                    // One that was begun by us and cut off is not others' work.
+                    store::step_is_done(door.watch, id, stored.is_none()).await?;
+                }
                 made.were_there += 1;
                 tell(&StepNews::WasThere);
                 continue;
             }
+            let id = self.claim(&door, step).await?;
             if !analyzed {
                 self.analyze(&mut door, tell).await?;
                 analyzed = true;
@@ -212,11 +238,13 @@ impl Work<'_> {
         Ok(made)
     }
 
-    /// Whether a process of ours made it, at this or at an earlier call.
-    async fn was_made(&self, door: &Door<'_>, id: i64) -> Result<bool, Error> {
+    /// The row of a step, if it was ever begun.
+    async fn stored(&self, door: &Door<'_>, step: &Step) -> Result<Option<StoredStep>, Error> {
+        let (phase, kind) = (self.phase.as_str(), step.kind.as_str());
         let steps = store::steps(door.watch, self.job.name.as_str()).await?;
-        let step = steps.iter().find(|step| step.id == id);
-        Ok(step.is_some_and(|step| !step.adopted && (step.done_ago.is_some() || !step.held.is_zero())))
+        Ok(steps
+            .into_iter()
+            .find(|other| (&*other.phase, &*other.kind, &other.name) == (phase, kind, &step.name)))
     }
 
     async fn claim(&self, door: &Door<'_>, step: &Step) -> Result<i64, StepError> {
@@ -235,11 +263,7 @@ impl Work<'_> {
         if let Some(id) = store::claim_step(door.session, &claim).await? {
             return Ok(id);
         }
-        let steps = store::steps(door.watch, self.job.name.as_str()).await?;
-        let is_it = |other: &&store::StoredStep| {
-            (&*other.phase, &*other.kind, &other.name) == (claim.phase, claim.kind, &step.name)
-        };
-        let who = steps.iter().find(is_it).map_or_else(String::new, |step| step.made_by.clone());
+        let who = self.stored(door, step).await?.map_or_else(String::new, |step| step.made_by);
         Err(StepError::InTheWay { step: title(step), who })
     }
 
@@ -252,9 +276,16 @@ impl Work<'_> {
         tell: Tell<'_>,
     ) -> Result<LockTimes, StepError> {
         let title = title(asked.1);
-        let mut times = LockTimes::default();
+        let (mut times, mut was_run) = (LockTimes::default(), false);
         loop {
-            let todo = next(door.watch, self.target, asked).await?;
+            let is_recorded = was_run && self.stored(door, asked.1).await?.is_some_and(|step| step.is_done);
+            let todo = next(door.watch, self.target, asked, is_recorded).await?;
+            let is_free = asked.1.kind == StepKind::Free;
+            if is_free && was_run && !matches!(todo, Next::Done) {
+                let message = format!("step `{}` was run, and its `done` does not say so", asked.1.name);
+                return Err(StepError::Job { number: asked.0, message, hint: None });
+            }
+            was_run = true;
             if let Next::Open { opening, what } = &todo {
                 tell(&StepNews::Does(what.clone()));
                 let passed = door.pass((id, &title), opening, tell).await;
@@ -276,6 +307,7 @@ impl Work<'_> {
             };
             match todo {
                 Next::Build { index, sql } => long.build((&index, &sql), tell).await?,
+                Next::Run { sql } => long.run(&sql, tell).await?,
                 Next::Remove { index } => long.remove(&index, tell).await?,
                 Next::Wait { builder, index } => long.until_built((builder, &index), tell).await?,
                 Next::Validate { sql, undo } => {
@@ -310,8 +342,8 @@ impl Work<'_> {
                 tell(&StepNews::Waits("another session changes the table".to_owned()));
                 Ok(())
             }
-            // check_violation, not_null_violation.
-            "23514" | "23502" => {
+            // check_violation, not_null_violation, foreign_key_violation.
+            "23514" | "23502" | "23503" => {
                 let message = whole(server);
                 tell(&StepNews::Does("takes the constraint back, which the rows do not keep".to_owned()));
                 door.pass((id, title), undo, tell).await?;

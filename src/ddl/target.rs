@@ -6,7 +6,10 @@ use tokio_postgres::types::Type;
 
 use super::door::Opening;
 use crate::db::{Error, Session};
-use crate::sql::{LockMode, Qualified, fixed};
+use crate::sql::{LockMode, Qualified, SyncTrigger, fixed};
+
+/// NOT NULL can be added without a look at the rows from this version on.
+pub(super) const NOT_NULL_NOT_VALID_FROM: i32 = 180_000;
 
 /// A table, or a table below a partitioned one.
 #[derive(Clone, Debug)]
@@ -23,6 +26,20 @@ pub(super) struct Target {
     /// It, and what is below it, parents first.
     pub(super) nodes: Vec<Node>,
     pub(super) server_version: i32,
+    /// What keeps the new columns in step, if the job wants it.
+    pub(super) sync: Option<SyncTrigger>,
+    /// Where its foreign keys are to point to.
+    pub(super) references: Vec<Reference>,
+}
+
+/// Where a foreign key points to.
+#[derive(Clone, Debug)]
+pub(super) struct Reference {
+    pub(super) column: String,
+    pub(super) relation: u32,
+    pub(super) name: Qualified,
+    /// What stands behind the name: columns, and what happens to them.
+    pub(super) rest: String,
 }
 
 /// The next thing to do.
@@ -38,6 +55,8 @@ pub(super) enum Next {
     Remove { index: Qualified },
     /// The rows are looked at, beside writers; what to do where they do not hold what they are to hold.
     Validate { sql: String, undo: Opening },
+    /// SQL of the job's own, which cannot run in a transaction.
+    Run { sql: String },
     /// Another session builds it.
     Wait { builder: i32, index: Qualified },
 }
@@ -71,7 +90,7 @@ pub(super) async fn target(session: &Session, relation: u32, server_version: i32
         parent: row.get("parent"),
         is_partitioned: row.get("partitioned"),
     });
-    Ok(Target { nodes: nodes.collect(), server_version })
+    Ok(Target { nodes: nodes.collect(), server_version, sync: None, references: Vec::new() })
 }
 
 /// Two things of one name.

@@ -13,7 +13,7 @@ use super::order::Order;
 use super::pace::{Limits, Pace, check_knobs};
 use super::scan::ScanSettings;
 use super::source::{Source, Spot};
-use super::steps::{StepMark, Steps, WrittenStep, check_steps};
+use super::steps::{StepMark, Steps, Sync, WrittenStep, WrittenSync, check_steps};
 use super::table::TableName;
 use super::written::Written;
 use crate::run::Knobs;
@@ -45,6 +45,9 @@ pub(super) struct Draft {
     pub(super) on: Option<Written>,
     /// In the order of the file.
     pub(super) steps: Vec<WrittenStep>,
+    pub(super) sync: WrittenSync,
+    /// Which rows the job is about.
+    pub(super) rows: Option<Written>,
     pub(super) pace: Pace,
     pub(super) limits: Limits,
     pub(super) order: Order,
@@ -96,6 +99,8 @@ impl Draft {
             from: None,
             on: None,
             steps: Vec::new(),
+            sync: WrittenSync::default(),
+            rows: None,
             pace: Pace::default(),
             limits: Limits::default(),
             order: Order::default(),
@@ -113,8 +118,9 @@ impl Draft {
         self.check_lookup(faults);
         check_steps(&self.steps, faults);
         self.check_settings(faults);
+        let sync = self.sync.check(faults);
         let table = self.check_table(faults)?;
-        Some(self.into_job(table))
+        Some(self.into_job(table, sync))
     }
 
     fn check_table(&self, faults: &mut Faults) -> Option<TableName> {
@@ -200,7 +206,7 @@ impl Draft {
         written.cloned().unwrap_or_else(|| self.origin.of(&settings[0].replace('_', "-")))
     }
 
-    fn into_job(self, table: TableName) -> Job {
+    fn into_job(self, table: TableName, sync: Option<Sync>) -> Job {
         let at = |written: &Option<Written>| written.as_ref().map(|written| written.at.clone());
         let text = |written: Option<Written>| written.map(|written| written.text);
         let (signals, signals_at) = self.signals.into_iter().unzip();
@@ -213,7 +219,7 @@ impl Draft {
             on: at(&self.on),
             signals: signals_at,
             order: self.settings_at.get("order").cloned(),
-            steps: self.steps.iter().map(StepMark::new).collect(),
+            steps: StepMark::all(&self.steps, &self.sync),
         };
         let set: Vec<_> = self.set.into_iter().map(NewValue::new).collect();
         Job {
@@ -224,7 +230,7 @@ impl Draft {
             set,
             filter: text(self.filter),
             lookup: text(self.from).zip(text(self.on)).map(|(from, on)| Lookup { from, on }),
-            steps: Steps::new(&self.steps),
+            steps: Steps::new(&self.steps, sync, text(self.rows)),
             pace: Pace { knobs: Knobs { guard: self.guard, ..self.pace.knobs } },
             limits: self.limits,
             order: self.order,

@@ -23,7 +23,7 @@ use crate::signal::Guard;
 
 mod steps;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "description",
     "table",
     "key",
@@ -32,6 +32,7 @@ const KEYS: [&str; 14] = [
     "on",
     "set",
     "expand",
+    "verify",
     "contract",
     "pace",
     "limits",
@@ -105,6 +106,7 @@ impl Reader<'_> {
             "key" => self.key(draft, value),
             "set" => self.set(draft, &span, value),
             "expand" => self.steps(draft, Phase::Expand, value),
+            "verify" => self.verify(draft, value),
             "contract" => self.steps(draft, Phase::Contract, value),
             "pace" => self.settings(draft, |draft| &mut draft.pace, key, value),
             "limits" => self.settings(draft, |draft| &mut draft.limits, key, value),

@@ -21,16 +21,24 @@ pub enum Phase {
 /// What a step makes. In the order in which the steps of a phase are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StepKind {
+    /// An enum type.
+    Type,
     /// A column of the table.
     Column,
     /// NOT NULL of a column.
     NotNull,
+    /// A trigger that keeps what is set in step with what it is made of.
+    Sync,
     /// A CHECK constraint.
     Check,
+    /// A foreign key.
+    ForeignKey,
     /// An index.
     Index,
     /// A unique index.
     UniqueIndex,
+    /// SQL of the job's own.
+    Free,
 }
 
 /// One step.
@@ -38,10 +46,45 @@ pub enum StepKind {
 pub struct Step {
     /// What it makes.
     pub kind: StepKind,
-    /// The name of what it makes, taken literally; of NOT NULL the column.
+    /// The name of what it makes, taken literally; of NOT NULL and a foreign key the column.
     pub name: String,
-    /// What the job says of it, as SQL; empty for NOT NULL.
+    /// What the job says of it, as SQL; empty for NOT NULL and for sync. The labels of a type, a line each.
     pub definition: String,
+    /// Of a step of the job's own.
+    pub free: Option<FreeStep>,
+}
+
+/// What a job says of a step of its own, besides what it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreeStep {
+    /// What takes it back; none: nothing does.
+    pub undo: Option<String>,
+    /// A query of one boolean that tells whether it is done.
+    pub done: Option<String>,
+    /// It cannot run in a transaction.
+    pub concurrently: bool,
+}
+
+/// Which value holds where a writer changes both what is set and what it is made of, and they disagree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// That of the old columns.
+    Old,
+    /// That of the new ones.
+    New,
+    /// None: the write is refused.
+    Error,
+}
+
+/// How what is set is kept in step with what it is made of, for every write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sync {
+    /// Columns that are made of what is set, each with its expression: both ways while two releases run.
+    pub back: Vec<(String, String)>,
+    /// Who wins.
+    pub conflict: Conflict,
+    /// Whether an expression that fails makes the application's write fail.
+    pub raise: bool,
 }
 
 /// The steps of a job.
@@ -51,6 +94,20 @@ pub struct Steps {
     pub expand: Vec<Step>,
     /// Those after it.
     pub contract: Vec<Step>,
+    /// How the new columns are kept in step, if they are.
+    pub sync: Option<Sync>,
+    /// Which rows the job is about, where its `where` says more than what is left to do.
+    pub rows: Option<String>,
+}
+
+/// Sync as it was written.
+#[derive(Debug, Default)]
+pub(super) struct WrittenSync {
+    pub(super) at: Option<Spot>,
+    pub(super) forward: bool,
+    pub(super) back: Vec<(Written, Written)>,
+    pub(super) conflict: Option<Written>,
+    pub(super) on_error: Option<Written>,
 }
 
 /// A step as it was written.
@@ -60,6 +117,7 @@ pub(super) struct WrittenStep {
     pub(super) kind: StepKind,
     pub(super) name: Written,
     pub(super) definition: Written,
+    pub(super) free: Option<FreeStep>,
 }
 
 /// Where a step was written.
@@ -89,14 +147,21 @@ impl Phase {
     /// The keys of its table in a job file, each with what it makes.
     pub(super) fn keys(self) -> &'static [(&'static str, StepKind)] {
         match self {
-            Self::Expand => {
-                &[("column", StepKind::Column), ("index", StepKind::Index), ("unique", StepKind::UniqueIndex)]
-            }
+            Self::Expand => &[
+                ("type", StepKind::Type),
+                ("column", StepKind::Column),
+                ("sync", StepKind::Sync),
+                ("index", StepKind::Index),
+                ("unique", StepKind::UniqueIndex),
+                ("step", StepKind::Free),
+            ],
             Self::Contract => &[
                 ("not_null", StepKind::NotNull),
                 ("check", StepKind::Check),
+                ("foreign_key", StepKind::ForeignKey),
                 ("index", StepKind::Index),
                 ("unique", StepKind::UniqueIndex),
+                ("step", StepKind::Free),
             ],
         }
     }
@@ -107,17 +172,80 @@ impl StepKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Type => "type",
             Self::Column => "column",
             Self::NotNull => "not_null",
+            Self::Sync => "sync",
             Self::Check => "check",
+            Self::ForeignKey => "foreign_key",
             Self::Index => "index",
             Self::UniqueIndex => "unique",
+            Self::Free => "step",
         }
     }
 
     /// What must differ between two names: an index is one, unique or not.
     fn namespace(self) -> Self {
         if self == Self::UniqueIndex { Self::Index } else { self }
+    }
+}
+
+impl Conflict {
+    const ALL: [(&'static str, Self); 3] = [("old", Self::Old), ("new", Self::New), ("error", Self::Error)];
+
+    /// As a job file writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, conflict)| *conflict == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl Sync {
+    /// What holds where the job says nothing.
+    fn default_conflict(back: bool) -> Conflict {
+        if back { Conflict::New } else { Conflict::Old }
+    }
+}
+
+impl WrittenSync {
+    /// The keys of `sync` in a job file.
+    pub(super) const KEYS: [&'static str; 4] = ["forward", "back", "conflict", "on_error"];
+
+    /// What was written, if it asks for anything; every fault of it is added.
+    pub(super) fn check(&self, faults: &mut Faults) -> Option<Sync> {
+        let at = self.at.as_ref()?;
+        if !self.forward && !self.back.is_empty() {
+            let hint = "write sync.forward = true, or leave sync.back out".to_owned();
+            faults.add(at, "`sync.back` without `sync.forward`", Some(hint));
+        }
+        let conflict =
+            self.conflict.as_ref().filter(|written| !written.text.is_empty()).and_then(|written| {
+                let found = Conflict::ALL.iter().find(|(name, _)| *name == written.text);
+                if found.is_none() {
+                    let message = format!("`{}` is not `old`, `new` or `error`", written.text.escape_debug());
+                    faults.add(&written.at, message, None);
+                }
+                found.map(|(_, conflict)| *conflict)
+            });
+        if let Some(written) =
+            self.conflict.as_ref().filter(|_| conflict == Some(Conflict::New) && self.back.is_empty())
+        {
+            let hint = "say with sync.back how the old column follows the new one".to_owned();
+            faults.add(&written.at, "`sync.conflict = \"new\"` without `sync.back`", Some(hint));
+        }
+        let raise = match self.on_error.as_ref().map(|written| (written, written.text.as_str())) {
+            None | Some((_, "null" | "")) => false,
+            Some((_, "raise")) => true,
+            Some((written, other)) => {
+                let message = format!("`{}` is neither `null` nor `raise`", other.escape_debug());
+                faults.add(&written.at, message, None);
+                false
+            }
+        };
+        let back: Vec<_> =
+            self.back.iter().map(|(column, written)| (column.text.clone(), written.text.clone())).collect();
+        let conflict = conflict.unwrap_or_else(|| Sync::default_conflict(!back.is_empty()));
+        self.forward.then_some(Sync { back, conflict, raise })
     }
 }
 
@@ -132,14 +260,22 @@ impl Steps {
     }
 
     /// The steps in the order in which they are made, whatever the order in the file is.
-    pub(super) fn new(written: &[WrittenStep]) -> Self {
+    pub(super) fn new(written: &[WrittenStep], sync: Option<Sync>, rows: Option<String>) -> Self {
         let of = |phase: Phase| {
             let mut steps: Vec<_> =
                 written.iter().filter(|step| step.phase == phase).map(WrittenStep::step).collect();
             steps.sort_by_key(|step: &Step| step.kind);
             steps
         };
-        Self { expand: of(Phase::Expand), contract: of(Phase::Contract) }
+        let (mut expand, contract) = (of(Phase::Expand), of(Phase::Contract));
+        if sync.is_some() {
+            let (name, definition) = ("forward".to_owned(), String::new());
+            let step = Step { kind: StepKind::Sync, name, definition, free: None };
+            // Behind the columns that it sets.
+            let at = expand.iter().filter(|other| other.kind < StepKind::Sync).count();
+            expand.insert(at, step);
+        }
+        Self { expand, contract, sync, rows }
     }
 }
 
@@ -149,13 +285,21 @@ impl WrittenStep {
             kind: self.kind,
             name: self.name.text.clone(),
             definition: self.definition.text.trim().to_owned(),
+            free: self.free.clone(),
         }
     }
 }
 
 impl StepMark {
-    pub(super) fn new(step: &WrittenStep) -> Self {
-        Self { phase: step.phase, kind: step.kind, name: step.name.text.clone(), at: step.name.at.clone() }
+    pub(super) fn all(steps: &[WrittenStep], sync: &WrittenSync) -> Vec<Self> {
+        let named = steps.iter().map(|step| Self {
+            phase: step.phase,
+            kind: step.kind,
+            name: step.name.text.clone(),
+            at: step.name.at.clone(),
+        });
+        let (phase, kind, name) = (Phase::Expand, StepKind::Sync, "forward".to_owned());
+        named.chain(sync.at.clone().map(|at| Self { phase, kind, name, at })).collect()
     }
 
     /// Where that step was written.
@@ -169,6 +313,11 @@ impl StepMark {
 pub(super) fn check_steps(steps: &[WrittenStep], faults: &mut Faults) {
     for (at, step) in steps.iter().enumerate() {
         let name = &step.name.text;
+        if let Some(FreeStep { concurrently: true, done: None, .. }) = step.free {
+            let hint = "what runs outside of a transaction may have been done before its client was lost: add done = \"SELECT …\", a query of one boolean";
+            let message = format!("step `{name}` is `concurrently`, and has no `done`");
+            faults.add(&step.name.at, message, Some(hint.to_owned()));
+        }
         if name.len() > NAME_BYTES_MAX {
             let message = format!("the name `{name}` has {} bytes, more than {NAME_BYTES_MAX}", name.len());
             let hint = "the server would cut it, and it would not be found again".to_owned();

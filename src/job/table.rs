@@ -31,6 +31,17 @@ impl TableName {
         nothing_left(rest).map_err(|why| format!("{why}: `{seen}`"))?;
         Ok(Self { schema: Some(first), name: second })
     }
+
+    /// Reads the name that a text begins with, and gives what stands behind it.
+    pub fn begin(text: &str) -> Result<(Self, &str), String> {
+        let seen = text.escape_debug();
+        let (first, behind) = part(text).map_err(|why| format!("{why}: `{seen}`"))?;
+        let Some(rest) = behind.strip_prefix('.') else {
+            return Ok((Self { schema: None, name: first }, behind));
+        };
+        let (second, behind) = part(rest).map_err(|why| format!("{why}: `{seen}`"))?;
+        Ok((Self { schema: Some(first), name: second }, behind))
+    }
 }
 
 /// Quoted only where `quote_ident` would quote it, key words aside: a reader of messages knows `order`

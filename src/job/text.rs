@@ -9,7 +9,7 @@ use toml_writer::{ToTomlKey as _, ToTomlValue as _, TomlKeyBuilder, TomlStringBu
 
 use super::model::Job;
 use super::settings::{Kind, Settings};
-use super::steps::{Phase, Step, StepKind};
+use super::steps::{FreeStep, Phase, Step, StepKind, Sync};
 
 /// Grows when the same job must no longer be taken for the same.
 const FINGERPRINT_VERSION: &[u8] = b"pgbackfill job 1";
@@ -42,9 +42,12 @@ fn whole(job: &Job) -> String {
         item(&mut out, "description", description);
     }
     out.push_str(&definition(job));
-    for phase in [Phase::Expand, Phase::Contract] {
-        steps(&mut out, phase, job.steps.of(phase));
+    steps(&mut out, Phase::Expand, job);
+    if let Some(rows) = &job.steps.rows {
+        out.push_str("\n[verify]\n");
+        item(&mut out, "rows", rows);
     }
+    steps(&mut out, Phase::Contract, job);
     section(&mut out, "pace", &job.pace);
     section(&mut out, "limits", &job.limits);
     section(&mut out, "order", &job.order);
@@ -60,7 +63,8 @@ fn whole(job: &Job) -> String {
 }
 
 /// A phase with its steps, as TOML.
-fn steps(out: &mut String, phase: Phase, steps: &[Step]) {
+fn steps(out: &mut String, phase: Phase, job: &Job) {
+    let steps = job.steps.of(phase);
     if steps.is_empty() {
         return;
     }
@@ -70,9 +74,46 @@ fn steps(out: &mut String, phase: Phase, steps: &[Step]) {
     if !not_null.is_empty() {
         let _ = writeln!(out, "not_null = [{}]", not_null.join(", "));
     }
-    for step in steps.iter().filter(|step| step.kind != StepKind::NotNull) {
-        item(out, &format!("{}.{}", step.kind.as_str(), key(&step.name)), &step.definition);
+    for step in steps {
+        match (step.kind, &job.steps.sync) {
+            (StepKind::NotNull | StepKind::Free, _) | (StepKind::Sync, None) => {}
+            (StepKind::Type, _) => {
+                let labels: Vec<_> = step.definition.lines().map(value).collect();
+                let _ = writeln!(out, "type.{} = [{}]", key(&step.name), labels.join(", "));
+            }
+            (StepKind::Sync, Some(asked)) => sync(out, asked),
+            (kind, _) => item(out, &format!("{}.{}", kind.as_str(), key(&step.name)), &step.definition),
+        }
     }
+    // At the end of their section, because each has a head of its own.
+    for step in steps {
+        free(out, phase, step);
+    }
+}
+
+/// A step of the job's own.
+fn free(out: &mut String, phase: Phase, step: &Step) {
+    let Some(FreeStep { undo, done, concurrently }) = &step.free else { return };
+    let _ = writeln!(out, "\n[[{}.step]]", phase.as_str());
+    item(out, "name", &step.name);
+    item(out, "do", &step.definition);
+    for (key, text) in [("undo", undo), ("done", done)] {
+        if let Some(text) = text {
+            item(out, key, text);
+        }
+    }
+    if *concurrently {
+        out.push_str("concurrently = true\n");
+    }
+}
+
+fn sync(out: &mut String, sync: &Sync) {
+    out.push_str("sync.forward = true\n");
+    for (column, expression) in &sync.back {
+        item(out, &format!("sync.back.{}", key(column)), expression);
+    }
+    item(out, "sync.conflict", sync.conflict.as_str());
+    item(out, "sync.on_error", if sync.raise { "raise" } else { "null" });
 }
 
 /// What decides the result, as TOML.

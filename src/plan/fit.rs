@@ -5,7 +5,7 @@
 use super::Code;
 use crate::catalog::{Column, KeyIndex, Leaf, Table};
 use crate::change::Needs;
-use crate::job::{Diagnostic, Job, Part, did_you_mean};
+use crate::job::{Diagnostic, Job, Part, Step, StepKind, did_you_mean};
 use crate::key::{KEY_COLUMNS_MAX, KeyColumn, KeyType};
 use crate::sql::Ident;
 
@@ -137,9 +137,14 @@ fn fit_assignment(job: &Job, facts: &Facts, name: &str, key: &[String]) -> Optio
     let part = Part::SetColumn(name);
     let table = &facts.table.name;
     let Some(column) = facts.column(name) else {
-        let hint = facts.near(name).unwrap_or_else(|| {
-            format!("add it first: ALTER TABLE {table} ADD COLUMN {} …", Ident(name.into()))
-        });
+        let is_made = |step: &Step| step.kind == StepKind::Column && step.name == name;
+        let hint = if job.steps.expand.iter().any(is_made) {
+            "[expand] of the job makes it: pgbackfill expand comes first".to_owned()
+        } else {
+            facts.near(name).unwrap_or_else(|| {
+                format!("add it first: ALTER TABLE {table} ADD COLUMN {} …", Ident(name.into()))
+            })
+        };
         let message = format!("{table} has no column \"{name}\"");
         return Some(job.diagnose(part, message, Some(hint)).coded(Code::UnknownColumn.as_str()));
     };

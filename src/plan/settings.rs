@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::job::Limits;
+use crate::sql::QUIET;
 
 /// A few times the target of a batch: one that takes longer is too large.
 #[must_use]
@@ -35,6 +36,8 @@ pub fn batch_settings(meaning: &str, limits: Limits, server_version: i32) -> Vec
         // Rows and cursor are lost together or kept together, so nothing is gained by waiting for the disk.
         ("synchronous_commit", "off"),
         ("plan_cache_mode", "force_custom_plan"),
+        // What we change is no change of the application's: a sync trigger leaves it as it is.
+        (QUIET, "on"),
         // Every batch would compile again what runs for a tenth of a second.
         ("jit", "off"),
         // A lost host is noticed in about 12 s instead of two hours.

@@ -30,3 +30,10 @@ pub fn enclosed(expression: &str) -> String {
 pub fn bare(query: &str) -> &str {
     query.trim_end().trim_end_matches(';')
 }
+
+/// A dollar quote that is not in the text.
+#[must_use]
+pub fn dollar_quote(tag: &str, text: &str) -> String {
+    let quotes = std::iter::once(format!("${tag}$")).chain((1..).map(|number| format!("${tag}_{number}$")));
+    quotes.into_iter().find(|quote| !text.contains(quote.as_str())).unwrap_or_default()
+}

@@ -2,7 +2,7 @@
 //!
 //! Must not know: when and behind which lock they are run.
 
-use super::{Ident, Qualified, enclosed};
+use super::{Ident, Qualified, enclosed, literal};
 
 /// The name of the empty table on which the server is asked what a definition means.
 pub const COPY: &str = "pg_temp.pgbackfill_copy";
@@ -17,6 +17,68 @@ pub fn copy(table: &Qualified) -> String {
 #[must_use]
 pub fn copy_without(column: &Ident) -> String {
     format!("ALTER TABLE {COPY} DROP COLUMN IF EXISTS {column}")
+}
+
+/// A view on the copy, to be asked what it reads.
+#[must_use]
+pub fn reads(alias: &Ident, values: &[&str], (from, on): (Option<&str>, Option<&str>)) -> String {
+    let values: Vec<_> = values
+        .iter()
+        .enumerate()
+        .map(|(number, value)| format!("{} AS v{number}", enclosed(value)))
+        .collect();
+    let from = from.map(|from| format!(", {from}")).unwrap_or_default();
+    let on = on.map(|on| format!("\nWHERE {}", enclosed(on))).unwrap_or_default();
+    format!(
+        "CREATE TEMPORARY VIEW pgbackfill_reads AS SELECT {}\nFROM {COPY} AS {alias}{from}{on}",
+        values.join(", ")
+    )
+}
+
+/// The view goes.
+pub const DROP_READS: &str = "DROP VIEW pg_temp.pgbackfill_reads";
+
+/// A plan that has a scan named `pgbackfill_reads` if the view's value is volatile: the planner keeps apart
+/// what it must not compute twice.
+pub const IS_VOLATILE: &str =
+    "EXPLAIN (COSTS OFF, FORMAT JSON) SELECT 1 FROM pg_temp.pgbackfill_reads WHERE v0 IS NULL";
+
+/// An enum type.
+#[must_use]
+pub fn create_enum(name: &Qualified, labels: &[&str]) -> String {
+    let labels: Vec<_> = labels.iter().map(|label| literal(label)).collect();
+    format!("CREATE TYPE {name} AS ENUM ({})", labels.join(", "))
+}
+
+/// One more label, at the end.
+#[must_use]
+pub fn add_label(name: &Qualified, label: &str) -> String {
+    format!("ALTER TYPE {name} ADD VALUE IF NOT EXISTS {}", literal(label))
+}
+
+/// A foreign key; `is_proven`: its partitions have it already, valid.
+#[must_use]
+pub fn add_foreign_key(
+    table: &str,
+    (name, column): (&Ident, &Ident),
+    (referenced, rest): (&str, &str),
+    is_proven: bool,
+) -> String {
+    let not_valid = if is_proven { "" } else { " NOT VALID" };
+    format!(
+        "ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY ({column}) REFERENCES {referenced}{rest}{not_valid}"
+    )
+}
+
+/// The empty copy of the table that a foreign key points to, with its keys.
+pub const REFERENCED: &str = "pg_temp.pgbackfill_referenced";
+
+/// Makes it; it ends with its transaction.
+#[must_use]
+pub fn copy_referenced(table: &Qualified) -> String {
+    format!(
+        "DROP TABLE IF EXISTS {REFERENCED} CASCADE; CREATE TEMPORARY TABLE pgbackfill_referenced (LIKE {table} INCLUDING INDEXES) ON COMMIT DROP"
+    )
 }
 
 /// A column.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{Qualified, fixed, literal};
 
 /// The modes of table locks in the order of the manual (13.3.1), each with those that conflict with it.
-const CONFLICTS: [(&str, &[&str]); 3] = [
+const CONFLICTS: [(&str, &[&str]); 4] = [
     (
         "SHARE UPDATE EXCLUSIVE",
         &[
@@ -25,6 +25,17 @@ const CONFLICTS: [(&str, &[&str]); 3] = [
         &[
             "RowExclusiveLock",
             "ShareUpdateExclusiveLock",
+            "ShareRowExclusiveLock",
+            "ExclusiveLock",
+            "AccessExclusiveLock",
+        ],
+    ),
+    (
+        "SHARE ROW EXCLUSIVE",
+        &[
+            "RowExclusiveLock",
+            "ShareUpdateExclusiveLock",
+            "ShareLock",
             "ShareRowExclusiveLock",
             "ExclusiveLock",
             "AccessExclusiveLock",
@@ -52,6 +63,8 @@ pub enum LockMode {
     ShareUpdateExclusive,
     /// SHARE: every write waits for it.
     Share,
+    /// SHARE ROW EXCLUSIVE: every write waits for it, and whoever else asks for it.
+    ShareRowExclusive,
     /// ACCESS EXCLUSIVE: everything waits for it.
     AccessExclusive,
 }
@@ -177,6 +190,7 @@ mod tests {
         for (mode, name, others) in [
             (LockMode::ShareUpdateExclusive, "SHARE UPDATE EXCLUSIVE", 5),
             (LockMode::Share, "SHARE", 5),
+            (LockMode::ShareRowExclusive, "SHARE ROW EXCLUSIVE", 6),
             (LockMode::AccessExclusive, "ACCESS EXCLUSIVE", 8),
         ] {
             assert_eq!((mode.as_str(), mode.conflicts().len()), (name, others));

@@ -148,6 +148,8 @@ pub const STEP_COLUMNS: &str = include_str!("step_columns.sql");
 pub const STEP_COPY: &str = include_str!("step_copy.sql");
 /// `step_done.sql`
 pub const STEP_DONE: &str = include_str!("step_done.sql");
+/// `step_foreign.sql`
+pub const STEP_FOREIGN: &str = include_str!("step_foreign.sql");
 /// `step_held.sql`
 pub const STEP_HELD: &str = include_str!("step_held.sql");
 /// `step_index.sql`
@@ -162,8 +164,14 @@ pub const STEP_NOT_NULL: &str = include_str!("step_not_null.sql");
 pub const STEP_NOTE: &str = include_str!("step_note.sql");
 /// `step_progress.sql`
 pub const STEP_PROGRESS: &str = include_str!("step_progress.sql");
+/// `step_reads.sql`
+pub const STEP_READS: &str = include_str!("step_reads.sql");
+/// `step_sync.sql`
+pub const STEP_SYNC: &str = include_str!("step_sync.sql");
 /// `step_tree.sql`
 pub const STEP_TREE: &str = include_str!("step_tree.sql");
+/// `step_type.sql`
+pub const STEP_TYPE: &str = include_str!("step_type.sql");
 /// `table_columns.sql`
 pub const TABLE_COLUMNS: &str = include_str!("table_columns.sql");
 /// `table_find.sql`

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::{enclosed, literal};
+use super::{dollar_quote, enclosed, literal};
 
 /// Asks whether a job is complete, or whether there is nothing for it to do.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ impl Gate<'_> {
     #[must_use]
     pub fn block(&self) -> String {
         let body = self.body();
-        let quote = quote(&body);
+        let quote = dollar_quote("gate", &body);
         let what = format!(
             "-- Raises unless the backfill \"{}\" is complete, or there is nothing to fill.",
             self.job
@@ -91,12 +91,6 @@ END
         }
         sql
     }
-}
-
-/// A dollar quote that is not in the text.
-fn quote(text: &str) -> String {
-    let quotes = std::iter::once("$gate$".to_owned()).chain((1..).map(|number| format!("$gate_{number}$")));
-    quotes.into_iter().find(|quote| !text.contains(quote.as_str())).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -7,5 +7,5 @@ mod sentence;
 mod view;
 
 pub use find::{FindError, latest};
-pub use sentence::{guard, held, pace, process, progress, proof, rate, standing, stripes};
+pub use sentence::{guard, held, pace, process, progress, proof, rate, standing, step, stripes};
 pub use view::{View, view};

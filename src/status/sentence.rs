@@ -11,7 +11,10 @@ use crate::run::pace::READING_VALID;
 use crate::run::{Hold, Knobs, Mode, RunState};
 use crate::scan::ScanOrder;
 use crate::signal::{Reading, blind};
-use crate::store::{Process, Proof, Read, StripesNow};
+use crate::store::{Process, Proof, Read, StoredStep, StripesNow};
+
+/// A step whose process was not heard of for longer is made by nobody.
+const STEP_SILENT_S: f64 = 10.0;
 
 /// The run's state in a sentence. A running run without a process does nothing, and that is said first.
 #[must_use]
@@ -130,4 +133,23 @@ pub fn process(process: &Process) -> String {
         human::rate(process.rows_per_s),
         waiting.unwrap_or_default()
     )
+}
+
+/// A step before the run or after it.
+#[must_use]
+pub fn step(step: &StoredStep) -> String {
+    let StoredStep { phase, kind, name, stood_ms, held_ms, .. } = step;
+    let name = if kind == "sync" { String::new() } else { format!(" {name}") };
+    let what = format!("{phase}: {kind}{name}");
+    let times = format!("{stood_ms:.1} ms in the queue for its lock, {held_ms:.1} ms with it");
+    match (step.is_done, &step.waits_for) {
+        (true, _) if step.adopted => format!("{what}, was there already"),
+        (true, _) if *held_ms > 0.0 => format!("{what}, done: {times}"),
+        (true, _) => format!("{what}, done"),
+        (false, _) if step.silent_s > STEP_SILENT_S => {
+            format!("{what}, not done, and nobody makes it: type pgbackfill {phase} again")
+        }
+        (false, Some(who)) => format!("{what}, made by {}: {}", step.made_by, human::one_line(who)),
+        (false, None) => format!("{what}, made by {}", step.made_by),
+    }
 }

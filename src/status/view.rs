@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::find::{self, FindError};
 use crate::db::Session;
 use crate::run::{Knobs, RunId, RunState, Totals};
-use crate::store::{self, BadRow, Listed, Process, Proof, Read, StripesNow};
+use crate::store::{self, BadRow, Listed, Process, Proof, Read, StoredStep, StripesNow};
 
 /// Rows of the quarantine that are shown.
 const BAD_ROWS_SHOWN: i64 = 5;
@@ -53,6 +53,8 @@ pub struct View {
     pub processes: Vec<Process>,
     /// The latest rows of the quarantine.
     pub bad_rows: Vec<BadRow>,
+    /// The steps before the run and after it.
+    pub steps: Vec<StoredStep>,
 }
 
 /// The latest run of the job, or without one the latest run that is not at its end.
@@ -75,6 +77,7 @@ pub async fn view(session: &Session, job: Option<&str>) -> Result<View, FindErro
         eta_s: progress.eta_s(listed.state, sum(|process| process.rows_passed_per_s)),
         rows_per_s: sum(|process| process.rows_per_s),
         bad_rows: store::bad_rows(session, listed.run, BAD_ROWS_SHOWN).await?,
+        steps: store::steps(session, &listed.job).await?,
         run: listed.run,
         job: listed.job,
         table: listed.table,

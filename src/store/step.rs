@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio_postgres::types::Type;
 
 use crate::db::{Error, Session};
@@ -34,7 +35,7 @@ pub struct StepClaim<'a> {
 }
 
 /// A step as it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct StoredStep {
     /// The number of its row.
     pub id: i64,
@@ -54,16 +55,16 @@ pub struct StoredStep {
     pub adopted: bool,
     /// How often it queued for its lock.
     pub tries: i32,
-    /// How long it stood in the queue.
-    pub stood: Duration,
-    /// How long it held its lock.
-    pub held: Duration,
+    /// How long it stood in the queue, in milliseconds.
+    pub stood_ms: f64,
+    /// How long it held its lock, in milliseconds.
+    pub held_ms: f64,
     /// Whom it waits for.
     pub waits_for: Option<String>,
-    /// For how long its process was not heard of.
-    pub silent: Duration,
-    /// When it was done.
-    pub done_ago: Option<Duration>,
+    /// For how many seconds its process was not heard of.
+    pub silent_s: f64,
+    /// How many seconds ago it was done.
+    pub done_s_ago: Option<f64>,
 }
 
 /// Takes a step; none if another process is at work on it.
@@ -91,7 +92,6 @@ pub async fn claim_step(session: &Session, claim: &StepClaim<'_>) -> Result<Opti
 /// The steps of a job.
 pub async fn steps(session: &Session, job: &str) -> Result<Vec<StoredStep>, Error> {
     let rows = session.query(fixed::STEP_LIST, &[(&job, Type::TEXT)]).await?;
-    let ms = |ms: f64| Duration::from_secs_f64(ms.max(0.0) / 1000.0);
     Ok(rows
         .iter()
         .map(|row| StoredStep {
@@ -104,11 +104,11 @@ pub async fn steps(session: &Session, job: &str) -> Result<Vec<StoredStep>, Erro
             made_by: row.get("made_by"),
             adopted: row.get("adopted"),
             tries: row.get("tries"),
-            stood: ms(row.get("stood_ms")),
-            held: ms(row.get("held_ms")),
+            stood_ms: row.get("stood_ms"),
+            held_ms: row.get("held_ms"),
             waits_for: row.get("waits_for"),
-            silent: ms(1000.0 * row.get::<_, f64>("silent_s")),
-            done_ago: row.get::<_, Option<f64>>("done_s_ago").map(|s| ms(1000.0 * s)),
+            silent_s: row.get("silent_s"),
+            done_s_ago: row.get("done_s_ago"),
         })
         .collect())
 }

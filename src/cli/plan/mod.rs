@@ -5,8 +5,9 @@
 use pgbackfill::catalog;
 use pgbackfill::change::{Grants, grants};
 use pgbackfill::db::{NextAct, Session};
+use pgbackfill::ddl::outline;
 use pgbackfill::engine::EngineError;
-use pgbackfill::job::{Job, JobErrors, set_knobs};
+use pgbackfill::job::{Job, JobErrors, Phase, set_knobs};
 use pgbackfill::plan::review::{Facts, Subject, failed_trial, judge, look, missing_create};
 use pgbackfill::plan::{
     self, Finding, Measured, Plan, Refusal, Severity, Trial, estimate, rows_estimated, rows_to_change,
@@ -102,7 +103,16 @@ async fn review(
     }
     let plan = match plan::preflight(session, job, &server.user).await {
         Ok(plan) => plan,
-        Err(Refusal::Job(errors)) => return refuse(job, &errors, args.output),
+        Err(Refusal::Job(errors)) => {
+            // What it lacks may be what `expand` makes.
+            if args.output == Output::Text
+                && let Ok(table) = plan::find_table(session, job).await
+                && let Some(before) = text::before(&outline(job, Phase::Expand, &table.name, server.version))
+            {
+                out::text(&before)?;
+            }
+            return refuse(job, &errors, args.output);
+        }
         Err(refusal) => return Err(Failure::from(EngineError::from(refusal)).into()),
     };
     let facts = look(session, job, &plan).await;
@@ -196,6 +206,7 @@ fn view(job: &Job, plan: &Plan, server: &catalog::Server, facts: &Facts, tried: 
     findings.extend(missing_create(server, facts));
     findings.sort_by_key(|finding| finding.severity);
     let order = Strategy::new(&plan.order, job.order.stripes).choice();
+    let outline = |phase| outline(job, phase, &plan.table.name, server.version);
     View {
         schema: 1,
         job: job.name.to_string(),
@@ -219,6 +230,8 @@ fn view(job: &Job, plan: &Plan, server: &catalog::Server, facts: &Facts, tried: 
         findings,
         grants: script(job, plan, server, facts),
         run: None,
+        before: outline(Phase::Expand),
+        after: outline(Phase::Contract),
     }
 }
 

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use pgbackfill::ddl::OutlinedStep;
 use pgbackfill::human;
 use pgbackfill::job::units::{format_bytes, format_duration_ms};
 
@@ -17,12 +18,14 @@ use super::view::{Rows, View};
 
 /// All sections, in the order of the questions that a person has.
 pub(super) fn of(view: &View) -> String {
-    let mut sections = vec![
-        head(view),
+    let mut sections = vec![head(view)];
+    sections.extend(before(&view.before));
+    sections.extend([
         section("What will run", &what(view)),
         section("How many rows", &rows(&view.rows)),
         section("What it costs", &costs(view)),
-    ];
+    ]);
+    sections.extend(steps("After it: pgbackfill contract", &view.after));
     if !view.findings.is_empty() {
         let all: Vec<_> = view.findings.iter().map(review::text).collect();
         sections.push(section("Findings", &all.join("\n")));
@@ -30,6 +33,22 @@ pub(super) fn of(view: &View) -> String {
     sections.push(section("A role that may do this and no more", &view.grants));
     sections.push(verdict(view));
     sections.join("\n\n")
+}
+
+/// What is made before the run, if anything.
+pub(super) fn before(outlined: &[OutlinedStep]) -> Option<String> {
+    steps("Before it: pgbackfill expand", outlined)
+}
+
+fn steps(title: &str, steps: &[OutlinedStep]) -> Option<String> {
+    let lines = steps.iter().flat_map(|OutlinedStep { step, statements, way_back }| {
+        let statements = statements
+            .iter()
+            .flat_map(|one| [format!("    {}", one.sql), format!("    -- {}: {}", one.lock, one.effect)]);
+        let back = format!("    -- way back: {way_back}");
+        std::iter::once(step.clone()).chain(statements).chain([back])
+    });
+    (!steps.is_empty()).then(|| section(title, &lines.collect::<Vec<_>>().join("\n")))
 }
 
 fn section(title: &str, text: &str) -> String {

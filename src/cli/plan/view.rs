@@ -2,6 +2,7 @@
 //!
 //! Must not know: how it is laid out.
 
+use pgbackfill::ddl::OutlinedStep;
 use pgbackfill::plan::{Estimate, Finding, Measured, Sample};
 use pgbackfill::run::{Knobs, RunId, RunState};
 use pgbackfill::scan::ScanOrder;
@@ -32,6 +33,9 @@ pub(super) struct View {
     pub(super) findings: Vec<Finding>,
     pub(super) grants: String,
     pub(super) run: Option<Existing>,
+    /// What `expand` makes before it, and `contract` after it.
+    pub(super) before: Vec<OutlinedStep>,
+    pub(super) after: Vec<OutlinedStep>,
 }
 
 /// The latest run of the job.

@@ -2,12 +2,14 @@
 //!
 //! Must not know: the rules between the keys.
 
+use std::ops::Range;
+
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::{Reader, entries};
 use crate::job::draft::Draft;
-use crate::job::steps::{Phase, StepKind, WrittenStep};
+use crate::job::steps::{FreeStep, Phase, StepKind, WrittenStep, WrittenSync};
 use crate::job::written::Written;
 
 impl Reader<'_> {
@@ -18,6 +20,9 @@ impl Reader<'_> {
         };
         for (key, span, value) in entries(table) {
             match phase.keys().iter().find(|(known, _)| *known == key) {
+                Some((_, StepKind::Sync)) => self.sync(draft, &span, value),
+                Some((_, StepKind::Type)) => self.types(draft, phase, value),
+                Some((_, StepKind::Free)) => self.free_steps(draft, phase, value),
                 Some((_, StepKind::NotNull)) => self.not_null(draft, phase, value),
                 Some((_, kind)) => self.named_steps(draft, phase, *kind, value),
                 None => {
@@ -40,7 +45,126 @@ impl Reader<'_> {
             let what = format!("the SQL of {key} `{}`", name.escape_debug());
             let name = Written::new("the name of a step", name, at, &mut self.faults);
             let definition = self.text(&what, value);
-            draft.steps.push(WrittenStep { phase, kind, name, definition });
+            draft.steps.push(WrittenStep { phase, kind, name, definition, free: None });
+        }
+    }
+
+    /// `type.<name> = ["a", "b"]`: a label a line, because a label may hold anything but a line's end.
+    fn types(&mut self, draft: &mut Draft, phase: Phase, value: &Spanned<DeValue<'_>>) {
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong_type("`type`", "a name and its labels, type.<name> = [\"a\", \"b\"]", value);
+            return;
+        };
+        for (name, span, value) in entries(table) {
+            let at = self.spot(&span);
+            let what = format!("a label of type `{}`", name.escape_debug());
+            let name = Written::new("the name of a type", name, at, &mut self.faults);
+            let DeValue::Array(labels) = value.get_ref() else {
+                self.wrong_type(
+                    &format!("type `{}`", name.text),
+                    "an array of labels such as [\"a\", \"b\"]",
+                    value,
+                );
+                continue;
+            };
+            let labels: Vec<_> = labels.iter().map(|label| self.text(&what, label)).collect();
+            for label in labels.iter().filter(|label| label.text.contains('\n')) {
+                self.faults.add(&label.at, format!("{what} has more than one line"), None);
+            }
+            let text = labels.iter().map(|label| label.text.as_str()).collect::<Vec<_>>().join("\n");
+            let definition =
+                Written::new("the list of labels", &text, self.spot(&value.span()), &mut self.faults);
+            draft.steps.push(WrittenStep { phase, kind: StepKind::Type, name, definition, free: None });
+        }
+    }
+
+    /// `[[expand.step]]`: SQL of the job's own.
+    fn free_steps(&mut self, draft: &mut Draft, phase: Phase, value: &Spanned<DeValue<'_>>) {
+        let DeValue::Array(steps) = value.get_ref() else {
+            let header = format!("steps of its own, each headed [[{}.step]]", phase.as_str());
+            self.wrong_type("`step`", &header, value);
+            return;
+        };
+        for step in steps {
+            let DeValue::Table(table) = step.get_ref() else {
+                self.wrong_type("an entry of `step`", "a table with `name` and `do`", step);
+                continue;
+            };
+            self.free_step(draft, phase, (table, &step.span()));
+        }
+    }
+
+    fn free_step(&mut self, draft: &mut Draft, phase: Phase, (table, span): (&DeTable<'_>, &Range<usize>)) {
+        let (mut name, mut sql) = (None, None);
+        let mut free = FreeStep { undo: None, done: None, concurrently: false };
+        for (key, span, value) in entries(table) {
+            match (key, value.get_ref()) {
+                ("name", _) => name = Some(self.text("`name`", value)),
+                ("do", _) => sql = Some(self.text("`do`", value)),
+                ("undo", _) => {
+                    free.undo = Some(self.text("`undo`", value).text).filter(|undo| undo != "none");
+                }
+                ("done", _) => free.done = Some(self.text("`done`", value).text),
+                ("concurrently", DeValue::Boolean(truth)) => free.concurrently = *truth,
+                ("concurrently", _) => {
+                    self.wrong_type("`concurrently`", "true or false without quotes", value);
+                }
+                (unknown, _) => {
+                    let known = ["name", "do", "undo", "done", "concurrently"];
+                    self.unknown_key(unknown, &span, "step", known.into_iter());
+                }
+            }
+        }
+        let at = self.spot(span);
+        for (key, is_missing) in [("name", name.is_none()), ("do", sql.is_none())] {
+            if is_missing {
+                self.faults.add(&at, format!("`{key}` is missing in [[{}.step]]", phase.as_str()), None);
+            }
+        }
+        if let (Some(name), Some(definition)) = (name, sql) {
+            draft.steps.push(WrittenStep { phase, kind: StepKind::Free, name, definition, free: Some(free) });
+        }
+    }
+
+    fn sync(&mut self, draft: &mut Draft, span: &Range<usize>, value: &Spanned<DeValue<'_>>) {
+        draft.sync.at = Some(self.spot(span));
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong_type("`sync`", "a table such as sync.forward = true", value);
+            return;
+        };
+        for (key, span, value) in entries(table) {
+            match (key, value.get_ref()) {
+                ("forward", DeValue::Boolean(truth)) => draft.sync.forward = *truth,
+                ("forward", _) => self.wrong_type("`forward`", "true or false without quotes", value),
+                ("back", DeValue::Table(columns)) => {
+                    for (column, span, value) in entries(columns) {
+                        let at = self.spot(&span);
+                        let name = Written::new("the name of a column", column, at, &mut self.faults);
+                        let expression = self.expression(column, value);
+                        draft.sync.back.push((name, expression));
+                    }
+                }
+                ("back", _) => {
+                    self.wrong_type("`back`", "a column and its SQL, sync.back.<column> = \"…\"", value);
+                }
+                ("conflict", _) => draft.sync.conflict = Some(self.text("`conflict`", value)),
+                ("on_error", _) => draft.sync.on_error = Some(self.text("`on_error`", value)),
+                (unknown, _) => self.unknown_key(unknown, &span, "expand", WrittenSync::KEYS.into_iter()),
+            }
+        }
+    }
+
+    /// `[verify]`: so far which rows the job is about.
+    pub(super) fn verify(&mut self, draft: &mut Draft, value: &Spanned<DeValue<'_>>) {
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong_type("`verify`", "a table such as verify.rows = \"kind = 'a'\"", value);
+            return;
+        };
+        for (key, span, value) in entries(table) {
+            match key {
+                "rows" => draft.rows = Some(self.text("`rows`", value)),
+                unknown => self.unknown_key(unknown, &span, "verify", ["rows"].into_iter()),
+            }
         }
     }
 
@@ -52,7 +176,7 @@ impl Reader<'_> {
         for column in columns {
             let name = self.text("a column of `not_null`", column);
             let definition = Written::broken(name.at.clone());
-            draft.steps.push(WrittenStep { phase, kind: StepKind::NotNull, name, definition });
+            draft.steps.push(WrittenStep { phase, kind: StepKind::NotNull, name, definition, free: None });
         }
     }
 }

@@ -7,6 +7,8 @@ mod constraints;
 mod door;
 mod index;
 mod kill;
+mod kinds;
+mod sync;
 
 use tokio_postgres::Client;
 

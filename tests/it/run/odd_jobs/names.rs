@@ -228,7 +228,7 @@ async fn names_that_our_own_statements_use_are_free_for_others() {
                 stripes: 8,
                 odd: false,
             };
-            changed_once(&world, case).await;
+            Box::pin(changed_once(&world, case)).await;
         }
     }
 }

@@ -1,0 +1,182 @@
+//! A foreign key: added for what is written from now on, on both tables at once, and then looked for in the rows
+//! that are there. Up to version 17 that cannot be on a partitioned table, so each leaf gets its own first, which
+//! the parent's then takes over without a look at the rows.
+//!
+//! Must not know: how a lock is got.
+
+use tokio_postgres::types::Type;
+
+use super::door::Opening;
+use super::target::{Next, Node, Reference, Refused, Target, differs};
+use crate::catalog;
+use crate::db::{Error, Session};
+use crate::human;
+use crate::job::{Step, TableName};
+use crate::sql::{Ident, LockMode, Qualified, ddl, fixed};
+
+/// NAMEDATALEN - 1.
+const NAME_BYTES_MAX: usize = 63;
+/// A foreign key of a partitioned table can be NOT VALID from this version on.
+const PARTITIONED_NOT_VALID_FROM: i32 = 180_000;
+
+/// As the server would name it.
+fn name(table: &Qualified, column: &str) -> Ident {
+    let end = format!("_{column}_fkey");
+    let mut start = table.name.0.clone();
+    while start.len() + end.len() > NAME_BYTES_MAX && !start.is_empty() {
+        start.pop();
+    }
+    Ident(format!("{start}{end}"))
+}
+
+/// What the job says of it: the table that it points to, and what stands behind its name.
+pub(super) async fn reference(
+    session: &Session,
+    table: &Qualified,
+    step: &Step,
+) -> Result<Result<(Reference, String), Refused>, Error> {
+    let (named, rest) = match TableName::begin(&step.definition) {
+        Ok(found) => found,
+        Err(why) => return Ok(Err((why, Some("write it as in users (id) ON DELETE CASCADE".to_owned())))),
+    };
+    let quoted = match &named.schema {
+        Some(schema) => format!("{}.{}", Ident(schema.clone()), Ident(named.name.clone())),
+        None => Ident(named.name.clone()).to_string(),
+    };
+    let Some(found) = catalog::table(session, &quoted).await? else {
+        return Ok(Err((format!("there is no table {named}"), None)));
+    };
+    session.batch_execute(&ddl::copy_referenced(&found.name)).await?;
+    let (name, column) = (name(table, &step.name), Ident(step.name.clone()));
+    let sql = ddl::add_foreign_key(ddl::COPY, (&name, &column), (ddl::REFERENCED, rest), false);
+    if let Err(error) = session.execute(&sql, &[]).await {
+        let Some(server) = error.server() else { return Err(error) };
+        return Ok(Err((human::one_line(&server.message), None)));
+    }
+    let relation: u32 = session.query_one(fixed::STEP_COPY, &[]).await?.get("relation");
+    let params = [(&relation as _, Type::OID), (&name.0 as _, Type::TEXT), (&step.name as _, Type::TEXT)];
+    let definition: String = session.query_one(fixed::STEP_FOREIGN, &params).await?.get("definition");
+    let rest = rest.to_owned();
+    Ok(Ok((
+        Reference { column: step.name.clone(), relation: found.relation, name: found.name, rest },
+        definition,
+    )))
+}
+
+/// The next thing to do for it.
+pub(super) async fn next(
+    session: &Session,
+    target: &Target,
+    (step, expected): (&Step, &str),
+) -> Result<Result<Next, Refused>, Error> {
+    let Some(reference) = target.references.iter().find(|one| one.column == step.name) else {
+        return Ok(Ok(Next::Done));
+    };
+    let top = target.top();
+    let name = name(&top.name, &step.name);
+    let by_leaf = top.is_partitioned && target.server_version < PARTITIONED_NOT_VALID_FROM;
+    if by_leaf {
+        if let Some(found) = found(session, top, (&name, step), (reference, expected)).await? {
+            return Ok(found.map(|_| Next::Done));
+        }
+        for leaf in target.nodes.iter().filter(|node| !node.is_partitioned) {
+            match of_one(session, (leaf, &[leaf]), (&name, step), (reference, expected)).await? {
+                Ok(Next::Done) => {}
+                other => return Ok(other),
+            }
+        }
+        let nodes: Vec<_> = target.nodes.iter().collect();
+        let opening = opening(reference, (top, &nodes), (&name, step), true);
+        return Ok(Ok(Next::Open { opening, what: "makes one of those of its partitions".to_owned() }));
+    }
+    let nodes: Vec<_> = target.nodes.iter().collect();
+    of_one(session, (top, &nodes), (&name, step), (reference, expected)).await
+}
+
+/// Of one table; `nodes` is what is locked with it.
+async fn of_one(
+    session: &Session,
+    (table, nodes): (&Node, &[&Node]),
+    (name, step): (&Ident, &Step),
+    (reference, expected): (&Reference, &str),
+) -> Result<Result<Next, Refused>, Error> {
+    match found(session, table, (name, step), (reference, expected)).await? {
+        None => {
+            let opening = opening(reference, (table, nodes), (name, step), false);
+            let what = format!("adds it to {} for what is written from now on", table.name);
+            Ok(Ok(Next::Open { opening, what }))
+        }
+        Some(Ok(false)) => {
+            // Both tables, because the triggers of both go.
+            let statements = vec![ddl::drop_constraint(&table.name, name)];
+            let undo = Opening {
+                mode: LockMode::AccessExclusive,
+                statements,
+                is_last: false,
+                ..opening(reference, (table, nodes), (name, step), false)
+            };
+            Ok(Ok(Next::Validate { sql: ddl::validate(&table.name, name), undo }))
+        }
+        Some(found) => Ok(found.map(|_| Next::Done)),
+    }
+}
+
+/// Whether one is there, and valid; or is another one.
+async fn found(
+    session: &Session,
+    table: &Node,
+    (name, step): (&Ident, &Step),
+    (reference, expected): (&Reference, &str),
+) -> Result<Option<Result<bool, Refused>>, Error> {
+    let params =
+        [(&table.relation as _, Type::OID), (&name.0 as _, Type::TEXT), (&step.name as _, Type::TEXT)];
+    let Some(row) = session.query_opt(fixed::STEP_FOREIGN, &params).await? else { return Ok(None) };
+    let found: String = row.get("definition");
+    let what = format!("foreign key {name} of {}", table.name);
+    if !row.get::<_, bool>("enforced") {
+        let hint = Some("drop it, or leave it out here".to_owned());
+        return Ok(Some(Err((format!("{what} is there already and is NOT ENFORCED"), hint))));
+    }
+    let points_there = row.get::<_, u32>("referenced") == reference.relation && row.get("of_the_column");
+    if found != expected || !points_there {
+        return Ok(Some(Err(differs(&what, &found, expected))));
+    }
+    Ok(Some(Ok(row.get("valid"))))
+}
+
+/// The table that is pointed to first: who writes both writes that one first.
+fn opening(
+    reference: &Reference,
+    (table, nodes): (&Node, &[&Node]),
+    (name, step): (&Ident, &Step),
+    is_proven: bool,
+) -> Opening {
+    let referenced = (reference.name.to_string(), reference.rest.clone());
+    let sql = ddl::add_foreign_key(
+        &table.name.to_string(),
+        (name, &Ident(step.name.clone())),
+        (&referenced.0, &referenced.1),
+        is_proven,
+    );
+    let names = nodes.iter().map(|node| node.name.clone());
+    let relations = nodes.iter().map(|node| node.relation);
+    Opening {
+        tables: std::iter::once(reference.name.clone()).chain(names).collect(),
+        relations: std::iter::once(reference.relation).chain(relations).collect(),
+        mode: LockMode::ShareRowExclusive,
+        statements: vec![sql],
+        is_last: is_proven,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_has_the_name_that_the_server_would_give_it_and_none_that_it_cuts() {
+        assert_eq!(name(&Qualified::new("app", "orders"), "user_id").0, "orders_user_id_fkey");
+        let long = name(&Qualified::new("app", "o".repeat(63)), "user_id").0;
+        assert!(long.len() == 63 && long.ends_with("_user_id_fkey"), "{long}");
+    }
+}

@@ -1,0 +1,347 @@
+//! The trigger that keeps what a job sets in step with what it is made of, for every write.
+//!
+//! It goes by values, not by what a statement mentions: an application that sends all columns changes only
+//! those whose value differs. Values are compared byte by byte, because not every type has an equality.
+//!
+//! Must not know: whether it is there, how its lock is got.
+
+use std::fmt::Write as _;
+
+use super::{Ident, Qualified, dollar_quote, enclosed, literal};
+
+/// Set for our own batches: what they change is no change of the application's.
+pub const QUIET: &str = "pgbackfill.quiet";
+
+/// Who wins where both were changed and disagree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wins {
+    /// The columns that the new ones are made of.
+    Old,
+    /// The new ones.
+    New,
+    /// Nobody.
+    Nobody,
+}
+
+/// A column that is set.
+#[derive(Clone, Debug)]
+pub struct SyncTarget {
+    /// Its name.
+    pub column: Ident,
+    /// Its type, as SQL.
+    pub type_name: String,
+    /// The expression for its value.
+    pub expression: String,
+    /// A default that is the same for every row: an INSERT that leaves the column out brings it along.
+    pub default: Option<String>,
+}
+
+/// What the trigger is made of.
+#[derive(Clone, Debug)]
+pub struct SyncTrigger {
+    /// The job.
+    pub job: String,
+    /// The table.
+    pub table: Qualified,
+    /// How expressions call it.
+    pub alias: Ident,
+    /// What is set.
+    pub targets: Vec<SyncTarget>,
+    /// The columns that the expressions read.
+    pub sources: Vec<Ident>,
+    /// Columns that follow what is set, each with its expression.
+    pub back: Vec<(Ident, String)>,
+    /// Which rows it is about; all of them if there is none.
+    pub rows: Option<String>,
+    /// Another relation that the expressions read, and how it is joined.
+    pub lookup: Option<(String, String)>,
+    /// In a conflict.
+    pub wins: Wins,
+    /// Whether an expression that fails makes the write fail.
+    pub raises: bool,
+    /// Settings that decide what an expression means.
+    pub settings: Vec<(String, String)>,
+    /// The table is fed by a subscription, whose rows are to be synced, too.
+    pub is_subscribed: bool,
+}
+
+/// NAMEDATALEN - 1.
+const NAME_BYTES_MAX: usize = 63;
+
+/// A name that tells the job and is not cut by the server. A job's name has characters of one byte.
+fn named(prefix: &str, job: &str) -> Ident {
+    let mut name = format!("{prefix}{job}");
+    if name.len() > NAME_BYTES_MAX {
+        // Two long names that differ at their ends stay two.
+        let sum = job.bytes().fold(5_381_u64, |sum, byte| sum.wrapping_mul(33) ^ u64::from(byte));
+        name = format!("{prefix}{}_{sum:016x}", &job[..NAME_BYTES_MAX - prefix.len() - 17]);
+    }
+    Ident(name)
+}
+
+fn ours(prefix: &str, job: &str) -> Qualified {
+    Qualified { schema: Ident("pgbackfill".to_owned()), name: named(prefix, job) }
+}
+
+/// The function of a job's trigger.
+#[must_use]
+pub fn sync_function(job: &str) -> Qualified {
+    ours("sync_", job)
+}
+
+/// Its triggers, which fire after all others: those of a kind fire in the order of their names.
+#[must_use]
+pub fn sync_triggers(job: &str) -> [Ident; 2] {
+    [named("zz_pgbackfill_insert_", job), named("zz_pgbackfill_update_", job)]
+}
+
+impl SyncTrigger {
+    fn conflicts(&self) -> Qualified {
+        ours("sync_conflicts_", &self.job)
+    }
+
+    fn failures(&self) -> Qualified {
+        ours("sync_failures_", &self.job)
+    }
+
+    /// All that makes it, for one transaction. `replaces`: triggers of it are there.
+    #[must_use]
+    pub fn create(&self, replaces: bool) -> Vec<String> {
+        let [insert, update] = sync_triggers(&self.job);
+        let (table, function) = (&self.table, sync_function(&self.job));
+        let settings: Vec<_> = self
+            .settings
+            .iter()
+            .map(|(name, value)| format!("set_config({}, {}, true)", literal(name), literal(value)))
+            .collect();
+        let kept: Vec<_> =
+            self.settings.iter().map(|(name, _)| format!(" SET {name} FROM CURRENT")).collect();
+        let quote = dollar_quote("sync", &self.body());
+        let mut all = vec![
+            format!("SELECT {}", settings.join(", ")),
+            format!("CREATE SEQUENCE IF NOT EXISTS {}", self.conflicts()),
+            format!("CREATE SEQUENCE IF NOT EXISTS {}", self.failures()),
+            format!(
+                "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER{} AS {quote}{}{quote}",
+                kept.concat(),
+                self.body()
+            ),
+        ];
+        if replaces {
+            all.extend([&insert, &update].map(|name| format!("DROP TRIGGER IF EXISTS {name} ON {table}")));
+        }
+        let changed = Self::changed(&self.sources.iter().chain(self.columns()).cloned().collect::<Vec<_>>());
+        all.push(format!(
+            "CREATE TRIGGER {insert} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {function}()"
+        ));
+        all.push(format!(
+            "CREATE TRIGGER {update} BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({changed}) EXECUTE FUNCTION {function}()"
+        ));
+        if self.is_subscribed {
+            all.extend(
+                [insert, update].map(|name| format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")),
+            );
+        }
+        all
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &Ident> {
+        self.targets.iter().map(|target| &target.column)
+    }
+
+    /// Whether any of these columns has another value than before.
+    fn changed(columns: &[Ident]) -> String {
+        let of =
+            |row: &str| columns.iter().map(|column| format!("{row}.{column}")).collect::<Vec<_>>().join(", ");
+        if columns.is_empty() {
+            return "false".to_owned();
+        }
+        format!("pg_catalog.record_image_ne(ROW({}), ROW({}))", of("OLD"), of("NEW"))
+    }
+
+    /// The body of the function.
+    #[must_use]
+    pub fn body(&self) -> String {
+        let targets: Vec<_> = self.columns().cloned().collect();
+        let declared: Vec<_> = self
+            .targets
+            .iter()
+            .enumerate()
+            .map(|(number, target)| format!("    pgbackfill_value_{number} {};\n", target.type_name))
+            .collect();
+        let assigned: Vec<_> = targets
+            .iter()
+            .enumerate()
+            .map(|(number, column)| format!("    NEW.{column} := pgbackfill_value_{number};\n"))
+            .collect();
+        let values =
+            (0..targets.len()).map(|number| format!("pgbackfill_value_{number}")).collect::<Vec<_>>();
+        let news = targets.iter().map(|column| format!("NEW.{column}")).collect::<Vec<_>>();
+        format!(
+            "
+#variable_conflict use_column
+DECLARE
+    pgbackfill_source boolean;
+    pgbackfill_target boolean;
+{declared}BEGIN
+    IF current_setting('{QUIET}', true) = 'on' THEN
+        RETURN NEW;
+    END IF;
+{rows}    IF TG_OP = 'INSERT' THEN
+        pgbackfill_target := {given};
+        pgbackfill_source := NOT pgbackfill_target OR {has_source};
+    ELSE
+        pgbackfill_target := {target_changed};
+        pgbackfill_source := {source_changed};
+    END IF;
+    IF NOT pgbackfill_source THEN
+{back}        RETURN NEW;
+    END IF;
+{computes}    IF pg_catalog.record_image_eq(ROW({values}), ROW({news})) THEN
+        RETURN NEW;
+    END IF;
+    IF pgbackfill_target THEN
+{conflict}    END IF;
+{assigned}    RETURN NEW;
+END
+",
+            declared = declared.concat(),
+            rows = self.domain(),
+            given = self.given(),
+            has_source = self.has_source(),
+            target_changed = Self::changed(&targets),
+            source_changed = Self::changed(&self.sources),
+            back = self.assign_back(),
+            computes = self.computes(),
+            values = values.join(", "),
+            news = news.join(", "),
+            conflict = self.conflict(),
+            assigned = assigned.concat(),
+        )
+    }
+
+    /// The row as the expressions know it.
+    fn from(&self) -> String {
+        format!("(SELECT NEW.*) AS {}", self.alias)
+    }
+
+    fn domain(&self) -> String {
+        let Some(rows) = &self.rows else { return String::new() };
+        format!(
+            "    IF (SELECT {} FROM {}) IS NOT TRUE THEN\n        RETURN NEW;\n    END IF;\n",
+            enclosed(rows),
+            self.from()
+        )
+    }
+
+    /// Whether an INSERT brings a value of its own along.
+    fn given(&self) -> String {
+        let given = self.targets.iter().map(|SyncTarget { column, default, .. }| match default {
+            None => format!("NEW.{column} IS NOT NULL"),
+            Some(default) => format!(
+                "NEW.{column} IS NOT NULL AND pg_catalog.record_image_ne(ROW(NEW.{column}), ROW({}::{}))",
+                enclosed(default),
+                self.type_of(column)
+            ),
+        });
+        given.map(|one| format!("({one})")).collect::<Vec<_>>().join(" OR ")
+    }
+
+    fn type_of(&self, column: &Ident) -> &str {
+        self.targets.iter().find(|target| target.column == *column).map_or("", |target| &target.type_name)
+    }
+
+    /// Whether an INSERT brings something along of which the new columns are made.
+    fn has_source(&self) -> String {
+        let has = self.sources.iter().map(|column| format!("NEW.{column} IS NOT NULL")).collect::<Vec<_>>();
+        if has.is_empty() { "false".to_owned() } else { format!("({})", has.join(" OR ")) }
+    }
+
+    /// The values; one that fails is not the application's fault.
+    fn computes(&self) -> String {
+        let mut selected = String::new();
+        for (number, target) in self.targets.iter().enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            // Writing to a String cannot fail.
+            let _ = write!(selected, "{comma}{}", enclosed(&target.expression));
+        }
+        let into =
+            (0..self.targets.len()).map(|number| format!("pgbackfill_value_{number}")).collect::<Vec<_>>();
+        let (from, on) = match &self.lookup {
+            None => (self.from(), String::new()),
+            Some((from, on)) => (format!("{}, {from}", self.from()), format!("\nWHERE {}", enclosed(on))),
+        };
+        let select = format!("SELECT {selected}\nINTO {}\nFROM {from}{on}", into.join(", "));
+        // A row that is joined to nothing is not changed by the job either.
+        let found = if self.lookup.is_some() { "IF NOT FOUND THEN\n    RETURN NEW;\nEND IF;\n" } else { "" };
+        if self.raises {
+            return format!("{select};\n{found}");
+        }
+        let columns = self.columns().map(|column| literal(&column.0)).collect::<Vec<_>>().join(", ");
+        let each = |value: &dyn Fn(usize, &SyncTarget) -> String| {
+            let lines = self.targets.iter().enumerate();
+            lines
+                .map(|(number, target)| {
+                    format!("        pgbackfill_value_{number} := {};\n", value(number, target))
+                })
+                .collect::<Vec<_>>()
+                .concat()
+        };
+        let handled = format!(
+            "BEGIN
+{}EXCEPTION WHEN OTHERS THEN
+    PERFORM pg_catalog.nextval({});
+    -- Where NULL is not allowed any more the value stays as it was.
+    IF TG_OP = 'UPDATE' AND EXISTS (
+        SELECT
+        FROM pg_catalog.pg_attribute
+        WHERE attrelid = TG_RELID AND attnotnull AND attname IN ({columns})
+    ) THEN
+{}    ELSE
+{}    END IF;
+END;
+",
+            format_args!("{select};\n{found}"),
+            literal(&self.failures().to_string()),
+            each(&|_, target| format!("OLD.{}", target.column)),
+            each(&|_, _| "NULL".to_owned()),
+        );
+        handled
+    }
+
+    fn conflict(&self) -> String {
+        let count = format!("PERFORM pg_catalog.nextval({});\n", literal(&self.conflicts().to_string()));
+        match self.wins {
+            Wins::Old => count,
+            Wins::New => format!("{count}{}RETURN NEW;\n", self.assign_back()),
+            Wins::Nobody => {
+                let message = literal(&format!(
+                    "backfill \"{}\": both the old and the new columns were changed, and they disagree",
+                    self.job
+                ));
+                format!(
+                    "RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', MESSAGE = {message};\n"
+                )
+            }
+        }
+    }
+
+    /// What was written to the new columns goes to the old ones, as far as it can.
+    fn assign_back(&self) -> String {
+        if self.back.is_empty() {
+            return String::new();
+        }
+        let values: Vec<_> = self.back.iter().map(|(_, expression)| enclosed(expression)).collect();
+        let columns: Vec<_> = self.back.iter().map(|(column, _)| format!("NEW.{column}")).collect();
+        let select =
+            format!("SELECT {}\nINTO {}\nFROM {};\n", values.join(", "), columns.join(", "), self.from());
+        if self.raises {
+            return select;
+        }
+        format!(
+            "BEGIN\n{}EXCEPTION WHEN OTHERS THEN\n    PERFORM pg_catalog.nextval({});\nEND;\n",
+            &select,
+            literal(&self.failures().to_string())
+        )
+    }
+}
