@@ -1,6 +1,6 @@
-//! A foreign key: added for what is written from now on, on both tables at once, and then looked for in the rows
-//! that are there. Up to version 17 that cannot be on a partitioned table, so each leaf gets its own first, which
-//! the parent's then takes over without a look at the rows.
+//! A foreign key: added for what is written from now on, on both tables at once, and then looked for in the
+//! rows that are there. Up to version 17 that cannot be on a partitioned table, so each leaf gets its own
+//! first, which the parent's then takes over without a look at the rows.
 //!
 //! Must not know: how a lock is got.
 

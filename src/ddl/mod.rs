@@ -3,6 +3,7 @@
 //!
 //! Must not know: the terminal, batches, the pace.
 
+mod begin;
 mod door;
 mod error;
 mod expected;
@@ -19,7 +20,8 @@ mod phase;
 mod sync;
 mod target;
 
+pub use begin::Maker;
 pub use error::StepError;
 pub use news::{StepNews, Tell};
 pub use outline::{OutlinedStatement, OutlinedStep, outline};
-pub use phase::{Made, Maker, make};
+pub use phase::{Made, make};

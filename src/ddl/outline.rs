@@ -83,23 +83,8 @@ fn outlined(step: &Step, table: &Qualified, server_version: i32) -> OutlinedStep
             "DROP TRIGGER of both".to_owned(),
         ),
         StepKind::NotNull => {
-            let set = ddl::set_not_null(table, &name);
-            let check = ddl::is_not_null(&name);
-            let statements = if server_version >= NOT_NULL_NOT_VALID_FROM {
-                let added = Ident(format!("{}_not_null", step.name));
-                vec![
-                    statement(ddl::add_not_null(table, &added, &name), IN_FRONT),
-                    statement(ddl::validate(table, &added), BESIDE),
-                ]
-            } else {
-                let helper = Ident(format!("pgbackfill_{}_not_null", step.name));
-                vec![
-                    statement(ddl::add_check(&on, &helper, &check), IN_FRONT),
-                    statement(ddl::validate(table, &helper), BESIDE),
-                    statement(format!("{set}; {}", ddl::drop_constraint(table, &helper)), IN_FRONT),
-                ]
-            };
-            (statements, format!("ALTER TABLE {table} ALTER COLUMN {name} DROP NOT NULL"))
+            let back = format!("ALTER TABLE {table} ALTER COLUMN {name} DROP NOT NULL");
+            (not_null(table, step, server_version), back)
         }
         StepKind::Check => (
             vec![
@@ -119,6 +104,25 @@ fn outlined(step: &Step, table: &Qualified, server_version: i32) -> OutlinedStep
     let statements =
         statements.into_iter().map(|one| OutlinedStatement { sql: line(one.sql), ..one }).collect();
     OutlinedStep { step: title, statements, way_back }
+}
+
+/// In two or three steps, so that the rows are read beside the application.
+fn not_null(table: &Qualified, step: &Step, server_version: i32) -> Vec<OutlinedStatement> {
+    let name = Ident(step.name.clone());
+    if server_version >= NOT_NULL_NOT_VALID_FROM {
+        let added = Ident(format!("{}_not_null", step.name));
+        return vec![
+            statement(ddl::add_not_null(table, &added, &name), IN_FRONT),
+            statement(ddl::validate(table, &added), BESIDE),
+        ];
+    }
+    let helper = Ident(format!("pgbackfill_{}_not_null", step.name));
+    let (set, drop) = (ddl::set_not_null(table, &name), ddl::drop_constraint(table, &helper));
+    vec![
+        statement(ddl::add_check(&table.to_string(), &helper, &ddl::is_not_null(&name)), IN_FRONT),
+        statement(ddl::validate(table, &helper), BESIDE),
+        statement(format!("{set}; {drop}"), IN_FRONT),
+    ]
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn step(name: &str) -> Step {
-        Step { kind: StepKind::Index, name: name.to_owned(), definition: "(a)".to_owned() }
+        Step { kind: StepKind::Index, name: name.to_owned(), definition: "(a)".to_owned(), free: None }
     }
 
     #[test]

@@ -2,41 +2,27 @@
 //!
 //! Must not know: how a lock is got, how an index is built.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
+use super::begin::{Maker, Sessions, complete, definitions, sessions, title};
 use super::door::{Budget, Door, Opening};
 use super::error::StepError;
-use super::expected::{self, Expected};
-use super::holder::{Holders, key, shown};
 use super::long::{Long, whole};
 use super::news::{LockTimes, StepNews, Tell};
 use super::next::next;
-use super::sync::{self, Subject};
+use super::sync::Subject;
 use super::target::{Next, Target, target};
 use crate::catalog::{self, Server};
-use crate::db::{Error, Pool, Session, sqlstate};
+use crate::db::{Error, Pool, sqlstate};
 use crate::job::{Job, Phase, Step, StepKind};
 use crate::plan::{self, Refusal};
-use crate::sql::{Ident, LockMode, Qualified, ddl, fixed, settings};
+use crate::sql::{Ident, Qualified, ddl, settings};
 use crate::store::{self, StepClaim, StoredStep};
 
 /// How long VALIDATE and ANALYZE wait for their lock, in front of nobody, beyond `deadlock_timeout`.
 const AFTER_DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 /// ANALYZE of a sample takes seconds.
 const ANALYZE_MAX: Duration = Duration::from_secs(600);
-
-/// Who makes the steps.
-#[derive(Clone, Debug)]
-pub struct Maker {
-    /// This process, told from all others.
-    pub made_by: String,
-    /// The command that makes the run complete, for messages.
-    pub run: String,
-    /// A person wants it to stop.
-    pub stop: CancellationToken,
-}
 
 /// What was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,14 +33,6 @@ pub struct Made {
     pub were_there: usize,
     /// What the application had to wait for all of them.
     pub times: LockTimes,
-}
-
-/// Two sessions: one works, one looks.
-struct Sessions {
-    session: Session,
-    watch: Session,
-    backend: i32,
-    is_pooled: bool,
 }
 
 /// A phase that is under way.
@@ -102,97 +80,6 @@ pub async fn make(
     (target.sync, target.references) = (expected.trigger, expected.references);
     let work = Work { job, phase, maker, server: &server, target: &target, budget };
     work.all(&mut sessions, &expected.definitions, tell).await
-}
-
-async fn sessions(pool: &Pool) -> Result<Sessions, Error> {
-    let (session, watch) = (pool.session().await?, pool.session().await?);
-    let row = session.query_one(fixed::DOOR_FACTS, &[]).await?;
-    let backend: i32 = row.get("backend");
-    let is_pooled = session.canceller().backend().await != Some(backend);
-    Ok(Sessions { session, watch, backend, is_pooled })
-}
-
-/// Nothing follows a run before it is complete.
-async fn complete(watch: &Session, (job, target): (&Job, &Target), maker: &Maker) -> Result<(), StepError> {
-    let (name, run) = (job.name.as_str(), &maker.run);
-    let state = store::job_state(watch, name).await?;
-    let (why, hint) = match state.as_str() {
-        "complete" if job.steps.sync.is_none() || sync::fires(watch, target, name).await? => return Ok(()),
-        "complete" => (
-            "is complete, but its sync trigger does not fire, so that rows may have been written past it"
-                .to_owned(),
-            format!(
-                "pgbackfill expand of the job puts it in place; then fill what was missed: {run} --new-run"
-            ),
-        ),
-        "never run" => ("was never run in this database".to_owned(), format!("run it first: {run}")),
-        "complete with bad rows" => (
-            "left rows in the quarantine".to_owned(),
-            format!("mend them and run them again: pgbackfill retry {name}"),
-        ),
-        "complete, not proven" => (
-            "is complete, but it is not proven that no row was missed".to_owned(),
-            format!("prove it: {run}"),
-        ),
-        "paused" | "blocked" | "cancelled" => {
-            (format!("is {state}"), format!("let it go on: pgbackfill resume {name}, then {run}"))
-        }
-        _ => (format!("is {state}"), format!("wait until it is complete: pgbackfill wait {name}")),
-    };
-    Err(StepError::TooEarly(format!(
-        "job \"{name}\" {why}: nothing that builds upon it is made\nhint: {hint}"
-    )))
-}
-
-/// A step as messages name it.
-fn title(step: &Step) -> String {
-    let Step { kind, name, .. } = step;
-    match kind {
-        StepKind::NotNull => format!("NOT NULL of {name}"),
-        StepKind::Sync => "sync trigger".to_owned(),
-        StepKind::Type => format!("type {name}"),
-        StepKind::ForeignKey => format!("foreign key of {name}"),
-        StepKind::Free => format!("step {name}"),
-        StepKind::Check => format!("check {name}"),
-        StepKind::Column => format!("column {name}"),
-        StepKind::Index => format!("index {name}"),
-        StepKind::UniqueIndex => format!("unique index {name}"),
-    }
-}
-
-/// What the steps make, in the server's words. To be asked it wants the table's lock that readers have, and
-/// so waits behind who changes the table, in front of nobody.
-async fn definitions(
-    sessions: &mut Sessions,
-    (subject, phase, target): (&Subject<'_>, Phase, &Target),
-    (budget, stop): (Budget, &CancellationToken),
-    tell: Tell<'_>,
-) -> Result<Expected, StepError> {
-    let (began, mut holders, mut told) = (Instant::now(), Holders::default(), String::new());
-    let steps = subject.job.steps.of(phase);
-    let relations: Vec<_> = target.nodes.iter().map(|node| node.relation).collect();
-    loop {
-        let found = expected::definitions(&mut sessions.session, subject, phase).await;
-        let is_locked = |error: &StepError| matches!(error, StepError::Database(error) if error.sqlstate() == Some(sqlstate::LOCK_NOT_AVAILABLE));
-        if !found.as_ref().is_err_and(is_locked) {
-            return found;
-        }
-        let asked = (&relations[..], LockMode::AccessExclusive, sessions.backend);
-        let found = holders.look(&sessions.watch, asked).await?;
-        let found: Vec<_> = found.iter().collect();
-        let who = shown(&found);
-        if key(&found) != told {
-            tell(&StepNews::Waits(who.clone()));
-            told = key(&found);
-        }
-        if stop.is_cancelled() {
-            return Err(StepError::Stopped);
-        }
-        if began.elapsed() >= budget.patience {
-            let step = steps.first().map(title).unwrap_or_default();
-            return Err(StepError::closed(step, began.elapsed(), who));
-        }
-    }
 }
 
 impl Work<'_> {

@@ -144,7 +144,12 @@ impl Phase {
         Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, phase)| *phase)
     }
 
-    /// The keys of its table in a job file, each with what it makes.
+    /// The keys of its table in a job file.
+    pub fn key_names(self) -> impl Iterator<Item = &'static str> {
+        self.keys().iter().map(|(name, _)| *name)
+    }
+
+    /// The same, each with what it makes.
     pub(super) fn keys(self) -> &'static [(&'static str, StepKind)] {
         match self {
             Self::Expand => &[
@@ -314,7 +319,7 @@ pub(super) fn check_steps(steps: &[WrittenStep], faults: &mut Faults) {
     for (at, step) in steps.iter().enumerate() {
         let name = &step.name.text;
         if let Some(FreeStep { concurrently: true, done: None, .. }) = step.free {
-            let hint = "what runs outside of a transaction may have been done before its client was lost: add done = \"SELECT …\", a query of one boolean";
+            let hint = "it may have been done before its client was lost: add `done`, a query of one boolean that tells";
             let message = format!("step `{name}` is `concurrently`, and has no `done`");
             faults.add(&step.name.at, message, Some(hint.to_owned()));
         }

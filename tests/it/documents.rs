@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pgbackfill::job::{
-    Job, JobErrors, JobName, Limits, parse_bytes, parse_count, parse_duration_ms, set_knobs, set_limit,
-    written_knobs,
+    Job, JobErrors, JobName, Limits, Phase, parse_bytes, parse_count, parse_duration_ms, set_knobs,
+    set_limit, written_knobs,
 };
 use pgbackfill::plan::Code;
 use pgbackfill::run::{Knobs, Move, RunState};
@@ -424,6 +424,7 @@ fn list_in_sources(start: &str) -> BTreeSet<String> {
 fn the_page_on_the_job_file_lists_exactly_the_keys_that_it_takes() {
     let mut top = job_file().section("## Which rows").words();
     top.extend(SECTIONS.map(str::to_owned));
+    top.extend(["expand", "verify", "contract"].map(str::to_owned));
     assert_eq!(top, list_in_sources("const KEYS: "));
     let pace = section("pace").words();
     assert_eq!(pace, set(written_knobs(&Knobs::default()).into_iter().map(|(name, _)| name)));
@@ -433,6 +434,15 @@ fn the_page_on_the_job_file_lists_exactly_the_keys_that_it_takes() {
     assert_eq!(section("limits").words(), known_limits);
     assert_eq!(section("order").words(), list_in_sources("impl Settings for Order"));
     assert_eq!(section("scan").words(), list_in_sources("impl Settings for ScanSettings"));
+}
+
+#[test]
+fn the_page_on_the_job_file_lists_exactly_the_steps_that_there_are() {
+    let rows = job_file().section("## `[expand]`, `[verify]`, `[contract]`").rows();
+    let first = |key: &str| key.split('.').next().unwrap_or_default().to_owned();
+    let listed: BTreeSet<_> = rows.iter().flat_map(|row| spans(&row[0]).map(first)).collect();
+    let known = Phase::Expand.key_names().chain(Phase::Contract.key_names());
+    assert_eq!(listed, set(known));
 }
 
 #[test]

@@ -29,7 +29,7 @@ const STATUS: &str = "table = 'orders'\nset.status_v2 = 'upper(status)'\n";
 async fn the_sample_jobs_have_no_fault() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let said = Pgbackfill::new(["check"]).in_dir(root).run().await.expect_code(0).stdout;
-    assert_eq!(said, "6 jobs: no fault found\n");
+    assert_eq!(said, "10 jobs: no fault found\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,7 +43,7 @@ async fn it_is_built_while_others_have_transactions_open_whatever_the_role_says_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_pooler_it_is_refused_where_a_limit_would_end_it() {
-    let Some(db) = database_behind_pgbouncer().await else {
+    let Some(mut db) = database_behind_pgbouncer().await else {
         return skipped("there is no PgBouncer");
     };
     let admin = db.client().await;
@@ -56,8 +56,7 @@ async fn behind_a_pooler_it_is_refused_where_a_limit_would_end_it() {
     assert_eq!(text(&admin, VALID).await, "none");
     admin.batch_execute(&format!("ALTER DATABASE {name} RESET lock_timeout")).await.unwrap();
     // The pooler's connections know the old setting until they are made again.
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    admin.batch_execute(end).await.unwrap();
+    db.replace_pgbouncer();
     expand(&db, &job).run().await.expect_code(0);
     assert_eq!(text(&admin, VALID).await, "by_status true");
 }
