@@ -52,6 +52,8 @@ enum Command {
     Expand(steps::ExpandArgs),
     /// Make what [contract] says, once the run is complete: NOT NULL, checks, indexes
     Contract(steps::ContractArgs),
+    /// Take back what contract has made
+    Undo(steps::UndoArgs),
     /// Show one run: state, progress, rate, processes, errors
     Status(status::StatusArgs),
     /// Show all runs in this database
@@ -114,6 +116,7 @@ async fn ask(command: &Command, globals: &Globals) -> anyhow::Result<Exit> {
         Command::Plan(args) => plan::run(args, globals).await,
         Command::Expand(args) => steps::expand(args, globals).await,
         Command::Contract(args) => steps::contract(args, globals).await,
+        Command::Undo(args) => steps::undo(args, globals).await,
         Command::Status(args) => status::run(args, globals).await,
         Command::List(args) => list::run(args, globals).await,
         Command::History(args) => history::run(args, globals).await,

@@ -201,6 +201,7 @@ mod tests {
                 name: "status_v2".into(),
                 definition: "text".into(),
                 is_done: true,
+                is_undone: false,
                 made_by: "ada@db1 (process 7)".into(),
                 adopted: false,
                 tries: 1,

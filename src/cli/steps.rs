@@ -2,16 +2,17 @@
 //!
 //! Must not know: how a step is made.
 
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::Path;
 
 use pgbackfill::ddl::{self, Made, Maker, StepError, StepNews};
 use pgbackfill::human;
-use pgbackfill::job::{Job, Part, Phase, Step, StepKind, set_limit};
+use pgbackfill::job::{Job, JobName, Part, Phase, Step, StepKind, set_limit};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
 use super::globals::Globals;
-use super::{connect, job, operate, out, plan};
+use super::{connect, job, name, operate, out, plan};
 
 const EXPAND_EXAMPLES: &str = "\
 Examples:
@@ -26,11 +27,18 @@ Exit code 3: its turn did not come, nothing was changed; 5: another process make
 const CONTRACT_EXAMPLES: &str = "\
 Examples:
   pgbackfill contract jobs/orders_status_v2.toml
+  pgbackfill contract jobs/orders_status_v2.toml --drop     weeks later: the old column goes
 
 It makes what [contract] says and is not there yet, once the run is complete: type it again at
 any time. No statement of it keeps the application waiting for longer than --stall at a time.
 
 Exit code 3: its turn did not come, nothing was changed; 5: another process makes it.";
+
+const UNDO_EXAMPLES: &str = "\
+Example:
+  pgbackfill undo --contract jobs/orders_status_v2.toml
+
+What was there before contract stays. A column that was dropped does not come back.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXPAND_EXAMPLES)]
@@ -44,13 +52,32 @@ pub(crate) struct ExpandArgs {
 pub(crate) struct ContractArgs {
     #[command(flatten)]
     args: StepArgs,
+    /// Drop the columns that [contract] drops at last, each after its name was typed
+    #[arg(long)]
+    drop: bool,
+    /// The name of a column to drop, where there is no terminal to type it; can be repeated
+    #[arg(long, value_name = "NAME", requires = "drop")]
+    yes_drop: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = UNDO_EXAMPLES)]
+pub(crate) struct UndoArgs {
+    #[command(flatten)]
+    args: StepArgs,
+    /// Take back what contract has made: the last step first, each as gently as it was made
+    #[arg(long, required = true)]
+    contract: bool,
 }
 
 #[derive(Debug, clap::Args)]
 struct StepArgs {
-    /// The job file
-    #[arg(value_name = "JOB.toml")]
-    file: PathBuf,
+    /// The job file, or the name of a job that was run in this database
+    #[arg(value_name = "JOB")]
+    job: String,
+    /// Ask nothing; so far there is nothing to ask
+    #[arg(long)]
+    yes: bool,
     /// How long it may keep the application waiting at a time [default: what the job says, else 200ms]
     #[arg(long, value_name = "TIME")]
     stall: Option<String>,
@@ -59,48 +86,136 @@ struct StepArgs {
     patience: Option<String>,
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Make(Phase),
+    Drop,
+    Undo,
+}
+
+impl Asked {
+    fn phase(self) -> Phase {
+        match self {
+            Self::Make(phase) => phase,
+            Self::Drop | Self::Undo => Phase::Contract,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Make(phase) => phase.as_str(),
+            Self::Drop => "contract --drop",
+            Self::Undo => "undo --contract",
+        }
+    }
+
+    fn steps(self, job: &Job) -> &[Step] {
+        match self {
+            Self::Drop => &job.steps.drop,
+            asked => job.steps.of(asked.phase()),
+        }
+    }
+}
+
 pub(crate) async fn expand(args: &ExpandArgs, globals: &Globals) -> anyhow::Result<Exit> {
-    make(&args.args, Phase::Expand, globals).await
+    work(&args.args, Asked::Make(Phase::Expand), &[], globals).await
 }
 
 pub(crate) async fn contract(args: &ContractArgs, globals: &Globals) -> anyhow::Result<Exit> {
-    make(&args.args, Phase::Contract, globals).await
+    let asked = if args.drop { Asked::Drop } else { Asked::Make(Phase::Contract) };
+    work(&args.args, asked, &args.yes_drop, globals).await
 }
 
-async fn make(args: &StepArgs, phase: Phase, globals: &Globals) -> anyhow::Result<Exit> {
-    let mut job = job::from_file(&args.file)?;
+pub(crate) async fn undo(args: &UndoArgs, globals: &Globals) -> anyhow::Result<Exit> {
+    work(&args.args, Asked::Undo, &[], globals).await
+}
+
+/// Each column that goes is named by a person, by typing it or by a flag.
+fn confirm(job: &Job, named: &[String]) -> anyhow::Result<()> {
+    for Step { name, .. } in &job.steps.drop {
+        if named.contains(name) {
+            continue;
+        }
+        if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+            let hint = format!("name it: --yes-drop {name}");
+            return Err(Failure::usage(format!(
+                "column {name} is not dropped without its name\nhint: {hint}"
+            ))
+            .into());
+        }
+        out::question(&format!("Column {name} of {} goes for ever. Type its name to drop it: ", job.table));
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        if answer.trim() != name {
+            return Err(Failure { exit: Exit::Stopped, message: "nothing was dropped".to_owned() }.into());
+        }
+    }
+    Ok(())
+}
+
+async fn work(args: &StepArgs, asked: Asked, named: &[String], globals: &Globals) -> anyhow::Result<Exit> {
+    let mut job = match as_file(&args.job) {
+        Some(file) => job::from_file(file)?,
+        None => stored(&args.job, globals).await?,
+    };
     for (limit, value) in [("stall", &args.stall), ("patience", &args.patience)] {
         if let Some(value) = value {
             set_limit(&mut job.limits, limit, value).map_err(Failure::usage)?;
         }
     }
-    let (name, steps) = (job.name.as_str(), job.steps.of(phase));
+    let (name, steps) = (job.name.as_str(), asked.steps(&job));
     if steps.is_empty() {
-        let word = phase.as_str();
-        out::verdict(&format!("job \"{name}\" has no [{word}]: there is nothing to do"))?;
+        let word = if asked == Asked::Drop { "drop in its [contract]" } else { asked.phase().as_str() };
+        let what = if asked == Asked::Drop { word.to_owned() } else { format!("[{word}]") };
+        out::verdict(&format!("job \"{name}\" has no {what}: there is nothing to do"))?;
         return Ok(Exit::Complete);
     }
+    if asked == Asked::Drop {
+        confirm(&job, named)?;
+    }
     let pool =
-        connect::pool(&connect::params(globals, &format!("pgbackfill {} {name}", phase.as_str()))?, 2)?;
+        connect::pool(&connect::params(globals, &format!("pgbackfill {} {name}", asked.as_str()))?, 2)?;
     let stop = CancellationToken::new();
     let maker = Maker {
         made_by: format!("{} (process {})", operate::by(), std::process::id()),
-        run: format!("pgbackfill run {}", args.file.display()),
+        run: format!("pgbackfill run {}", args.job),
         stop: stop.clone(),
     };
     let mut lines = Lines { title: String::new(), is_quiet: globals.quiet };
     let mut tell = |told: &StepNews<'_>| lines.show(told);
+    let steps = async {
+        match asked {
+            Asked::Make(phase) => ddl::make(&pool, (&job, phase), &maker, &mut tell).await,
+            Asked::Drop => ddl::drop_columns(&pool, &job, &maker, &mut tell).await,
+            Asked::Undo => ddl::undo_contract(&pool, &job, &maker, &mut tell).await,
+        }
+    };
     let made = tokio::select! {
-        made = ddl::make(&pool, (&job, phase), &maker, &mut tell) => made,
+        made = steps => made,
         stopped = stopped(&stop) => { stopped?; Err(StepError::Stopped) }
     };
     match made {
         Ok(made) => {
-            out::verdict(&verdict(&job, phase, (&made, &args.file.display().to_string())))?;
+            out::verdict(&verdict(&job, asked, (&made, &args.job)))?;
             Ok(Exit::Complete)
         }
-        Err(error) => Err(failure(&job, phase, error).into()),
+        Err(error) => Err(failure(&job, asked, error).into()),
     }
+}
+
+/// A path is one that says so, or one that is there.
+fn as_file(job: &str) -> Option<&Path> {
+    let path = Path::new(job);
+    let is_path = path.extension().is_some_and(|extension| extension == "toml") || path.exists();
+    is_path.then_some(path)
+}
+
+/// The job as its latest run in this database knows it.
+async fn stored(name: &str, globals: &Globals) -> anyhow::Result<Job> {
+    let run = name::latest(&connect::session(globals).await?, name).await?;
+    let job = Job::from_toml(JobName::new(&run.job)?, "stored", &run.job_text);
+    Ok(job.map_err(|errors| Failure::error(errors.to_string()))?)
 }
 
 /// The first signal asks, the second does not wait for the answer.
@@ -111,23 +226,23 @@ async fn stopped(stop: &CancellationToken) -> std::io::Result<()> {
     plan::interrupted().await
 }
 
-fn verdict(job: &Job, phase: Phase, (made, file): (&Made, &str)) -> String {
-    let of = job.steps.of(phase).len() as u64;
+fn verdict(job: &Job, asked: Asked, (made, file): (&Made, &str)) -> String {
+    let of = asked.steps(job).len() as u64;
     let there = match made.were_there {
         0 => String::new(),
         n if n as u64 == of => ", all of which were there already".to_owned(),
         1 => ", of which 1 was there already".to_owned(),
         n => format!(", of which {n} were there already"),
     };
-    let next = match phase {
-        Phase::Expand => format!("\nnext: pgbackfill run {file}"),
-        Phase::Contract => String::new(),
+    let next = match asked {
+        Asked::Make(Phase::Expand) => format!("\nnext: pgbackfill run {file}"),
+        Asked::Make(Phase::Contract) | Asked::Drop | Asked::Undo => String::new(),
     };
-    let (name, word) = (&job.name, phase.as_str());
+    let (name, word) = (&job.name, asked.as_str());
     format!("{word} of job \"{name}\" is done: {}{there}{next}", human::counted(of, "step", "steps"))
 }
 
-fn failure(job: &Job, phase: Phase, error: StepError) -> Failure {
+fn failure(job: &Job, asked: Asked, error: StepError) -> Failure {
     let exit = match &error {
         StepError::Closed { .. } | StepError::Stopped => Exit::Stopped,
         StepError::Job { .. } | StepError::Refused(_) => Exit::Usage,
@@ -138,8 +253,8 @@ fn failure(job: &Job, phase: Phase, error: StepError) -> Failure {
         StepError::Database(error) => error.into(),
     };
     let message = match error {
-        StepError::Job { number, message, hint } => match job.steps.of(phase).get(number) {
-            Some(step) => job.diagnose(Part::Step(phase, step), message, hint).to_string(),
+        StepError::Job { number, message, hint } => match job.steps.of(asked.phase()).get(number) {
+            Some(step) => job.diagnose(Part::Step(asked.phase(), step), message, hint).to_string(),
             None => message,
         },
         error => error.to_string(),
@@ -189,6 +304,8 @@ fn title(step: &Step) -> String {
         StepKind::NotNull => format!("not_null {name}"),
         StepKind::Sync => "sync".to_owned(),
         StepKind::Column => format!("column {name} {definition}"),
+        StepKind::Replace => format!("replace {name} by {definition}"),
+        StepKind::Drop => format!("drop {name}"),
         StepKind::ForeignKey => format!("foreign_key {name} → {definition}"),
         kind => format!("{} {name}", kind.as_str()),
     }

@@ -3,7 +3,7 @@
 //!
 //! Must not know: how a step is made.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,10 +12,13 @@ use super::error::StepError;
 use super::expected::{self, Expected};
 use super::holder::{Holders, key, shown};
 use super::news::{StepNews, Tell};
+use super::replace;
 use super::sync::{self, Subject};
-use super::target::Target;
+use super::target::{Target, target};
+use crate::catalog::{self, Server, Table};
 use crate::db::{Error, Pool, Session, sqlstate};
 use crate::job::{Job, Phase, Step, StepKind};
+use crate::plan::{self, Refusal};
 use crate::sql::{LockMode, fixed};
 use crate::store;
 
@@ -38,6 +41,63 @@ pub(super) struct Sessions {
     pub(super) is_pooled: bool,
 }
 
+/// What every command has to know before its first step.
+pub(super) struct Prepared {
+    pub(super) sessions: Sessions,
+    pub(super) server: Server,
+    pub(super) table: Table,
+    pub(super) target: Target,
+    pub(super) budget: Budget,
+}
+
+/// Finds the table, and how far its columns have got.
+pub(super) async fn prepare(pool: &Pool, job: &Job) -> Result<Prepared, StepError> {
+    let mut sessions = sessions(pool).await?;
+    let server = catalog::server(&sessions.watch).await?;
+    if server.standby {
+        let message = format!("{} is a standby: nothing can be changed there", pool.address());
+        return Err(StepError::TooEarly(format!("{message}\nhint: name the primary")));
+    }
+    let table = match plan::find_table(&sessions.watch, job).await {
+        Ok(table) => table,
+        Err(Refusal::Database(error)) => return Err(error.into()),
+        Err(Refusal::Job(errors)) => return Err(StepError::Refused(errors)),
+    };
+    store::ensure(&mut sessions.session, &server.user, &server.database).await?;
+    let mut target = target(&sessions.watch, table.relation, server.version).await?;
+    target.swaps = job.steps.contract.iter().filter(|step| step.kind == StepKind::Replace).cloned().collect();
+    look_at_columns(&sessions.watch, job, &mut target).await?;
+    let budget = Budget {
+        stall: Duration::from_millis(job.limits.stall_ms.get().into()),
+        patience: Duration::from_millis(job.limits.patience_ms.get().into()),
+        deadlock_timeout: Duration::from_millis(server.deadlock_timeout_ms.unsigned_abs().into()),
+    };
+    Ok(Prepared { sessions, server, table, target, budget })
+}
+
+/// Which columns have been replaced by now.
+pub(super) async fn look_at_columns(watch: &Session, job: &Job, target: &mut Target) -> Result<(), Error> {
+    let relation = target.top().relation;
+    target.replaced = replace::replaced(watch, relation, &target.swaps).await?;
+    // Of a column that was dropped since, only the row of its step knows.
+    let stored = store::steps(watch, job.name.as_str()).await?;
+    let is_recorded =
+        |step: &&Step| stored.iter().any(|row| row.kind == "replace" && row.name == step.name && row.is_done);
+    for step in job.steps.contract.iter().filter(|step| step.kind == StepKind::Replace).filter(is_recorded) {
+        if replace::lost_the_old(watch, relation, step).await? {
+            target.replaced.push((step.name.clone(), step.definition.clone()));
+            target.is_old_gone = true;
+        }
+    }
+    let columns = catalog::columns(watch, relation).await?;
+    target.columns = columns.into_iter().map(|column| column.name).collect();
+    let renamed = target.renamed();
+    if let Some(sync) = &mut target.sync {
+        sync.renamed = renamed;
+    }
+    Ok(())
+}
+
 /// A step as messages name it.
 pub(super) fn title(step: &Step) -> String {
     let Step { kind, name, .. } = step;
@@ -47,6 +107,8 @@ pub(super) fn title(step: &Step) -> String {
         StepKind::Type => format!("type {name}"),
         StepKind::ForeignKey => format!("foreign key of {name}"),
         StepKind::Free => format!("step {name}"),
+        StepKind::Replace => format!("swap of {name} and {}", step.definition),
+        StepKind::Drop => format!("drop of column {name}"),
         StepKind::Check => format!("check {name}"),
         StepKind::Column => format!("column {name}"),
         StepKind::Index => format!("index {name}"),
@@ -54,7 +116,7 @@ pub(super) fn title(step: &Step) -> String {
     }
 }
 
-pub(super) async fn sessions(pool: &Pool) -> Result<Sessions, Error> {
+async fn sessions(pool: &Pool) -> Result<Sessions, Error> {
     let (session, watch) = (pool.session().await?, pool.session().await?);
     let row = session.query_one(fixed::DOOR_FACTS, &[]).await?;
     let backend: i32 = row.get("backend");
@@ -71,7 +133,8 @@ pub(super) async fn complete(
     let (name, run) = (job.name.as_str(), &maker.run);
     let state = store::job_state(watch, name).await?;
     let (why, hint) = match state.as_str() {
-        "complete" if job.steps.sync.is_none() || sync::fires(watch, target, name).await? => return Ok(()),
+        "complete" if job.steps.sync.is_none() || has_done_its_part(job, target) => return Ok(()),
+        "complete" if sync::fires(watch, target, name).await? => return Ok(()),
         "complete" => (
             "is complete, but its sync trigger does not fire, so that rows may have been written past it"
                 .to_owned(),
@@ -98,6 +161,12 @@ pub(super) async fn complete(
     )))
 }
 
+/// A trigger that leads from the old column to the new one only, after they have been swapped.
+fn has_done_its_part(job: &Job, target: &Target) -> bool {
+    target.is_old_gone
+        || !target.replaced.is_empty() && job.steps.sync.as_ref().is_some_and(|sync| sync.back.is_empty())
+}
+
 /// What the steps make, in the server's words. To be asked it wants the table's lock that readers have, and
 /// so waits behind who changes the table, in front of nobody.
 pub(super) async fn definitions(
@@ -110,7 +179,7 @@ pub(super) async fn definitions(
     let steps = subject.job.steps.of(phase);
     let relations: Vec<_> = target.nodes.iter().map(|node| node.relation).collect();
     loop {
-        let found = expected::definitions(&mut sessions.session, subject, phase).await;
+        let found = expected::definitions(&mut sessions.session, subject, (phase, target)).await;
         let is_locked = |error: &StepError| matches!(error, StepError::Database(error) if error.sqlstate() == Some(sqlstate::LOCK_NOT_AVAILABLE));
         if !found.as_ref().is_err_and(is_locked) {
             return found;

@@ -8,10 +8,10 @@ use tokio_postgres::types::Type;
 use super::error::StepError;
 use super::foreign;
 use super::sync::{self, Subject};
-use super::target::Reference;
+use super::target::{Reference, Target};
 use crate::db::{Error, Session};
 use crate::human;
-use crate::job::{Phase, Step, StepKind};
+use crate::job::{Phase, Step, StepKind, kept_name};
 use crate::sql::ddl::{self, Building};
 use crate::sql::{Ident, Qualified, SyncTrigger, fixed, settings};
 
@@ -29,22 +29,41 @@ pub(super) struct Expected {
 pub(super) async fn definitions(
     session: &mut Session,
     subject: &Subject<'_>,
-    phase: Phase,
+    (phase, target): (Phase, &Target),
 ) -> Result<Expected, StepError> {
     session.begin(settings::CHECKING).await?;
-    let found = on_copy(session, subject, phase).await;
+    let found = on_copy(session, subject, (phase, target)).await;
     session.rollback().await?;
     found
 }
 
-async fn on_copy(session: &Session, subject: &Subject<'_>, phase: Phase) -> Result<Expected, StepError> {
+/// Columns that were replaced have the names there that the job knows, as long as it is asked what they make.
+async fn on_copy(
+    session: &Session,
+    subject: &Subject<'_>,
+    (phase, target): (Phase, &Target),
+) -> Result<Expected, StepError> {
+    let replaced = &target.replaced;
     let steps = subject.job.steps.of(phase);
     session.batch_execute(&ddl::copy(&subject.table.name)).await?;
+    let rename = async |from: String, to: String| {
+        session.batch_execute(&ddl::rename_column(ddl::COPY, &Ident(from), &Ident(to))).await
+    };
+    for (old, new) in replaced {
+        rename(old.clone(), new.clone()).await?;
+        if target.columns.contains(&kept_name(old)) {
+            rename(kept_name(old), old.clone()).await?;
+        }
+    }
     let (mut found, mut trigger, mut references) = (Vec::new(), None, Vec::new());
+    let has_swap = steps.iter().any(|step| step.kind == StepKind::Replace);
+    if phase == Phase::Contract && has_swap && !target.is_old_gone {
+        trigger = trigger_to_swap(session, subject).await?;
+    }
     for (number, step) in steps.iter().enumerate() {
         let definition = match step.kind {
             StepKind::Type => Ok(enum_type(session, &subject.table.name, step).await?),
-            StepKind::Free => Ok(String::new()),
+            StepKind::Free | StepKind::Replace | StepKind::Drop => Ok(String::new()),
             StepKind::ForeignKey => {
                 foreign::reference(session, &subject.table.name, step).await?.map(|(found, definition)| {
                     references.push(found);
@@ -53,12 +72,14 @@ async fn on_copy(session: &Session, subject: &Subject<'_>, phase: Phase) -> Resu
             }
             StepKind::Column => column(session, step).await?,
             StepKind::Sync => match &subject.job.steps.sync {
-                Some(asked) => sync::trigger(session, subject, asked).await?.map(|made| {
-                    let body = made.body();
-                    trigger = Some(made);
-                    body
-                }),
-                None => Ok(String::new()),
+                Some(asked) if !target.is_old_gone => {
+                    sync::trigger(session, subject, asked).await?.map(|made| {
+                        let body = made.body();
+                        trigger = Some(made);
+                        body
+                    })
+                }
+                _ => Ok(String::new()),
             },
             StepKind::NotNull => not_null(session, step).await?,
             StepKind::Check => check(session, step).await?,
@@ -66,7 +87,42 @@ async fn on_copy(session: &Session, subject: &Subject<'_>, phase: Phase) -> Resu
         };
         found.push(definition.map_err(|(message, hint)| StepError::Job { number, message, hint })?);
     }
+    for (old, new) in replaced {
+        if target.columns.contains(&kept_name(old)) {
+            rename(old.clone(), kept_name(old)).await?;
+        }
+        rename(new.clone(), old.clone()).await?;
+    }
+    if !replaced.is_empty() {
+        for (step, definition) in steps.iter().zip(&mut found) {
+            if let Some(now) = again(session, step).await? {
+                *definition = now;
+            }
+        }
+    }
     Ok(Expected { definitions: found, trigger, references })
+}
+
+/// The trigger of the expand, as far as there can be one: what it is made of changes with the names.
+async fn trigger_to_swap(session: &Session, subject: &Subject<'_>) -> Result<Option<SyncTrigger>, StepError> {
+    let Some(asked) = &subject.job.steps.sync else { return Ok(None) };
+    for step in subject.job.steps.expand.iter().filter(|step| step.kind == StepKind::Column) {
+        column(session, step).await?.map_err(|(why, _)| StepError::TooEarly(why))?;
+    }
+    let made = sync::trigger(session, subject, asked).await?;
+    Ok(Some(made.map_err(|(why, _)| StepError::TooEarly(why))?))
+}
+
+/// What the server says of it once the columns have other names.
+async fn again(session: &Session, step: &Step) -> Result<Option<String>, Error> {
+    let sql = match step.kind {
+        StepKind::Check => fixed::STEP_CHECK,
+        StepKind::Index | StepKind::UniqueIndex => fixed::STEP_INDEX,
+        _ => return Ok(None),
+    };
+    let relation: u32 = session.query_one(fixed::STEP_COPY, &[]).await?.get("relation");
+    let params = [(&relation as _, Type::OID), (&step.name as _, Type::TEXT)];
+    Ok(Some(session.query_one(sql, &params).await?.get("definition")))
 }
 
 /// Why a definition cannot be made, and what to do.

@@ -74,23 +74,38 @@ pub(super) async fn next(
     };
     let top = target.top();
     let name = name(&top.name, &step.name);
+    // By the name that its column has today.
+    let step = Step { name: target.now(&step.name), ..step.clone() };
     let by_leaf = top.is_partitioned && target.server_version < PARTITIONED_NOT_VALID_FROM;
     if by_leaf {
-        if let Some(found) = found(session, top, (&name, step), (reference, expected)).await? {
+        if let Some(found) = found(session, top, (&name, &step), (reference, expected)).await? {
             return Ok(found.map(|_| Next::Done));
         }
         for leaf in target.nodes.iter().filter(|node| !node.is_partitioned) {
-            match of_one(session, (leaf, &[leaf]), (&name, step), (reference, expected)).await? {
+            match of_one(session, (leaf, &[leaf]), (&name, &step), (reference, expected)).await? {
                 Ok(Next::Done) => {}
                 other => return Ok(other),
             }
         }
         let nodes: Vec<_> = target.nodes.iter().collect();
-        let opening = opening(reference, (top, &nodes), (&name, step), true);
+        let opening = opening(reference, (top, &nodes), (&name, &step), true);
         return Ok(Ok(Next::Open { opening, what: "makes one of those of its partitions".to_owned() }));
     }
     let nodes: Vec<_> = target.nodes.iter().collect();
-    of_one(session, (top, &nodes), (&name, step), (reference, expected)).await
+    of_one(session, (top, &nodes), (&name, &step), (reference, expected)).await
+}
+
+/// What takes it back: both tables, because the triggers of both go.
+pub(super) fn take_back(target: &Target, step: &Step) -> Option<Opening> {
+    let reference = target.references.iter().find(|one| one.column == step.name)?;
+    let (top, nodes): (_, Vec<_>) = (target.top(), target.nodes.iter().collect());
+    let name = name(&top.name, &step.name);
+    Some(Opening {
+        mode: LockMode::AccessExclusive,
+        statements: vec![ddl::drop_constraint(&top.name, &name)],
+        is_last: false,
+        ..opening(reference, (top, &nodes), (&name, step), false)
+    })
 }
 
 /// Of one table; `nodes` is what is locked with it.

@@ -3,6 +3,7 @@
 //!
 //! Must not know: the terminal, batches, the pace.
 
+mod back;
 mod begin;
 mod door;
 mod error;
@@ -17,9 +18,11 @@ mod next;
 mod outline;
 mod partitioned;
 mod phase;
+mod replace;
 mod sync;
 mod target;
 
+pub use back::{drop_columns, undo_contract};
 pub use begin::Maker;
 pub use error::StepError;
 pub use news::{StepNews, Tell};

@@ -11,6 +11,7 @@ use super::foreign;
 use super::free;
 use super::index::index_of;
 use super::partitioned;
+use super::replace;
 use super::sync;
 use super::target::{NOT_NULL_NOT_VALID_FROM, Next, Refused, Target, differs};
 use crate::db::{Error, Session};
@@ -21,13 +22,16 @@ use crate::sql::{Ident, LockMode, Qualified, ddl, fixed};
 /// that it is done, which counts where the catalog cannot tell.
 pub(super) async fn next(
     session: &Session,
-    target: &Target,
+    (target, job): (&Target, &str),
     (number, step, expected): (usize, &Step, &str),
     is_recorded: bool,
 ) -> Result<Next, StepError> {
     let found = match step.kind {
         StepKind::Type => enum_type(session, target, step).await?,
         StepKind::ForeignKey => foreign::next(session, target, (step, expected)).await?,
+        StepKind::Replace => replace::next(session, target, (step, job)).await?,
+        // It goes when a person says so.
+        StepKind::Drop => Ok(Next::Done),
         StepKind::Free => free::next(session, target, (step, is_recorded)).await?,
         StepKind::Column => column(session, target, step, expected).await?,
         StepKind::NotNull => not_null(session, target, step).await?,
@@ -89,7 +93,8 @@ async fn column(
     step: &Step,
     expected: &str,
 ) -> Result<Result<Next, Refused>, Error> {
-    let params = [(&target.top().relation as _, Type::OID), (&step.name as _, Type::TEXT)];
+    let today = target.now(&step.name);
+    let params = [(&target.top().relation as _, Type::OID), (&today as _, Type::TEXT)];
     if let Some(row) = session.query_opt(fixed::STEP_COLUMNS, &params).await? {
         let found: String = row.get("definition");
         let what = format!("column `{}`", step.name);
@@ -144,8 +149,8 @@ fn helper(step: &Step) -> String {
 }
 
 async fn not_null(session: &Session, target: &Target, step: &Step) -> Result<Result<Next, Refused>, Error> {
-    let (table, column) = (&target.top().name, named(&step.name));
-    let params = [(&target.top().relation as _, Type::OID), (&step.name as _, Type::TEXT)];
+    let (table, column) = (&target.top().name, named(&target.now(&step.name)));
+    let params = [(&target.top().relation as _, Type::OID), (&column.0 as _, Type::TEXT)];
     let Some(row) = session.query_opt(fixed::STEP_NOT_NULL, &params).await? else {
         return Ok(Err((format!("column `{}` does not exist", step.name), None)));
     };

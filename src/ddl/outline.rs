@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::target::NOT_NULL_NOT_VALID_FROM;
-use crate::job::{Job, Phase, Step, StepKind};
+use crate::job::{Job, Phase, Step, StepKind, kept_name};
 use crate::sql::ddl::{self, Building};
 use crate::sql::{Ident, Qualified};
 
@@ -44,7 +44,8 @@ fn statement(sql: String, (lock, effect): (&'static str, &'static str)) -> Outli
 /// The steps of a phase.
 #[must_use]
 pub fn outline(job: &Job, phase: Phase, table: &Qualified, server_version: i32) -> Vec<OutlinedStep> {
-    job.steps.of(phase).iter().map(|step| outlined(step, table, server_version)).collect()
+    let dropped = if phase == Phase::Contract { &job.steps.drop[..] } else { &[] };
+    job.steps.of(phase).iter().chain(dropped).map(|step| outlined(step, table, server_version)).collect()
 }
 
 fn outlined(step: &Step, table: &Qualified, server_version: i32) -> OutlinedStep {
@@ -69,6 +70,16 @@ fn outlined(step: &Step, table: &Qualified, server_version: i32) -> OutlinedStep
             let back = format!("ALTER TABLE {table} DROP CONSTRAINT …, which locks both tables");
             (vec![statement(sql, BOTH), statement(validate, BESIDE)], back)
         }
+        StepKind::Replace => {
+            let (new, kept) = (Ident(step.definition.clone()), Ident(kept_name(&step.name)));
+            let swap = format!(
+                "{}; {}",
+                ddl::rename_column(&on, &name, &kept),
+                ddl::rename_column(&on, &new, &name)
+            );
+            (vec![statement(swap, IN_FRONT)], "pgbackfill undo --contract".to_owned())
+        }
+        StepKind::Drop => (vec![statement(ddl::drop_column(table, &name), IN_FRONT)], "none".to_owned()),
         StepKind::Free => {
             let undo = step.free.as_ref().and_then(|free| free.undo.clone());
             let own = ("its own", "what it does is the job's own");

@@ -4,18 +4,17 @@
 
 use std::time::Duration;
 
-use super::begin::{Maker, Sessions, complete, definitions, sessions, title};
+use super::begin::{Maker, Prepared, Sessions, complete, definitions, look_at_columns, prepare, title};
 use super::door::{Budget, Door, Opening};
 use super::error::StepError;
 use super::long::{Long, whole};
 use super::news::{LockTimes, StepNews, Tell};
 use super::next::next;
 use super::sync::Subject;
-use super::target::{Next, Target, target};
-use crate::catalog::{self, Server};
+use super::target::{Next, Target};
+use crate::catalog::Server;
 use crate::db::{Error, Pool, sqlstate};
 use crate::job::{Job, Phase, Step, StepKind};
-use crate::plan::{self, Refusal};
 use crate::sql::{Ident, Qualified, ddl, settings};
 use crate::store::{self, StepClaim, StoredStep};
 
@@ -36,13 +35,13 @@ pub struct Made {
 }
 
 /// A phase that is under way.
-struct Work<'a> {
-    job: &'a Job,
-    phase: Phase,
-    maker: &'a Maker,
-    server: &'a Server,
-    target: &'a Target,
-    budget: Budget,
+pub(super) struct Work<'a> {
+    pub(super) job: &'a Job,
+    pub(super) phase: Phase,
+    pub(super) maker: &'a Maker,
+    pub(super) server: &'a Server,
+    pub(super) target: &'a Target,
+    pub(super) budget: Budget,
 }
 
 /// Makes the steps of a phase that are not there yet. A step that was cut off goes on where it was.
@@ -52,32 +51,15 @@ pub async fn make(
     maker: &Maker,
     tell: Tell<'_>,
 ) -> Result<Made, StepError> {
-    let mut sessions = sessions(pool).await?;
-    let server = catalog::server(&sessions.watch).await?;
-    if server.standby {
-        let message = format!("{} is a standby: nothing can be changed there", pool.address());
-        return Err(StepError::TooEarly(format!("{message}\nhint: name the primary")));
-    }
-    let table = match plan::find_table(&sessions.watch, job).await {
-        Ok(table) => table,
-        Err(Refusal::Database(error)) => return Err(error.into()),
-        Err(Refusal::Job(errors)) => return Err(StepError::Refused(errors)),
-    };
-    store::ensure(&mut sessions.session, &server.user, &server.database).await?;
-    let mut target = target(&sessions.watch, table.relation, server.version).await?;
+    let Prepared { mut sessions, server, table, mut target, budget } = prepare(pool, job).await?;
     if phase == Phase::Contract {
         complete(&sessions.watch, (job, &target), maker).await?;
     }
-    let deadlock_timeout = Duration::from_millis(server.deadlock_timeout_ms.unsigned_abs().into());
-    let budget = Budget {
-        stall: Duration::from_millis(job.limits.stall_ms.get().into()),
-        patience: Duration::from_millis(job.limits.patience_ms.get().into()),
-        deadlock_timeout,
-    };
     let subject = Subject { job, table: &table, settings: &server.settings };
     let expected =
         definitions(&mut sessions, (&subject, phase, &target), (budget, &maker.stop), tell).await?;
     (target.sync, target.references) = (expected.trigger, expected.references);
+    look_at_columns(&sessions.watch, job, &mut target).await?;
     let work = Work { job, phase, maker, server: &server, target: &target, budget };
     work.all(&mut sessions, &expected.definitions, tell).await
 }
@@ -102,7 +84,10 @@ impl Work<'_> {
             let stored = self.stored(&door, step).await?;
             let is_recorded =
                 stored.as_ref().is_some_and(|stored| stored.is_done && stored.definition == step.definition);
-            if matches!(next(door.watch, self.target, asked, is_recorded).await?, Next::Done) {
+            if matches!(
+                next(door.watch, (self.target, self.job.name.as_str()), asked, is_recorded).await?,
+                Next::Done
+            ) {
                 if !is_recorded {
                     let id = self.claim(&door, step).await?;
                     // One that was begun by us and cut off is not others' work.
@@ -126,7 +111,7 @@ impl Work<'_> {
     }
 
     /// The row of a step, if it was ever begun.
-    async fn stored(&self, door: &Door<'_>, step: &Step) -> Result<Option<StoredStep>, Error> {
+    pub(super) async fn stored(&self, door: &Door<'_>, step: &Step) -> Result<Option<StoredStep>, Error> {
         let (phase, kind) = (self.phase.as_str(), step.kind.as_str());
         let steps = store::steps(door.watch, self.job.name.as_str()).await?;
         Ok(steps
@@ -134,7 +119,7 @@ impl Work<'_> {
             .find(|other| (&*other.phase, &*other.kind, &other.name) == (phase, kind, &step.name)))
     }
 
-    async fn claim(&self, door: &Door<'_>, step: &Step) -> Result<i64, StepError> {
+    pub(super) async fn claim(&self, door: &Door<'_>, step: &Step) -> Result<i64, StepError> {
         let table = self.target.top().name.to_string();
         let claim = StepClaim {
             job: self.job.name.as_str(),
@@ -166,7 +151,7 @@ impl Work<'_> {
         let (mut times, mut was_run) = (LockTimes::default(), false);
         loop {
             let is_recorded = was_run && self.stored(door, asked.1).await?.is_some_and(|step| step.is_done);
-            let todo = next(door.watch, self.target, asked, is_recorded).await?;
+            let todo = next(door.watch, (self.target, self.job.name.as_str()), asked, is_recorded).await?;
             let is_free = asked.1.kind == StepKind::Free;
             if is_free && was_run && !matches!(todo, Next::Done) {
                 let message = format!("step `{}` was run, and its `done` does not say so", asked.1.name);
@@ -287,7 +272,7 @@ fn is_about_the_step(error: &Error) -> bool {
 }
 
 impl LockTimes {
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.tries += other.tries;
         self.stood += other.stood;
         self.held += other.held;

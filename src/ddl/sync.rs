@@ -85,6 +85,7 @@ pub(super) async fn trigger(
             .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
             .collect(),
         is_subscribed: false,
+        renamed: Vec::new(),
     }))
 }
 
@@ -267,6 +268,10 @@ pub(super) async fn next(
     target: &Target,
     trigger: &SyncTrigger,
 ) -> Result<Result<Next, Refused>, Error> {
+    if target.is_old_gone || (!target.replaced.is_empty() && trigger.back.is_empty()) {
+        // It has done its part.
+        return Ok(Ok(Next::Done));
+    }
     let [insert, update] = sync_triggers(&trigger.job);
     let found = found(session, target, &trigger.job).await?;
     let (states, is_subscribed) = (&found.states, found.is_subscribed);

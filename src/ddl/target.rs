@@ -6,7 +6,8 @@ use tokio_postgres::types::Type;
 
 use super::door::Opening;
 use crate::db::{Error, Session};
-use crate::sql::{LockMode, Qualified, SyncTrigger, fixed};
+use crate::job::{Step, kept_name};
+use crate::sql::{Ident, LockMode, Qualified, SyncTrigger, fixed};
 
 /// NOT NULL can be added without a look at the rows from this version on.
 pub(super) const NOT_NULL_NOT_VALID_FROM: i32 = 180_000;
@@ -30,6 +31,14 @@ pub(super) struct Target {
     pub(super) sync: Option<SyncTrigger>,
     /// Where its foreign keys are to point to.
     pub(super) references: Vec<Reference>,
+    /// Columns that were replaced, each with the one that took its place, by the names that the job knows.
+    pub(super) replaced: Vec<(String, String)>,
+    /// One of them was dropped since.
+    pub(super) is_old_gone: bool,
+    /// The swaps of names that the job asks for.
+    pub(super) swaps: Vec<Step>,
+    /// The names of the columns as they are.
+    pub(super) columns: Vec<String>,
 }
 
 /// Where a foreign key points to.
@@ -69,6 +78,34 @@ impl Target {
         &self.nodes[0]
     }
 
+    /// The name today of a column that the job knows by this one.
+    pub(super) fn now(&self, known: &str) -> String {
+        self.replaced
+            .iter()
+            .find_map(|(old, new)| match known {
+                known if known == new => Some(old.clone()),
+                known if known == old => Some(kept_name(old)),
+                _ => None,
+            })
+            .unwrap_or_else(|| known.to_owned())
+    }
+
+    /// Every column, by the name that the job knows and by that of today; empty if none was replaced.
+    pub(super) fn renamed(&self) -> Vec<(Ident, Ident)> {
+        if self.replaced.is_empty() {
+            return Vec::new();
+        }
+        let known = |now: &String| {
+            let pair = self.replaced.iter().find_map(|(old, new)| match now {
+                now if now == old => Some(new.clone()),
+                now if *now == kept_name(old) => Some(old.clone()),
+                _ => None,
+            });
+            Ident(pair.unwrap_or_else(|| now.clone()))
+        };
+        self.columns.iter().map(|now| (known(now), Ident(now.clone()))).collect()
+    }
+
     /// Locks on all of it.
     pub(super) fn open_all(&self, statements: Vec<String>, is_last: bool) -> Opening {
         Opening {
@@ -90,7 +127,16 @@ pub(super) async fn target(session: &Session, relation: u32, server_version: i32
         parent: row.get("parent"),
         is_partitioned: row.get("partitioned"),
     });
-    Ok(Target { nodes: nodes.collect(), server_version, sync: None, references: Vec::new() })
+    Ok(Target {
+        nodes: nodes.collect(),
+        server_version,
+        sync: None,
+        references: Vec::new(),
+        replaced: Vec::new(),
+        is_old_gone: false,
+        swaps: Vec::new(),
+        columns: Vec::new(),
+    })
 }
 
 /// Two things of one name.

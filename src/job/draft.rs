@@ -13,7 +13,7 @@ use super::order::Order;
 use super::pace::{Limits, Pace, check_knobs};
 use super::scan::ScanSettings;
 use super::source::{Source, Spot};
-use super::steps::{StepMark, Steps, Sync, WrittenStep, WrittenSync, check_steps};
+use super::steps::{StepMark, Steps, Sync, WrittenEnd, WrittenStep, WrittenSync, check_steps};
 use super::table::TableName;
 use super::written::Written;
 use crate::run::Knobs;
@@ -46,6 +46,7 @@ pub(super) struct Draft {
     /// In the order of the file.
     pub(super) steps: Vec<WrittenStep>,
     pub(super) sync: WrittenSync,
+    pub(super) end: WrittenEnd,
     /// Which rows the job is about.
     pub(super) rows: Option<Written>,
     pub(super) pace: Pace,
@@ -100,6 +101,7 @@ impl Draft {
             on: None,
             steps: Vec::new(),
             sync: WrittenSync::default(),
+            end: WrittenEnd::default(),
             rows: None,
             pace: Pace::default(),
             limits: Limits::default(),
@@ -116,7 +118,7 @@ impl Draft {
         self.check_key(faults);
         self.check_set(faults);
         self.check_lookup(faults);
-        check_steps(&self.steps, faults);
+        check_steps(&self.steps, &self.end, faults);
         self.check_settings(faults);
         let sync = self.sync.check(faults);
         let table = self.check_table(faults)?;
@@ -219,7 +221,7 @@ impl Draft {
             on: at(&self.on),
             signals: signals_at,
             order: self.settings_at.get("order").cloned(),
-            steps: StepMark::all(&self.steps, &self.sync),
+            steps: StepMark::all(&self.steps, &self.sync, &self.end),
         };
         let set: Vec<_> = self.set.into_iter().map(NewValue::new).collect();
         Job {
@@ -230,7 +232,7 @@ impl Draft {
             set,
             filter: text(self.filter),
             lookup: text(self.from).zip(text(self.on)).map(|(from, on)| Lookup { from, on }),
-            steps: Steps::new(&self.steps, sync, text(self.rows)),
+            steps: Steps::new(&self.steps, sync, (text(self.rows), &self.end)),
             pace: Pace { knobs: Knobs { guard: self.guard, ..self.pace.knobs } },
             limits: self.limits,
             order: self.order,

@@ -33,7 +33,7 @@ pub use pace::{Limits, Pace, WORKERS, knob_changes, set_knobs, set_limit, writte
 pub use parts::JobParts;
 pub use scan::{AskedOrder, ScanSettings};
 pub use source::Place;
-pub use steps::{Conflict, FreeStep, Phase, Step, StepKind, Steps, Sync};
+pub use steps::{Conflict, FreeStep, Phase, Step, StepKind, Steps, Sync, kept_name};
 pub use suggest::did_you_mean;
 pub use table::TableName;
 pub use units::{parse_bytes, parse_count, parse_duration_ms};

@@ -4,6 +4,7 @@
 
 use super::diagnostic::Faults;
 use super::source::Spot;
+use super::units::parse_duration_ms;
 use super::written::Written;
 
 /// The longest name that the server does not cut (`NAMEDATALEN` - 1), in bytes.
@@ -39,6 +40,10 @@ pub enum StepKind {
     UniqueIndex,
     /// SQL of the job's own.
     Free,
+    /// The names of two columns are swapped.
+    Replace,
+    /// A column goes, when a person says so.
+    Drop,
 }
 
 /// One step.
@@ -98,6 +103,41 @@ pub struct Steps {
     pub sync: Option<Sync>,
     /// Which rows the job is about, where its `where` says more than what is left to do.
     pub rows: Option<String>,
+    /// Columns that go at last, when a person says so.
+    pub drop: Vec<Step>,
+    /// How long they are kept after the contract, in seconds.
+    pub keep_s: u64,
+}
+
+/// What `[contract]` says besides steps.
+#[derive(Debug, Default)]
+pub(super) struct WrittenEnd {
+    pub(super) drop: Vec<Written>,
+    pub(super) keep: Option<Written>,
+}
+
+/// Seconds of a day.
+const DAY_S: u64 = 86_400;
+/// Two weeks: as long as people take to notice what a release has lost.
+const KEEP_DEFAULT_S: u64 = 14 * DAY_S;
+
+impl WrittenEnd {
+    /// How long columns are kept; a fault if it cannot be read.
+    fn keep_s(&self, faults: &mut Faults) -> u64 {
+        let Some(written) = self.keep.as_ref().filter(|written| !written.text.is_empty()) else {
+            return KEEP_DEFAULT_S;
+        };
+        let days = written.text.trim().strip_suffix('d').and_then(|days| days.trim().parse::<u64>().ok());
+        let seconds = days.filter(|days| *days <= 3_650).map(|days| days * DAY_S).or_else(|| {
+            parse_duration_ms(&written.text, &(1..=u32::MAX)).ok().map(|ms| u64::from(ms.get()) / 1000)
+        });
+        seconds.unwrap_or_else(|| {
+            let message =
+                format!("`{}` is not a duration such as `14d` or `12h`", written.text.escape_debug());
+            faults.add(&written.at, message, None);
+            KEEP_DEFAULT_S
+        })
+    }
 }
 
 /// Sync as it was written.
@@ -167,6 +207,8 @@ impl Phase {
                 ("index", StepKind::Index),
                 ("unique", StepKind::UniqueIndex),
                 ("step", StepKind::Free),
+                ("replace", StepKind::Replace),
+                ("drop", StepKind::Drop),
             ],
         }
     }
@@ -186,6 +228,8 @@ impl StepKind {
             Self::Index => "index",
             Self::UniqueIndex => "unique",
             Self::Free => "step",
+            Self::Replace => "replace",
+            Self::Drop => "drop",
         }
     }
 
@@ -265,7 +309,11 @@ impl Steps {
     }
 
     /// The steps in the order in which they are made, whatever the order in the file is.
-    pub(super) fn new(written: &[WrittenStep], sync: Option<Sync>, rows: Option<String>) -> Self {
+    pub(super) fn new(
+        written: &[WrittenStep],
+        sync: Option<Sync>,
+        (rows, end): (Option<String>, &WrittenEnd),
+    ) -> Self {
         let of = |phase: Phase| {
             let mut steps: Vec<_> =
                 written.iter().filter(|step| step.phase == phase).map(WrittenStep::step).collect();
@@ -280,7 +328,20 @@ impl Steps {
             let at = expand.iter().filter(|other| other.kind < StepKind::Sync).count();
             expand.insert(at, step);
         }
-        Self { expand, contract, sync, rows }
+        let drop = end.drop.iter().map(|name| Step {
+            kind: StepKind::Drop,
+            name: name.text.clone(),
+            definition: String::new(),
+            free: None,
+        });
+        Self {
+            expand,
+            contract,
+            sync,
+            rows,
+            drop: drop.collect(),
+            keep_s: end.keep_s(&mut Faults::default()),
+        }
     }
 }
 
@@ -296,7 +357,7 @@ impl WrittenStep {
 }
 
 impl StepMark {
-    pub(super) fn all(steps: &[WrittenStep], sync: &WrittenSync) -> Vec<Self> {
+    pub(super) fn all(steps: &[WrittenStep], sync: &WrittenSync, end: &WrittenEnd) -> Vec<Self> {
         let named = steps.iter().map(|step| Self {
             phase: step.phase,
             kind: step.kind,
@@ -304,7 +365,13 @@ impl StepMark {
             at: step.name.at.clone(),
         });
         let (phase, kind, name) = (Phase::Expand, StepKind::Sync, "forward".to_owned());
-        named.chain(sync.at.clone().map(|at| Self { phase, kind, name, at })).collect()
+        let dropped = end.drop.iter().map(|written| Self {
+            phase: Phase::Contract,
+            kind: StepKind::Drop,
+            name: written.text.clone(),
+            at: written.at.clone(),
+        });
+        named.chain(sync.at.clone().map(|at| Self { phase, kind, name, at })).chain(dropped).collect()
     }
 
     /// Where that step was written.
@@ -314,8 +381,25 @@ impl StepMark {
     }
 }
 
+/// The name under which a column that was replaced is kept.
+#[must_use]
+pub fn kept_name(column: &str) -> String {
+    format!("{column}_old")
+}
+
 /// Names that the server would cut, and names that stand for two things.
-pub(super) fn check_steps(steps: &[WrittenStep], faults: &mut Faults) {
+pub(super) fn check_steps(steps: &[WrittenStep], end: &WrittenEnd, faults: &mut Faults) {
+    end.keep_s(faults);
+    for step in steps.iter().filter(|step| step.kind == StepKind::Replace) {
+        if step.name.text == step.definition.text {
+            faults.add(&step.name.at, format!("column `{}` cannot replace itself", step.name.text), None);
+        }
+        if kept_name(&step.name.text).len() > NAME_BYTES_MAX {
+            let kept = kept_name(&step.name.text);
+            let message = format!("the name `{kept}`, under which the column is kept, is too long");
+            faults.add(&step.name.at, message, None);
+        }
+    }
     for (at, step) in steps.iter().enumerate() {
         let name = &step.name.text;
         if let Some(FreeStep { concurrently: true, done: None, .. }) = step.free {

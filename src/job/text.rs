@@ -65,7 +65,8 @@ fn whole(job: &Job) -> String {
 /// A phase with its steps, as TOML.
 fn steps(out: &mut String, phase: Phase, job: &Job) {
     let steps = job.steps.of(phase);
-    if steps.is_empty() {
+    let drops = if phase == Phase::Contract { &job.steps.drop[..] } else { &[] };
+    if steps.is_empty() && drops.is_empty() {
         return;
     }
     let _ = writeln!(out, "\n[{}]", phase.as_str());
@@ -84,6 +85,10 @@ fn steps(out: &mut String, phase: Phase, job: &Job) {
             (StepKind::Sync, Some(asked)) => sync(out, asked),
             (kind, _) => item(out, &format!("{}.{}", kind.as_str(), key(&step.name)), &step.definition),
         }
+    }
+    if !drops.is_empty() {
+        let names: Vec<_> = drops.iter().map(|step| value(&step.name)).collect();
+        let _ = writeln!(out, "drop = [{}]\nkeep = \"{}s\"", names.join(", "), job.steps.keep_s);
     }
     // At the end of their section, because each has a head of its own.
     for step in steps {

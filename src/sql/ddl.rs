@@ -105,6 +105,30 @@ pub fn validate(table: &Qualified, name: &Ident) -> String {
     format!("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
 }
 
+/// A column gets another name.
+#[must_use]
+pub fn rename_column(table: &str, column: &Ident, name: &Ident) -> String {
+    format!("ALTER TABLE {table} RENAME COLUMN {column} TO {name}")
+}
+
+/// A column goes, and nothing with it that would have to be said.
+#[must_use]
+pub fn drop_column(table: &Qualified, column: &Ident) -> String {
+    format!("ALTER TABLE {table} DROP COLUMN {column}")
+}
+
+/// NULL is allowed again.
+#[must_use]
+pub fn drop_not_null(table: &Qualified, column: &Ident) -> String {
+    format!("ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL")
+}
+
+/// An index of a partitioned table goes with all of its parts.
+#[must_use]
+pub fn drop_whole_index(name: &Qualified) -> String {
+    format!("DROP INDEX {name}")
+}
+
 /// The constraint goes.
 #[must_use]
 pub fn drop_constraint(table: &Qualified, name: &Ident) -> String {

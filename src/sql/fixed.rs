@@ -146,6 +146,8 @@ pub const STEP_CLAIM: &str = include_str!("step_claim.sql");
 pub const STEP_COLUMNS: &str = include_str!("step_columns.sql");
 /// `step_copy.sql`
 pub const STEP_COPY: &str = include_str!("step_copy.sql");
+/// `step_dependants.sql`
+pub const STEP_DEPENDANTS: &str = include_str!("step_dependants.sql");
 /// `step_done.sql`
 pub const STEP_DONE: &str = include_str!("step_done.sql");
 /// `step_foreign.sql`
@@ -172,6 +174,8 @@ pub const STEP_SYNC: &str = include_str!("step_sync.sql");
 pub const STEP_TREE: &str = include_str!("step_tree.sql");
 /// `step_type.sql`
 pub const STEP_TYPE: &str = include_str!("step_type.sql");
+/// `step_undone.sql`
+pub const STEP_UNDONE: &str = include_str!("step_undone.sql");
 /// `table_columns.sql`
 pub const TABLE_COLUMNS: &str = include_str!("table_columns.sql");
 /// `table_find.sql`

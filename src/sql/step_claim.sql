@@ -14,7 +14,7 @@ SET definition = excluded.definition,
     backend_start = excluded.backend_start,
     seen_at = clock_timestamp(),
     waits_for = NULL
-WHERE step.state = 'done'
+WHERE step.state IN ('done', 'undone')
 OR step.made_by = excluded.made_by
 OR step.seen_at NOT BETWEEN clock_timestamp() - make_interval(secs => $9) AND clock_timestamp() + make_interval(secs => $9)
 OR NOT EXISTS (

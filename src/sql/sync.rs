@@ -63,6 +63,8 @@ pub struct SyncTrigger {
     pub settings: Vec<(String, String)>,
     /// The table is fed by a subscription, whose rows are to be synced, too.
     pub is_subscribed: bool,
+    /// Once columns were replaced: every column, by the name that the job knows, and by that of today.
+    pub renamed: Vec<(Ident, Ident)>,
 }
 
 /// NAMEDATALEN - 1.
@@ -109,28 +111,15 @@ impl SyncTrigger {
     pub fn create(&self, replaces: bool) -> Vec<String> {
         let [insert, update] = sync_triggers(&self.job);
         let (table, function) = (&self.table, sync_function(&self.job));
-        let settings: Vec<_> = self
-            .settings
-            .iter()
-            .map(|(name, value)| format!("set_config({}, {}, true)", literal(name), literal(value)))
-            .collect();
-        let kept: Vec<_> =
-            self.settings.iter().map(|(name, _)| format!(" SET {name} FROM CURRENT")).collect();
-        let quote = dollar_quote("sync", &self.body());
         let mut all = vec![
-            format!("SELECT {}", settings.join(", ")),
             format!("CREATE SEQUENCE IF NOT EXISTS {}", self.conflicts()),
             format!("CREATE SEQUENCE IF NOT EXISTS {}", self.failures()),
-            format!(
-                "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER{} AS {quote}{}{quote}",
-                kept.concat(),
-                self.body()
-            ),
         ];
+        all.extend(self.replace_function());
         if replaces {
             all.extend([&insert, &update].map(|name| format!("DROP TRIGGER IF EXISTS {name} ON {table}")));
         }
-        let changed = Self::changed(&self.sources.iter().chain(self.columns()).cloned().collect::<Vec<_>>());
+        let changed = Self::changed(&self.sources().chain(self.columns()).collect::<Vec<_>>());
         all.push(format!(
             "CREATE TRIGGER {insert} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {function}()"
         ));
@@ -145,8 +134,52 @@ impl SyncTrigger {
         all
     }
 
-    fn columns(&self) -> impl Iterator<Item = &Ident> {
-        self.targets.iter().map(|target| &target.column)
+    fn columns(&self) -> impl Iterator<Item = Ident> {
+        self.targets.iter().map(|target| self.now(&target.column))
+    }
+
+    fn sources(&self) -> impl Iterator<Item = Ident> {
+        self.sources.iter().map(|column| self.now(column))
+    }
+
+    /// The name of a column today.
+    fn now(&self, known: &Ident) -> Ident {
+        self.renamed
+            .iter()
+            .find(|(name, _)| name == known)
+            .map_or_else(|| known.clone(), |(_, now)| now.clone())
+    }
+
+    /// The statement that makes the function, and the settings before it.
+    #[must_use]
+    pub fn replace_function(&self) -> Vec<String> {
+        let settings: Vec<_> = self
+            .settings
+            .iter()
+            .map(|(name, value)| format!("set_config({}, {}, true)", literal(name), literal(value)))
+            .collect();
+        let kept: Vec<_> =
+            self.settings.iter().map(|(name, _)| format!(" SET {name} FROM CURRENT")).collect();
+        let (body, function) = (self.body(), sync_function(&self.job));
+        let quote = dollar_quote("sync", &body);
+        vec![
+            format!("SELECT {}", settings.join(", ")),
+            format!(
+                "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER{} AS {quote}{body}{quote}",
+                kept.concat()
+            ),
+        ]
+    }
+
+    /// All of it goes; what was counted stays.
+    #[must_use]
+    pub fn remove(table: &Qualified, job: &str) -> Vec<String> {
+        let mut all: Vec<_> = sync_triggers(job)
+            .iter()
+            .map(|name| format!("DROP TRIGGER IF EXISTS {name} ON {table}"))
+            .collect();
+        all.push(format!("DROP FUNCTION IF EXISTS {}()", sync_function(job)));
+        all
     }
 
     /// Whether any of these columns has another value than before.
@@ -162,7 +195,7 @@ impl SyncTrigger {
     /// The body of the function.
     #[must_use]
     pub fn body(&self) -> String {
-        let targets: Vec<_> = self.columns().cloned().collect();
+        let targets: Vec<_> = self.columns().collect();
         let declared: Vec<_> = self
             .targets
             .iter()
@@ -210,7 +243,7 @@ END
             given = self.given(),
             has_source = self.has_source(),
             target_changed = Self::changed(&targets),
-            source_changed = Self::changed(&self.sources),
+            source_changed = Self::changed(&self.sources().collect::<Vec<_>>()),
             back = self.assign_back(),
             computes = self.computes(),
             values = values.join(", "),
@@ -222,7 +255,12 @@ END
 
     /// The row as the expressions know it.
     fn from(&self) -> String {
-        format!("(SELECT NEW.*) AS {}", self.alias)
+        if self.renamed.is_empty() {
+            return format!("(SELECT NEW.*) AS {}", self.alias);
+        }
+        let columns: Vec<_> =
+            self.renamed.iter().map(|(known, now)| format!("NEW.{now} AS {known}")).collect();
+        format!("(SELECT {}) AS {}", columns.join(", "), self.alias)
     }
 
     fn domain(&self) -> String {
@@ -236,24 +274,22 @@ END
 
     /// Whether an INSERT brings a value of its own along.
     fn given(&self) -> String {
-        let given = self.targets.iter().map(|SyncTarget { column, default, .. }| match default {
-            None => format!("NEW.{column} IS NOT NULL"),
-            Some(default) => format!(
-                "NEW.{column} IS NOT NULL AND pg_catalog.record_image_ne(ROW(NEW.{column}), ROW({}::{}))",
-                enclosed(default),
-                self.type_of(column)
-            ),
+        let given = self.targets.iter().map(|SyncTarget { column, default, type_name, .. }| {
+            let column = self.now(column);
+            match default {
+                None => format!("NEW.{column} IS NOT NULL"),
+                Some(default) => format!(
+                    "NEW.{column} IS NOT NULL AND pg_catalog.record_image_ne(ROW(NEW.{column}), ROW({}::{type_name}))",
+                    enclosed(default)
+                ),
+            }
         });
         given.map(|one| format!("({one})")).collect::<Vec<_>>().join(" OR ")
     }
 
-    fn type_of(&self, column: &Ident) -> &str {
-        self.targets.iter().find(|target| target.column == *column).map_or("", |target| &target.type_name)
-    }
-
     /// Whether an INSERT brings something along of which the new columns are made.
     fn has_source(&self) -> String {
-        let has = self.sources.iter().map(|column| format!("NEW.{column} IS NOT NULL")).collect::<Vec<_>>();
+        let has = self.sources().map(|column| format!("NEW.{column} IS NOT NULL")).collect::<Vec<_>>();
         if has.is_empty() { "false".to_owned() } else { format!("({})", has.join(" OR ")) }
     }
 
@@ -303,7 +339,7 @@ END;
 ",
             format_args!("{select};\n{found}"),
             literal(&self.failures().to_string()),
-            each(&|_, target| format!("OLD.{}", target.column)),
+            each(&|_, target| format!("OLD.{}", self.now(&target.column))),
             each(&|_, _| "NULL".to_owned()),
         );
         handled
@@ -332,7 +368,8 @@ END;
             return String::new();
         }
         let values: Vec<_> = self.back.iter().map(|(_, expression)| enclosed(expression)).collect();
-        let columns: Vec<_> = self.back.iter().map(|(column, _)| format!("NEW.{column}")).collect();
+        let columns: Vec<_> =
+            self.back.iter().map(|(column, _)| format!("NEW.{}", self.now(column))).collect();
         let select =
             format!("SELECT {}\nINTO {}\nFROM {};\n", values.join(", "), columns.join(", "), self.from());
         if self.raises {

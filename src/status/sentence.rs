@@ -143,6 +143,7 @@ pub fn step(step: &StoredStep) -> String {
     let what = format!("{phase}: {kind}{name}");
     let times = format!("{stood_ms:.1} ms in the queue for its lock, {held_ms:.1} ms with it");
     match (step.is_done, &step.waits_for) {
+        _ if step.is_undone => format!("{what}, taken back"),
         (true, _) if step.adopted => format!("{what}, was there already"),
         (true, _) if *held_ms > 0.0 => format!("{what}, done: {times}"),
         (true, _) => format!("{what}, done"),

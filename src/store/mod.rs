@@ -42,7 +42,9 @@ pub use run::{
     lock_in_txn, lock_table_in_txn, move_in_txn, note, request, set_knobs_in_txn, totals,
 };
 pub use schema::{SCHEMA_VERSION, SchemaError, ensure, installed, up_to_date};
-pub use step::{StepClaim, StoredStep, ask_for_way, claim_step, job_state, note_step, step_is_done, steps};
+pub use step::{
+    StepClaim, StoredStep, ask_for_way, claim_step, job_state, note_step, step_is_done, step_is_undone, steps,
+};
 pub use waiters::{Waiter, Waiters};
 
 /// How long a process may be silent before it no longer counts, in seconds. It beats twice a second.

@@ -49,6 +49,8 @@ pub struct StoredStep {
     pub definition: String,
     /// Whether it is done.
     pub is_done: bool,
+    /// Whether it was taken back.
+    pub is_undone: bool,
     /// Who made it, or makes it.
     pub made_by: String,
     /// Whether it was there before.
@@ -101,6 +103,7 @@ pub async fn steps(session: &Session, job: &str) -> Result<Vec<StoredStep>, Erro
             name: row.get("name"),
             definition: row.get("definition"),
             is_done: row.get::<_, &str>("state") == "done",
+            is_undone: row.get::<_, &str>("state") == "undone",
             made_by: row.get("made_by"),
             adopted: row.get("adopted"),
             tries: row.get("tries"),
@@ -122,6 +125,12 @@ pub async fn note_step(session: &Session, step: i64, waits_for: Option<&str>) ->
 /// It is done; or it was there already.
 pub async fn step_is_done(session: &Session, step: i64, adopted: bool) -> Result<(), Error> {
     session.execute(fixed::STEP_DONE, &[(&step, Type::INT8), (&adopted, Type::BOOL)]).await?;
+    Ok(())
+}
+
+/// What it made was taken back.
+pub async fn step_is_undone(session: &Session, step: i64) -> Result<(), Error> {
+    session.execute(fixed::STEP_UNDONE, &[(&step, Type::INT8)]).await?;
     Ok(())
 }
 

@@ -19,7 +19,12 @@ impl Reader<'_> {
             return;
         };
         for (key, span, value) in entries(table) {
+            if (phase, key) == (Phase::Contract, "keep") {
+                draft.end.keep = Some(self.text("`keep`", value));
+                continue;
+            }
             match phase.keys().iter().find(|(known, _)| *known == key) {
+                Some((_, StepKind::Drop)) => self.dropped(draft, value),
                 Some((_, StepKind::Sync)) => self.sync(draft, &span, value),
                 Some((_, StepKind::Type)) => self.types(draft, phase, value),
                 Some((_, StepKind::Free)) => self.free_steps(draft, phase, value),
@@ -47,6 +52,16 @@ impl Reader<'_> {
             let definition = self.text(&what, value);
             draft.steps.push(WrittenStep { phase, kind, name, definition, free: None });
         }
+    }
+
+    /// `drop = ["status_old"]`.
+    fn dropped(&mut self, draft: &mut Draft, value: &Spanned<DeValue<'_>>) {
+        let DeValue::Array(columns) = value.get_ref() else {
+            self.wrong_type("`drop`", "an array of columns such as [\"status_old\"]", value);
+            return;
+        };
+        let columns: Vec<_> = columns.iter().map(|column| self.text("a column of `drop`", column)).collect();
+        draft.end.drop.extend(columns);
     }
 
     /// `type.<name> = ["a", "b"]`: a label a line, because a label may hold anything but a line's end.

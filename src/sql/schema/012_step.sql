@@ -9,7 +9,7 @@ CREATE TABLE pgbackfill.step (
     definition    text        NOT NULL,
     relation      oid         NOT NULL,
     relation_name text        NOT NULL,
-    state         text        NOT NULL CHECK (state IN ('doing', 'done')),
+    state         text        NOT NULL CHECK (state IN ('doing', 'done', 'undone')),
     made_by       text        NOT NULL,
     adopted       boolean     NOT NULL DEFAULT false,
     tries         int         NOT NULL DEFAULT 0,

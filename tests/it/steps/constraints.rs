@@ -71,7 +71,8 @@ async fn all_of_it_is_made_once_and_typed_again_it_is_there() {
     }
     assert!(!first.contains("NOT VALID"), "{first}");
     assert_eq!(helpers(&client).await, "0");
-    let again = contract(&db, &job).run().await.expect_code(0);
+    // By its name, too, which the run has left in the database.
+    let again = Pgbackfill::new(["contract", "--yes", "job"]).on(&db).run().await.expect_code(0);
     assert_eq!(again.stderr.matches("is there already").count(), 3, "{}", again.stderr);
     assert_eq!(catalog(&client, "orders").await, first);
     let adopted = "SELECT count(*) FROM pgbackfill.step WHERE adopted OR state <> 'done'";

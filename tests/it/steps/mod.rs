@@ -5,6 +5,7 @@
 
 mod constraints;
 mod door;
+mod end;
 mod index;
 mod kill;
 mod kinds;

@@ -1,0 +1,191 @@
+//! The end of a contract: names swapped and swapped back, the old column dropped when it is time, and the way back.
+//!
+//! Must not know: how a lock is got.
+
+use tokio_postgres::Client;
+
+use super::{catalog, contract, expand, filled, text};
+use crate::support::{Database, JobFile, Pgbackfill, database};
+
+const BOTH_WAYS: &str = "
+table = 'orders'
+where = 'status_v2 IS NULL'
+[set]
+status_v2 = \"CASE status WHEN 0 THEN 'new' WHEN 1 THEN 'paid' END\"
+[expand]
+column.status_v2 = 'text'
+sync.forward = true
+sync.back.status = \"CASE status_v2 WHEN 'new' THEN 0 WHEN 'paid' THEN 1 END\"
+[contract]
+not_null = ['status_v2']
+check.known = \"status_v2 IN ('new', 'paid')\"
+index.by_status = '(status_v2)'
+replace.status = 'status_v2'
+drop = ['status_old']
+keep = '1h'
+";
+
+async fn orders() -> (Database, JobFile, Client) {
+    let db = database().await;
+    let client = db.client().await;
+    let table = "CREATE TABLE orders (id int PRIMARY KEY, status int NOT NULL, note text);
+                 INSERT INTO orders SELECT i, i % 2 FROM generate_series(1, 50) AS i";
+    client.batch_execute(table).await.unwrap();
+    (db, JobFile::new(BOTH_WAYS), client)
+}
+
+fn undo(db: &Database, job: &JobFile) -> Pgbackfill {
+    Pgbackfill::new(["undo", "--contract"]).arg(job.path()).on(db)
+}
+
+fn drop_old(db: &Database, job: &JobFile) -> Pgbackfill {
+    Pgbackfill::new(["contract", "--drop", "--yes-drop", "status_old"]).arg(job.path()).on(db)
+}
+
+/// As if the contract had been done a day ago.
+async fn a_day_later(client: &Client) {
+    client.batch_execute("UPDATE pgbackfill.step SET done_at = done_at - interval '1 day'").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_names_are_swapped_and_what_is_written_is_in_both_columns() {
+    let (db, job, client) = orders().await;
+    filled(&db, &job).await;
+    let before = catalog(&client, "orders").await;
+    let said = contract(&db, &job).run().await.expect_code(0).stderr;
+    assert!(
+        said.contains("4/4 replace status by status_v2: swaps the names; the old column is \"status_old\""),
+        "{said}"
+    );
+    // The release that reads words under the old name.
+    client.batch_execute("INSERT INTO orders (id, status) VALUES (100, 'paid'); UPDATE orders SET status = 'new' WHERE id = 1").await.unwrap();
+    let rows =
+        "SELECT string_agg(id || status || status_old, ' ' ORDER BY id) FROM orders WHERE id IN (1, 2, 100)";
+    assert_eq!(text(&client, rows).await, "1new0 2new0 100paid1");
+    // One that still writes numbers, by the name that they have now.
+    client.batch_execute("UPDATE orders SET status_old = 1 WHERE id = 2").await.unwrap();
+    assert_eq!(text(&client, rows).await, "1new0 2paid1 100paid1");
+    let after = catalog(&client, "orders").await;
+    for command in [expand(&db, &job), contract(&db, &job)] {
+        let said = command.run().await.expect_code(0).stderr;
+        assert!(!said.contains("done") && said.contains("is there already"), "{said}");
+    }
+    assert_eq!(catalog(&client, "orders").await, after);
+    // And back: nothing that was written in between is lost.
+    undo(&db, &job).run().await.expect_code(0);
+    let rows =
+        "SELECT string_agg(id || status_v2 || status, ' ' ORDER BY id) FROM orders WHERE id IN (1, 2, 100)";
+    assert_eq!(text(&client, rows).await, "1new0 2paid1 100paid1");
+    assert_eq!(catalog(&client, "orders").await, before);
+    client.batch_execute("UPDATE orders SET status = 0 WHERE id = 2").await.unwrap();
+    assert_eq!(text(&client, rows).await, "1new0 2new0 100paid1");
+    let again = undo(&db, &job).run().await.expect_code(0).stderr;
+    assert_eq!(again.matches("was not made").count(), 4, "{again}");
+    contract(&db, &job).run().await.expect_code(0);
+    assert_eq!(catalog(&client, "orders").await, after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_column_goes_when_it_is_time_and_its_name_is_said() {
+    let (db, job, client) = orders().await;
+    filled(&db, &job).await;
+    let said = drop_old(&db, &job).run().await.expect_code(1).stderr;
+    assert!(said.contains("NOT NULL of status_v2 is not made yet, so nothing is dropped"), "{said}");
+    contract(&db, &job).run().await.expect_code(0);
+    let said = drop_old(&db, &job).run().await.expect_code(1).stderr;
+    assert!(said.contains("the columns are kept for 1 h 00 min, so nothing is dropped"), "{said}");
+    a_day_later(&client).await;
+    let said =
+        Pgbackfill::new(["contract", "--drop"]).arg(job.path()).on(&db).run().await.expect_code(2).stderr;
+    assert!(said.contains("column status_old is not dropped without its name"), "{said}");
+    client.batch_execute("CREATE VIEW v AS SELECT status_old FROM orders; CREATE INDEX theirs ON orders (note, status_old)").await.unwrap();
+    let said = drop_old(&db, &job).run().await.expect_code(1).stderr;
+    assert!(said.contains("column status_old is still used: rule _RETURN on view v"), "{said}");
+    client.batch_execute("DROP VIEW v").await.unwrap();
+    let said = drop_old(&db, &job).run().await.expect_code(0).stderr;
+    assert!(said.contains("1/1 drop status_old: with it goes: index theirs"), "{said}");
+    assert!(!catalog(&client, "orders").await.contains("status_old"));
+    client.batch_execute("INSERT INTO orders (id, status) VALUES (200, 'paid')").await.unwrap();
+    drop_old(&db, &job).run().await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_way_back_the_trigger_goes_with_the_swap_and_the_old_column_may_be_null() {
+    let (db, _, client) = orders().await;
+    let one_way =
+        BOTH_WAYS.lines().filter(|line| !line.starts_with("sync.back")).collect::<Vec<_>>().join("\n");
+    let job = JobFile::new(&one_way);
+    filled(&db, &job).await;
+    contract(&db, &job).run().await.expect_code(0);
+    client.batch_execute("INSERT INTO orders (id, status) VALUES (100, 'paid')").await.unwrap();
+    assert_eq!(
+        text(&client, "SELECT status || coalesce(status_old::text, '-') FROM orders WHERE id = 100").await,
+        "paid-"
+    );
+    assert_eq!(
+        text(&client, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz_pgbackfill%'").await,
+        "0"
+    );
+    for command in [expand(&db, &job), contract(&db, &job)] {
+        let said = command.run().await.expect_code(0).stderr;
+        assert!(!said.contains("done"), "{said}");
+    }
+    undo(&db, &job).run().await.expect_code(0);
+    client.batch_execute("UPDATE orders SET status = 1 WHERE id = 2").await.unwrap();
+    assert_eq!(text(&client, "SELECT status_v2 FROM orders WHERE id = 2").await, "paid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_go_on_showing_the_same_values_keeps_the_names_from_being_swapped() {
+    let (db, job, client) = orders().await;
+    filled(&db, &job).await;
+    client.batch_execute("CREATE VIEW v AS SELECT id, status FROM orders").await.unwrap();
+    let said = contract(&db, &job).run().await.expect_code(2).stderr;
+    assert!(
+        said.contains(
+            "what depends on column `status` would go on showing the same values: rule _RETURN on view v"
+        ),
+        "{said}"
+    );
+    client.batch_execute("DROP VIEW v; ALTER TABLE orders ADD COLUMN status_old text").await.unwrap();
+    let said = contract(&db, &job).run().await.expect_code(2).stderr;
+    assert!(said.contains("column `status_old` is there already"), "{said}");
+    client.batch_execute("ALTER TABLE orders DROP COLUMN status_old").await.unwrap();
+    contract(&db, &job).run().await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_takes_each_step_and_leaves_what_was_there_before() {
+    let db = database().await;
+    let client = db.client().await;
+    let tables = "CREATE TABLE users (id int PRIMARY KEY);
+                  CREATE TABLE orders (id int PRIMARY KEY, legacy int) PARTITION BY RANGE (id);
+                  CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (0) TO (100);
+                  CREATE TABLE orders_2 PARTITION OF orders DEFAULT;
+                  INSERT INTO users SELECT generate_series(0, 9);
+                  INSERT INTO orders SELECT i, i % 10 FROM generate_series(1, 200) AS i;
+                  CREATE INDEX theirs ON orders (legacy)";
+    client.batch_execute(tables).await.unwrap();
+    let job = JobFile::new(
+        "table = 'orders'\nset.user_id = 'legacy'\nwhere = 'user_id IS NULL'\nexpand.column.user_id = 'int'\n\
+         [contract]\nnot_null = ['user_id']\ncheck.known = 'user_id >= 0'\nforeign_key.user_id = 'users'\n\
+         index.theirs = '(legacy)'\nunique.ours = '(id, user_id)'\n\
+         [[contract.step]]\nname = 'comment'\ndo = 'COMMENT ON TABLE orders IS $$ours$$'\nundo = 'COMMENT ON TABLE orders IS NULL'\n",
+    );
+    filled(&db, &job).await;
+    let all = async || {
+        let mut found = Vec::new();
+        for table in ["orders", "orders_1", "orders_2"] {
+            found.push(catalog(&client, table).await);
+        }
+        found.push(text(&client, "SELECT obj_description('orders'::regclass)").await);
+        found.join("\n")
+    };
+    let before = all().await;
+    contract(&db, &job).run().await.expect_code(0);
+    assert_ne!(all().await, before);
+    let said = undo(&db, &job).run().await.expect_code(0).stderr;
+    assert!(said.contains("index theirs: was there before, and stays"), "{said}");
+    assert_eq!(all().await, before, "{said}");
+    contract(&db, &job).run().await.expect_code(0);
+}
