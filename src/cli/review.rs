@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 
 use pgbackfill::catalog;
 use pgbackfill::db::{Error, Pool};
+use pgbackfill::ddl;
 use pgbackfill::engine::{EngineError, Which};
 use pgbackfill::job::Job;
 use pgbackfill::plan;
@@ -92,6 +93,11 @@ async fn findings(pool: &Pool, job: &Job, which: Which) -> Result<Vec<Finding>, 
     }
     let plan = plan::preflight(&mut session, job, &server.user).await;
     let plan = plan.map_err(|refusal| refused(refusal.into()))?;
+    if !ddl::keeps_in_step(&session, job, plan.table.relation).await? {
+        let message = "the job keeps its columns in step, and its trigger is not there, so that writes during the run could be missed";
+        let hint = "pgbackfill expand comes first";
+        return Err(Unreviewed::Refused(Failure::usage(format!("{message}\nhint: {hint}"))));
+    }
     let facts: Facts = look(&mut session, job, &plan).await;
     Ok(judge(&Subject { job, plan: &plan, server: &server, facts: &facts, measured: None, estimate: None }))
 }

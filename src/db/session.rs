@@ -240,6 +240,12 @@ impl Session {
         self.query_opt(sql, params).await?.ok_or_else(|| Error::Protocol("no row".into()))
     }
 
+    /// Whether the server takes this text for one statement; it is not run. Not through a pooler, which may
+    /// not know what was prepared.
+    pub async fn parses(&self, sql: &str) -> Result<(), Error> {
+        self.answered(self.client().prepare_typed(sql, &[])).await.map(drop)
+    }
+
     /// Rows affected by one statement.
     pub async fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64, Error> {
         self.answered(self.client().execute_typed(sql, params)).await

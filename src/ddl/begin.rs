@@ -63,8 +63,16 @@ pub(super) async fn prepare(pool: &Pool, job: &Job) -> Result<Prepared, StepErro
         Err(Refusal::Database(error)) => return Err(error.into()),
         Err(Refusal::Job(errors)) => return Err(StepError::Refused(errors)),
     };
+    if !(matches!(table.kind.as_str(), "r" | "p") && table.persistence != "t") {
+        return Err(StepError::TooEarly(format!("{} is not a table whose steps can be made", table.name)));
+    }
+    if !table.inheritance_free {
+        let message = format!("other tables inherit from {}, and would be locked with it unseen", table.name);
+        return Err(StepError::TooEarly(format!("{message}\nhint: name one of them, or use partitions")));
+    }
     store::ensure(&mut sessions.session, &server.user, &server.database).await?;
     let mut target = target(&sessions.watch, table.relation, server.version).await?;
+    (target.backend, target.is_pooled) = (sessions.backend, sessions.is_pooled);
     target.swaps = job.steps.contract.iter().filter(|step| step.kind == StepKind::Replace).cloned().collect();
     look_at_columns(&sessions.watch, job, &mut target).await?;
     let budget = Budget {
@@ -73,6 +81,15 @@ pub(super) async fn prepare(pool: &Pool, job: &Job) -> Result<Prepared, StepErro
         deadlock_timeout: Duration::from_millis(server.deadlock_timeout_ms.unsigned_abs().into()),
     };
     Ok(Prepared { sessions, server, table, target, budget })
+}
+
+/// Whether the trigger that a job wants fires for every write of this table; true if it wants none.
+pub async fn keeps_in_step(session: &Session, job: &Job, relation: u32) -> Result<bool, Error> {
+    if job.steps.sync.is_none() {
+        return Ok(true);
+    }
+    let target = target(session, relation, 0).await?;
+    sync::fires(session, &target, job.name.as_str()).await
 }
 
 /// Which columns have been replaced by now.
@@ -134,13 +151,16 @@ pub(super) async fn complete(
     let state = store::job_state(watch, name).await?;
     let (why, hint) = match state.as_str() {
         "complete" if job.steps.sync.is_none() || has_done_its_part(job, target) => return Ok(()),
-        "complete" if sync::fires(watch, target, name).await? => return Ok(()),
-        "complete" => (
+        "complete" if !sync::fires(watch, target, name).await? => (
             "is complete, but its sync trigger does not fire, so that rows may have been written past it"
                 .to_owned(),
-            format!(
-                "pgbackfill expand of the job puts it in place; then fill what was missed: {run} --new-run"
-            ),
+            format!("pgbackfill expand of the job puts it in place; then fill what was missed: {run} --new-run"),
+        ),
+        "complete" if store::was_in_step(watch, name).await? => return Ok(()),
+        "complete" => (
+            "is complete, but its sync trigger was put in place after the run had begun, so that rows may have been written past it"
+                .to_owned(),
+            format!("fill what was missed: {run} --new-run"),
         ),
         "never run" => ("was never run in this database".to_owned(), format!("run it first: {run}")),
         "complete with bad rows" => (

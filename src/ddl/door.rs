@@ -22,7 +22,7 @@ use super::holder::{Holder, Holders, key, shown};
 use super::news::{LockTimes, StepNews, Tell};
 use crate::db::{Error, Session, sqlstate};
 use crate::sql::{
-    AFTER_ATTEMPT, Attempt, BEFORE_ATTEMPT, LockMode, Qualified, fixed, note_attempt, settings,
+    AFTER_ATTEMPT, Attempt, BEFORE_ATTEMPT, END_ALL, LockMode, Qualified, fixed, note_attempt, settings,
     wait_in_front_of_nobody,
 };
 use crate::store;
@@ -33,6 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const NOTED_EVERY: Duration = Duration::from_secs(2);
 /// Knocks of one round, and the time between two of them.
 const KNOCKS: u32 = 5;
+/// A lock that is not free is told at once: what takes longer has failed behind the lock.
+const KNOCK_MAX: Duration = Duration::from_millis(20);
 const KNOCK_EVERY: Duration = Duration::from_millis(20);
 /// Of the time that it takes a step, this part may be in front of the application.
 const PART_IN_FRONT: u32 = 20;
@@ -222,9 +224,14 @@ impl<'a> Door<'a> {
         let knocks = if opening.tables.is_empty() { 0 } else { KNOCKS };
         for _ in 0..knocks {
             self.session.batch_execute(BEFORE_ATTEMPT).await?;
+            let asked = Instant::now();
             match self.attempt(turn, true).await {
-                Err(error) if has_no_lock(&error) => self.session.batch_execute(AFTER_ATTEMPT).await?,
-                ended => return self.ended(ended).await,
+                Ok(()) => return Ok(true),
+                Err(error) if has_no_lock(&error) && asked.elapsed() < KNOCK_MAX => {
+                    self.session.batch_execute(AFTER_ATTEMPT).await?;
+                }
+                // It had its lock, and was not done behind it.
+                Err(error) => return self.failed(turn, error, asked.elapsed()).await,
             }
             tokio::time::sleep(KNOCK_EVERY).await;
         }
@@ -234,30 +241,21 @@ impl<'a> Door<'a> {
             return Ok(false);
         }
         let queued = Instant::now();
-        let attempt = self.attempt(turn, false).await;
-        if attempt.is_err() {
-            let stood = queued.elapsed();
-            turn.times.tries += 1;
-            turn.times.stood += stood;
-            self.rests_for(stood);
-            self.session.rollback().await?;
-            self.watch.batch_execute(&note_attempt(turn.step.0, stood)).await?;
-            return attempt
-                .map(|()| false)
-                .or_else(|error| if has_no_lock(&error) { Ok(false) } else { Err(error) });
+        if let Err(error) = self.attempt(turn, false).await {
+            return self.failed(turn, error, queued.elapsed()).await;
         }
         turn.times.tries += 1;
         Ok(true)
     }
 
-    async fn ended(&mut self, attempt: Result<(), Error>) -> Result<bool, Error> {
-        match attempt {
-            Ok(()) => Ok(true),
-            Err(error) => {
-                self.session.rollback().await?;
-                Err(error)
-            }
-        }
+    /// An attempt that kept the application waiting in vain counts, and is rested for.
+    async fn failed(&mut self, turn: &mut Turn<'_>, error: Error, stood: Duration) -> Result<bool, Error> {
+        turn.times.tries += 1;
+        turn.times.stood += stood;
+        self.rests_for(stood);
+        self.session.rollback().await?;
+        self.watch.batch_execute(&note_attempt(turn.step.0, stood)).await?;
+        if has_no_lock(&error) { Ok(false) } else { Err(error) }
     }
 
     async fn attempt(&mut self, turn: &mut Turn<'_>, knock: bool) -> Result<(), Error> {
@@ -271,6 +269,8 @@ impl<'a> Door<'a> {
             is_last: *is_last,
         };
         let told = self.session.query_text_and_commit(&attempt.sql(knock)).await?.unwrap_or_default();
+        // Whatever a statement of the job's own has done to the transaction: none stays open.
+        self.session.batch_execute(END_ALL).await?;
         let mut words = told.split(' ');
         let mut time = || {
             let ms: f64 = words.next().and_then(|word| word.parse().ok()).unwrap_or_default();

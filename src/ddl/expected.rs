@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 use super::error::StepError;
 use super::foreign;
 use super::sync::{self, Subject};
-use super::target::{Reference, Target};
+use super::target::{Reference, Target, column_words};
 use crate::db::{Error, Session};
 use crate::human;
 use crate::job::{Phase, Step, StepKind, kept_name};
@@ -43,18 +43,9 @@ async fn on_copy(
     subject: &Subject<'_>,
     (phase, target): (Phase, &Target),
 ) -> Result<Expected, StepError> {
-    let replaced = &target.replaced;
     let steps = subject.job.steps.of(phase);
     session.batch_execute(&ddl::copy(&subject.table.name)).await?;
-    let rename = async |from: String, to: String| {
-        session.batch_execute(&ddl::rename_column(ddl::COPY, &Ident(from), &Ident(to))).await
-    };
-    for (old, new) in replaced {
-        rename(old.clone(), new.clone()).await?;
-        if target.columns.contains(&kept_name(old)) {
-            rename(kept_name(old), old.clone()).await?;
-        }
-    }
+    as_the_job_knows(session, target).await?;
     let (mut found, mut trigger, mut references) = (Vec::new(), None, Vec::new());
     let has_swap = steps.iter().any(|step| step.kind == StepKind::Replace);
     if phase == Phase::Contract && has_swap && !target.is_old_gone {
@@ -87,13 +78,8 @@ async fn on_copy(
         };
         found.push(definition.map_err(|(message, hint)| StepError::Job { number, message, hint })?);
     }
-    for (old, new) in replaced {
-        if target.columns.contains(&kept_name(old)) {
-            rename(old.clone(), kept_name(old)).await?;
-        }
-        rename(new.clone(), old.clone()).await?;
-    }
-    if !replaced.is_empty() {
+    as_they_are(session, target).await?;
+    if !target.replaced.is_empty() {
         for (step, definition) in steps.iter().zip(&mut found) {
             if let Some(now) = again(session, step).await? {
                 *definition = now;
@@ -101,6 +87,33 @@ async fn on_copy(
         }
     }
     Ok(Expected { definitions: found, trigger, references })
+}
+
+async fn rename(session: &Session, from: &str, to: &str) -> Result<(), Error> {
+    let (from, to) = (Ident(from.to_owned()), Ident(to.to_owned()));
+    session.batch_execute(&ddl::rename_column(ddl::COPY, &from, &to)).await
+}
+
+/// The copy has the names that the job knows.
+async fn as_the_job_knows(session: &Session, target: &Target) -> Result<(), Error> {
+    for (old, new) in &target.replaced {
+        rename(session, old, new).await?;
+        if target.columns.contains(&kept_name(old)) {
+            rename(session, &kept_name(old), old).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The copy has the names of today.
+async fn as_they_are(session: &Session, target: &Target) -> Result<(), Error> {
+    for (old, new) in &target.replaced {
+        if target.columns.contains(&kept_name(old)) {
+            rename(session, old, &kept_name(old)).await?;
+        }
+        rename(session, new, old).await?;
+    }
+    Ok(())
 }
 
 /// The trigger of the expand, as far as there can be one: what it is made of changes with the names.
@@ -115,14 +128,20 @@ async fn trigger_to_swap(session: &Session, subject: &Subject<'_>) -> Result<Opt
 
 /// What the server says of it once the columns have other names.
 async fn again(session: &Session, step: &Step) -> Result<Option<String>, Error> {
-    let sql = match step.kind {
-        StepKind::Check => fixed::STEP_CHECK,
-        StepKind::Index | StepKind::UniqueIndex => fixed::STEP_INDEX,
-        _ => return Ok(None),
-    };
     let relation: u32 = session.query_one(fixed::STEP_COPY, &[]).await?.get("relation");
-    let params = [(&relation as _, Type::OID), (&step.name as _, Type::TEXT)];
-    Ok(Some(session.query_one(sql, &params).await?.get("definition")))
+    Ok(match step.kind {
+        StepKind::Check => {
+            let params = [(&relation as _, Type::OID), (&step.name as _, Type::TEXT)];
+            Some(session.query_one(fixed::STEP_CHECK, &params).await?.get("definition"))
+        }
+        StepKind::Index | StepKind::UniqueIndex => Some(index_words(session, relation, step).await?),
+        _ => None,
+    })
+}
+
+async fn index_words(session: &Session, relation: u32, step: &Step) -> Result<String, Error> {
+    let params = [(&relation as _, Type::OID), (&step.name as _, Type::TEXT), (&0_i32 as _, Type::INT4)];
+    Ok(session.query_one(fixed::STEP_INDEX, &params).await?.get("definition"))
 }
 
 /// Why a definition cannot be made, and what to do.
@@ -173,7 +192,7 @@ async fn column(session: &Session, step: &Step) -> Result<Result<String, Refused
         return Ok(Err((message, Some("write it as a step of [contract]".to_owned()))));
     }
     let params = [(&after.get::<_, u32>("relation") as _, Type::OID), (&step.name as _, Type::TEXT)];
-    Ok(Ok(session.query_one(fixed::STEP_COLUMNS, &params).await?.get("definition")))
+    Ok(Ok(column_words(&session.query_one(fixed::STEP_COLUMNS, &params).await?, "")))
 }
 
 async fn not_null(session: &Session, step: &Step) -> Result<Result<String, Refused>, Error> {
@@ -203,6 +222,5 @@ async fn index(session: &Session, step: &Step) -> Result<Result<String, Refused>
         return Ok(Err(why));
     }
     let relation: u32 = session.query_one(fixed::STEP_COPY, &[]).await?.get("relation");
-    let params = [(&relation as _, Type::OID), (&step.name as _, Type::TEXT)];
-    Ok(Ok(session.query_one(fixed::STEP_INDEX, &params).await?.get("definition")))
+    Ok(Ok(index_words(session, relation, step).await?))
 }

@@ -4,18 +4,17 @@
 //!
 //! Must not know: how a lock is got.
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::door::Opening;
-use super::target::{Next, Node, Reference, Refused, Target, differs};
+use super::target::{NAME_BYTES_MAX, Next, Node, Reference, Refused, Target, differs};
 use crate::catalog;
 use crate::db::{Error, Session};
 use crate::human;
 use crate::job::{Step, TableName};
 use crate::sql::{Ident, LockMode, Qualified, ddl, fixed};
 
-/// NAMEDATALEN - 1.
-const NAME_BYTES_MAX: usize = 63;
 /// A foreign key of a partitioned table can be NOT VALID from this version on.
 const PARTITIONED_NOT_VALID_FROM: i32 = 180_000;
 
@@ -121,8 +120,9 @@ async fn of_one(
             let what = format!("adds it to {} for what is written from now on", table.name);
             Ok(Ok(Next::Open { opening, what }))
         }
-        Some(Ok(false)) => {
+        Some(Ok((name, false))) => {
             // Both tables, because the triggers of both go.
+            let name = &name;
             let statements = vec![ddl::drop_constraint(&table.name, name)];
             let undo = Opening {
                 mode: LockMode::AccessExclusive,
@@ -136,27 +136,32 @@ async fn of_one(
     }
 }
 
-/// Whether one is there, and valid; or is another one.
+/// One that is the same, whatever its name is: its name, and whether it is valid. Or another one of our name.
 async fn found(
     session: &Session,
     table: &Node,
     (name, step): (&Ident, &Step),
     (reference, expected): (&Reference, &str),
-) -> Result<Option<Result<bool, Refused>>, Error> {
+) -> Result<Option<Result<(Ident, bool), Refused>>, Error> {
     let params =
         [(&table.relation as _, Type::OID), (&name.0 as _, Type::TEXT), (&step.name as _, Type::TEXT)];
-    let Some(row) = session.query_opt(fixed::STEP_FOREIGN, &params).await? else { return Ok(None) };
-    let found: String = row.get("definition");
+    let rows = session.query(fixed::STEP_FOREIGN, &params).await?;
+    let is_same = |row: &&Row| {
+        row.get::<_, u32>("referenced") == reference.relation
+            && row.get("of_the_column")
+            && row.get::<_, bool>("enforced")
+            && row.get::<_, &str>("definition") == expected
+    };
+    if let Some(row) = rows.iter().find(is_same) {
+        return Ok(Some(Ok((Ident(row.get("name")), row.get("valid")))));
+    }
+    let Some(row) = rows.iter().find(|row| row.get::<_, &str>("name") == name.0) else { return Ok(None) };
     let what = format!("foreign key {name} of {}", table.name);
     if !row.get::<_, bool>("enforced") {
         let hint = Some("drop it, or leave it out here".to_owned());
         return Ok(Some(Err((format!("{what} is there already and is NOT ENFORCED"), hint))));
     }
-    let points_there = row.get::<_, u32>("referenced") == reference.relation && row.get("of_the_column");
-    if found != expected || !points_there {
-        return Ok(Some(Err(differs(&what, &found, expected))));
-    }
-    Ok(Some(Ok(row.get("valid"))))
+    Ok(Some(Err(differs(&what, row.get("definition"), expected))))
 }
 
 /// The table that is pointed to first: who writes both writes that one first.

@@ -13,7 +13,7 @@ use crate::sql::{LockMode, bare};
 pub(super) async fn next(
     session: &Session,
     target: &Target,
-    (step, is_recorded): (&Step, bool),
+    (step, is_recorded, is_pooled): (&Step, bool, bool),
 ) -> Result<Result<Next, Refused>, Error> {
     let Some(free) = &step.free else { return Ok(Ok(Next::Done)) };
     let is_done = match &free.done {
@@ -26,19 +26,36 @@ pub(super) async fn next(
     if is_done {
         return Ok(Ok(Next::Done));
     }
-    let sql = bare(&step.definition).to_owned();
+    let statements: Vec<_> = free.statements.iter().map(|one| bare(one).to_owned()).collect();
+    for statement in &statements {
+        // Where a pooler stands between, what is prepared may not be known any more.
+        let several = !is_pooled && session.parses(statement).await.is_err_and(|error| is_several(&error));
+        if several {
+            let hint = "write do = [\"…\", \"…\"]: each of them gets what is left of the time".to_owned();
+            return Ok(Err((
+                format!("step `{}`: `do` has several statements in one text", step.name),
+                Some(hint),
+            )));
+        }
+    }
     if free.concurrently {
-        return Ok(Ok(Next::Run { sql }));
+        return Ok(Ok(Next::Run { sql: statements.join(";\n") }));
     }
     let opening = Opening {
         // It takes its locks itself.
         tables: Vec::new(),
         relations: target.nodes.iter().map(|node| node.relation).collect(),
         mode: LockMode::AccessExclusive,
-        statements: vec![sql],
+        statements,
         is_last: true,
     };
     Ok(Ok(Next::Open { opening, what: "does it".to_owned() }))
+}
+
+/// Other errors are told when it is run.
+fn is_several(error: &Error) -> bool {
+    error.sqlstate() == Some("42601")
+        && error.server().is_some_and(|server| server.message.contains("multiple commands"))
 }
 
 async fn asked(session: &Session, done: &str) -> Result<Result<bool, Refused>, Error> {

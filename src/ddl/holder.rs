@@ -73,11 +73,20 @@ fn holder(row: &Row, who: String, known_for: Duration) -> Holder {
     Holder {
         holds,
         age,
-        is_autovacuum: row.get::<_, Option<bool>>("autovacuum").unwrap_or(false),
+        is_autovacuum: is_autovacuum(row),
         is_wraparound: row.get("wraparound"),
         who,
         text: text(row, holds, age),
     }
+}
+
+/// A role that may not see what another session is knows an autovacuum by its lock, and asks for its own in
+/// front of nobody: an autovacuum goes then, and anybody else does not.
+fn is_autovacuum(row: &Row) -> bool {
+    let is_hidden =
+        row.get::<_, Option<String>>("state").is_none() && row.get::<_, Option<i32>>("pid").is_some();
+    let has_its_lock = row.get::<_, &str>("modes") == "ShareUpdateExclusiveLock" && row.get("holds");
+    row.get::<_, Option<bool>>("autovacuum").unwrap_or(is_hidden && has_its_lock)
 }
 
 fn text(row: &Row, holds: bool, age: Duration) -> String {

@@ -16,9 +16,10 @@ pub(super) async fn index_of(
     session: &Session,
     node: &Node,
     (index, step): (&Qualified, &Step),
-    expected: &str,
+    (expected, ours): (&str, i32),
 ) -> Result<Result<Next, Refused>, Error> {
-    let params = [(&node.relation as _, Type::OID), (&index.name.0 as _, Type::TEXT)];
+    let params =
+        [(&node.relation as _, Type::OID), (&index.name.0 as _, Type::TEXT), (&ours as _, Type::INT4)];
     let Some(row) = session.query_opt(fixed::STEP_INDEX, &params).await? else {
         let is_unique = step.kind == StepKind::UniqueIndex;
         let table = node.name.to_string();

@@ -43,33 +43,39 @@ pub(super) struct Long<'a> {
 }
 
 impl Long<'_> {
-    /// Builds an index. What is left of one that failed is removed at once: a unique one would be enforced.
+    /// Builds an index. An error of the server is one of this index: what is left of it is to be removed, as
+    /// one that is unique would be enforced.
     pub(super) async fn build(
         &mut self,
         (index, sql): (&Qualified, &str),
         tell: Tell<'_>,
-    ) -> Result<(), StepError> {
+    ) -> Result<Option<Error>, StepError> {
         self.take_limits_away().await?;
         tell(&StepNews::Does(format!("builds index {index} beside the writers")));
         let failed = match self.watched(sql, tell).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(None),
             Err(error) => error,
         };
         let Some(server) = failed.server() else { return Err(failed.into()) };
-        match server.sqlstate.as_str() {
-            // Others have made it meanwhile: what is there is judged next.
-            "42P07" => Ok(()),
-            sqlstate::UNIQUE_VIOLATION => {
-                let message = whole(server);
-                self.remove(index, tell).await?;
-                let hint =
-                    "the index is not there; make the rows unique, and type the command again".to_owned();
-                Err(StepError::Rows { step: self.step.1.to_owned(), message, hint })
+        let is_taken = server.sqlstate == "42P07"
+            || (server.sqlstate == sqlstate::UNIQUE_VIOLATION && server.message.contains("pg_class_relname"));
+        // Others have the name by now: what is there is judged next.
+        Ok(Some(failed).filter(|_| !is_taken))
+    }
+
+    /// What is said of an index that could not be built, once nothing is left of it.
+    pub(super) fn not_built(&self, failed: Error) -> StepError {
+        if self.stop.is_cancelled() {
+            return StepError::Stopped;
+        }
+        let of_rows =
+            failed.server().filter(|server| server.sqlstate == sqlstate::UNIQUE_VIOLATION).map(whole);
+        match of_rows {
+            Some(message) => {
+                let hint = "the index is not there; make the rows unique, and type the command again";
+                StepError::Rows { step: self.step.1.to_owned(), message, hint: hint.to_owned() }
             }
-            _ => {
-                self.remove(index, tell).await?;
-                Err(if self.stop.is_cancelled() { StepError::Stopped } else { failed.into() })
-            }
+            None => failed.into(),
         }
     }
 
@@ -114,22 +120,22 @@ impl Long<'_> {
         self.session.commit_or_rollback(done.map(drop)).await
     }
 
-    /// Waits until another session has built its index, or has failed.
-    pub(super) async fn until_built(
+    /// Waits a while for another session that builds an index, perhaps this one; then it is looked at again.
+    pub(super) async fn while_built(
         &self,
         (builder, index): (i32, &Qualified),
+        told: &mut Option<i32>,
         tell: Tell<'_>,
     ) -> Result<(), StepError> {
-        tell(&StepNews::Waits(format!("session {builder} builds index {index}")));
-        let mut progress = Progress::default();
-        while let Some(row) = progress_of(self.watch, builder).await? {
-            progress.tell(&row, tell);
-            store::note_step(self.watch, self.step.0, Some(&progress.text)).await?;
-            if self.stop.is_cancelled() {
-                return Err(StepError::Stopped);
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
+        let who = format!("session {builder} is at work on the table, perhaps on index {index}");
+        if told.replace(builder) != Some(builder) {
+            tell(&StepNews::Waits(who.clone()));
         }
+        store::note_step(self.watch, self.step.0, Some(&who)).await?;
+        if self.stop.is_cancelled() {
+            return Err(StepError::Stopped);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
         Ok(())
     }
 
@@ -244,7 +250,8 @@ struct Progress {
 
 impl Progress {
     fn tell(&mut self, row: &Row, tell: Tell<'_>) {
-        let phase: String = row.get("phase");
+        // Not shown of other roles' sessions.
+        let phase = row.get::<_, Option<String>>("phase").unwrap_or_else(|| "at work".to_owned());
         let percent = row.get::<_, Option<i64>>("percent").map(|percent| format!(", {percent} %"));
         let waits = row.get::<_, Option<i32>>("locker").map(|pid| {
             let get = |column: &str| row.get::<_, Option<String>>(column);

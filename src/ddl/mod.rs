@@ -23,7 +23,7 @@ mod sync;
 mod target;
 
 pub use back::{drop_columns, undo_contract};
-pub use begin::Maker;
+pub use begin::{Maker, keeps_in_step};
 pub use error::StepError;
 pub use news::{StepNews, Tell};
 pub use outline::{OutlinedStatement, OutlinedStep, outline};

@@ -13,7 +13,7 @@ use super::index::index_of;
 use super::partitioned;
 use super::replace;
 use super::sync;
-use super::target::{NOT_NULL_NOT_VALID_FROM, Next, Refused, Target, differs};
+use super::target::{NOT_NULL_NOT_VALID_FROM, Next, Refused, Target, column_words, cut_name, differs};
 use crate::db::{Error, Session};
 use crate::job::{Step, StepKind};
 use crate::sql::{Ident, LockMode, Qualified, ddl, fixed};
@@ -32,7 +32,7 @@ pub(super) async fn next(
         StepKind::Replace => replace::next(session, target, (step, job)).await?,
         // It goes when a person says so.
         StepKind::Drop => Ok(Next::Done),
-        StepKind::Free => free::next(session, target, (step, is_recorded)).await?,
+        StepKind::Free => free::next(session, target, (step, is_recorded, target.is_pooled)).await?,
         StepKind::Column => column(session, target, step, expected).await?,
         StepKind::NotNull => not_null(session, target, step).await?,
         StepKind::Sync => match &target.sync {
@@ -46,7 +46,7 @@ pub(super) async fn next(
         StepKind::Index | StepKind::UniqueIndex => {
             let index =
                 Qualified { schema: target.top().name.schema.clone(), name: Ident(step.name.clone()) };
-            index_of(session, target.top(), (&index, step), expected).await?
+            index_of(session, target.top(), (&index, step), (expected, target.backend)).await?
         }
     };
     found.map_err(|(message, hint)| StepError::Job { number, message, hint })
@@ -96,9 +96,11 @@ async fn column(
     let today = target.now(&step.name);
     let params = [(&target.top().relation as _, Type::OID), (&today as _, Type::TEXT)];
     if let Some(row) = session.query_opt(fixed::STEP_COLUMNS, &params).await? {
-        let found: String = row.get("definition");
         let what = format!("column `{}`", step.name);
-        return Ok(if found == expected { Ok(Next::Done) } else { Err(differs(&what, &found, expected)) });
+        return Ok(match column_words(&row, expected) {
+            found if found == expected => Ok(Next::Done),
+            found => Err(differs(&what, &found, expected)),
+        });
     }
     let table = target.top().name.to_string();
     let sql = ddl::add_column(&table, &named(&step.name), &step.definition);
@@ -138,14 +140,9 @@ fn validate(target: &Target, name: &Ident) -> Next {
     Next::Validate { sql: ddl::validate(table, name), undo }
 }
 
-/// A name that nobody else gives, and that is the same each time.
+/// The check that proves NOT NULL. Not a name that others give, and the same each time.
 fn helper(step: &Step) -> String {
-    // NAMEDATALEN - 1 bytes, of which the column may have all.
-    let mut name = format!("pgbackfill_{}", step.name);
-    while name.len() > 54 {
-        name.pop();
-    }
-    format!("{name}_not_null")
+    cut_name("pgbackfill_", &step.name, "_not_null")
 }
 
 async fn not_null(session: &Session, target: &Target, step: &Step) -> Result<Result<Next, Refused>, Error> {
@@ -170,7 +167,7 @@ async fn not_null(session: &Session, target: &Target, step: &Step) -> Result<Res
         if let Some(name) = name {
             return Ok(Ok(validate(target, &named(&name))));
         }
-        let name = named(&format!("{}_not_null", step.name.chars().take(40).collect::<String>()));
+        let name = named(&cut_name("", &step.name, "_not_null"));
         let sql = ddl::add_not_null(table, &name, &column);
         return Ok(Ok(Next::Open { opening: target.open_all(vec![sql], false), what }));
     }

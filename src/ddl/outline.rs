@@ -62,23 +62,10 @@ fn outlined(step: &Step, table: &Qualified, server_version: i32) -> OutlinedStep
             (vec![statement(ddl::create_enum(&name, &labels), ("none", "locks no table"))], back)
         }
         StepKind::ForeignKey => {
-            let sql = format!(
-                "ALTER TABLE {table} ADD FOREIGN KEY ({name}) REFERENCES {} NOT VALID",
-                step.definition
-            );
-            let validate = format!("ALTER TABLE {table} VALIDATE CONSTRAINT …");
             let back = format!("ALTER TABLE {table} DROP CONSTRAINT …, which locks both tables");
-            (vec![statement(sql, BOTH), statement(validate, BESIDE)], back)
+            (foreign_key(table, step), back)
         }
-        StepKind::Replace => {
-            let (new, kept) = (Ident(step.definition.clone()), Ident(kept_name(&step.name)));
-            let swap = format!(
-                "{}; {}",
-                ddl::rename_column(&on, &name, &kept),
-                ddl::rename_column(&on, &new, &name)
-            );
-            (vec![statement(swap, IN_FRONT)], "pgbackfill undo --contract".to_owned())
-        }
+        StepKind::Replace => (vec![swap(table, step)], "pgbackfill undo --contract".to_owned()),
         StepKind::Drop => (vec![statement(ddl::drop_column(table, &name), IN_FRONT)], "none".to_owned()),
         StepKind::Free => {
             let undo = step.free.as_ref().and_then(|free| free.undo.clone());
@@ -115,6 +102,23 @@ fn outlined(step: &Step, table: &Qualified, server_version: i32) -> OutlinedStep
     let statements =
         statements.into_iter().map(|one| OutlinedStatement { sql: line(one.sql), ..one }).collect();
     OutlinedStep { step: title, statements, way_back }
+}
+
+fn foreign_key(table: &Qualified, step: &Step) -> Vec<OutlinedStatement> {
+    let Step { name, definition, .. } = step;
+    let add = format!(
+        "ALTER TABLE {table} ADD FOREIGN KEY ({}) REFERENCES {definition} NOT VALID",
+        Ident(name.clone())
+    );
+    vec![statement(add, BOTH), statement(format!("ALTER TABLE {table} VALIDATE CONSTRAINT …"), BESIDE)]
+}
+
+/// Both names in one transaction.
+fn swap(table: &Qualified, step: &Step) -> OutlinedStatement {
+    let (on, old) = (table.to_string(), Ident(step.name.clone()));
+    let (new, kept) = (Ident(step.definition.clone()), Ident(kept_name(&step.name)));
+    let swap = [ddl::rename_column(&on, &old, &kept), ddl::rename_column(&on, &new, &old)].join("; ");
+    statement(swap, IN_FRONT)
 }
 
 /// In two or three steps, so that the rows are read beside the application.

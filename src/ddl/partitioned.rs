@@ -8,14 +8,11 @@ use tokio_postgres::types::Type;
 
 use super::door::Opening;
 use super::index::index_of;
-use super::target::{Next, Node, Refused, Target};
+use super::target::{NAME_BYTES_MAX, Next, Node, Refused, Target};
 use crate::db::{Error, Session};
 use crate::job::{Step, StepKind};
 use crate::sql::ddl::{self, Building};
 use crate::sql::{Ident, LockMode, Qualified, fixed};
-
-/// NAMEDATALEN - 1.
-const NAME_BYTES_MAX: usize = 63;
 
 /// An index that is there.
 struct Found {
@@ -47,14 +44,18 @@ pub(super) async fn index(
             continue;
         }
         if !node.is_partitioned {
-            match index_of(session, node, (&index, step), expected).await? {
+            match index_of(session, node, (&index, step), (expected, target.backend)).await? {
                 // The choice takes every index that is as it should be.
                 Ok(Next::Done) => {}
                 other => return Ok(other),
             }
             continue;
         }
-        let params = [(&node.relation as _, Type::OID), (&index.name.0 as _, Type::TEXT)];
+        let params = [
+            (&node.relation as _, Type::OID),
+            (&index.name.0 as _, Type::TEXT),
+            (&target.backend as _, Type::INT4),
+        ];
         if session.query_opt(fixed::STEP_INDEX, &params).await?.is_some() {
             let message =
                 format!("the name {index} is taken by something that is not this index of {}", node.name);

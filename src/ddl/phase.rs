@@ -2,6 +2,7 @@
 //!
 //! Must not know: how a lock is got, how an index is built.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::begin::{Maker, Prepared, Sessions, complete, definitions, look_at_columns, prepare, title};
@@ -55,32 +56,46 @@ pub async fn make(
     if phase == Phase::Contract {
         complete(&sessions.watch, (job, &target), maker).await?;
     }
+    let of_types: Vec<_> = numbered(job, phase).filter(|(_, step)| step.kind == StepKind::Type).collect();
+    let mut made = Made::default();
+    if !of_types.is_empty() {
+        // Whatever follows may be of them.
+        let work = Work { job, phase, maker, server: &server, target: &target, budget };
+        made = work.all(&mut sessions, &of_types, &[], tell).await?;
+    }
     let subject = Subject { job, table: &table, settings: &server.settings };
     let expected =
         definitions(&mut sessions, (&subject, phase, &target), (budget, &maker.stop), tell).await?;
     (target.sync, target.references) = (expected.trigger, expected.references);
     look_at_columns(&sessions.watch, job, &mut target).await?;
     let work = Work { job, phase, maker, server: &server, target: &target, budget };
-    work.all(&mut sessions, &expected.definitions, tell).await
+    let others: Vec<_> = numbered(job, phase).filter(|(_, step)| step.kind != StepKind::Type).collect();
+    made.add(work.all(&mut sessions, &others, &expected.definitions, tell).await?);
+    Ok(made)
+}
+
+fn numbered(job: &Job, phase: Phase) -> impl Iterator<Item = (usize, &Step)> {
+    job.steps.of(phase).iter().enumerate()
 }
 
 impl Work<'_> {
     async fn all(
         &self,
         sessions: &mut Sessions,
+        steps: &[(usize, &Step)],
         expected: &[String],
         tell: Tell<'_>,
     ) -> Result<Made, StepError> {
-        let steps = self.job.steps.of(self.phase);
+        let of = self.job.steps.of(self.phase).len();
         let (mut made, mut analyzed) = (Made::default(), self.phase == Phase::Expand);
         let Sessions { session, watch, backend, is_pooled } = sessions;
         let mut door = Door::new(session, watch, (self.budget, *backend), &self.maker.stop);
-        for (number, (step, expected)) in steps.iter().zip(expected).enumerate() {
+        for &(number, step) in steps {
             if self.maker.stop.is_cancelled() {
                 return Err(StepError::Stopped);
             }
-            tell(&StepNews::Begins { number: number + 1, of: steps.len(), step });
-            let asked = (number, step, expected.as_str());
+            tell(&StepNews::Begins { number: number + 1, of, step });
+            let asked = (number, step, expected.get(number).map_or("", String::as_str));
             let stored = self.stored(&door, step).await?;
             let is_recorded =
                 stored.as_ref().is_some_and(|stored| stored.is_done && stored.definition == step.definition);
@@ -148,23 +163,23 @@ impl Work<'_> {
         tell: Tell<'_>,
     ) -> Result<LockTimes, StepError> {
         let title = title(asked.1);
-        let (mut times, mut was_run) = (LockTimes::default(), false);
+        let (mut times, mut was_run, mut told) = (LockTimes::default(), false, None);
+        // What others made is not taken back.
+        let mut is_ours = self.stored(door, asked.1).await?.is_some_and(|step| step.held_ms > 0.0);
+        let mut failed: Option<Error> = None;
         loop {
             let is_recorded = was_run && self.stored(door, asked.1).await?.is_some_and(|step| step.is_done);
             let todo = next(door.watch, (self.target, self.job.name.as_str()), asked, is_recorded).await?;
-            let is_free = asked.1.kind == StepKind::Free;
-            if is_free && was_run && !matches!(todo, Next::Done) {
+            if asked.1.kind == StepKind::Free && was_run && !matches!(todo, Next::Done) {
                 let message = format!("step `{}` was run, and its `done` does not say so", asked.1.name);
                 return Err(StepError::Job { number: asked.0, message, hint: None });
             }
             was_run = true;
             if let Next::Open { opening, what } = &todo {
+                is_ours = true;
                 tell(&StepNews::Does(what.clone()));
                 let passed = door.pass((id, &title), opening, tell).await;
-                match passed {
-                    Ok(passed) => times.add(passed),
-                    Err(error) => return Err(self.explained(error, asked)),
-                }
+                times.add(passed.map_err(|error| self.explained(error, asked))?);
                 door.rested().await;
                 continue;
             }
@@ -178,14 +193,20 @@ impl Work<'_> {
                 stop: &self.maker.stop,
             };
             match todo {
-                Next::Build { index, sql } => long.build((&index, &sql), tell).await?,
+                Next::Build { .. } if failed.is_some() => {
+                    return Err(failed.map_or(StepError::Stopped, |failed| long.not_built(failed)));
+                }
+                Next::Build { index, sql } => failed = long.build((&index, &sql), tell).await?,
                 Next::Run { sql } => long.run(&sql, tell).await?,
                 Next::Remove { index } => long.remove(&index, tell).await?,
-                Next::Wait { builder, index } => long.until_built((builder, &index), tell).await?,
+                Next::Wait { builder, index } => {
+                    long.while_built((builder, &index), &mut told, tell).await?;
+                }
                 Next::Validate { sql, undo } => {
                     let lock_timeout = self.budget.deadlock_timeout + AFTER_DEADLOCK_TIMEOUT;
                     let valid = long.validate(&sql, lock_timeout, tell).await;
-                    self.validated(door, valid, (id, &title, &undo), tell).await?;
+                    let undo = is_ours.then_some(&undo);
+                    self.validated(door, valid, (id, &title, undo), tell).await?;
                 }
                 Next::Open { .. } | Next::Done => {
                     store::step_is_done(door.watch, id, false).await?;
@@ -200,7 +221,7 @@ impl Work<'_> {
         &self,
         door: &mut Door<'_>,
         valid: Result<(), Error>,
-        (id, title, undo): (i64, &str, &Opening),
+        (id, title, undo): (i64, &str, Option<&Opening>),
         tell: Tell<'_>,
     ) -> Result<(), StepError> {
         let Err(error) = valid else { return Ok(()) };
@@ -217,10 +238,15 @@ impl Work<'_> {
             // check_violation, not_null_violation, foreign_key_violation.
             "23514" | "23502" | "23503" => {
                 let message = whole(server);
-                tell(&StepNews::Does("takes the constraint back, which the rows do not keep".to_owned()));
-                door.pass((id, title), undo, tell).await?;
-                let hint = format!(
-                    "no constraint is left behind; rows were written since the run that it has not filled, or never could: look for them, then {}",
+                let mut hint = "the constraint was there before, and stays as it is, NOT VALID".to_owned();
+                if let Some(undo) = undo {
+                    tell(&StepNews::Does("takes the constraint back, which the rows do not keep".to_owned()));
+                    door.pass((id, title), undo, tell).await?;
+                    "no constraint is left behind".clone_into(&mut hint);
+                }
+                let _ = write!(
+                    hint,
+                    "; look for the rows that do not keep it; those that the run has not filled: {}",
                     self.maker.run
                 );
                 Err(StepError::Rows { step: title.to_owned(), message, hint })
@@ -235,6 +261,10 @@ impl Work<'_> {
             StepError::Database(error) if is_about_the_step(&error) => {
                 let message = error.server().map(whole).unwrap_or_default();
                 let hint = (error.sqlstate() == Some(sqlstate::INSUFFICIENT_PRIVILEGE)).then(|| {
+                    if message.contains("schema pgbackfill") {
+                        let user = Ident(self.server.user.clone());
+                        return format!("its owner runs GRANT CREATE ON SCHEMA pgbackfill TO {user}");
+                    }
                     format!("{} is to be changed by its owner: connect as the owner", self.target.top().name)
                 });
                 StepError::Job { number, message, hint }
@@ -269,6 +299,14 @@ impl Work<'_> {
 /// What would fail again.
 fn is_about_the_step(error: &Error) -> bool {
     error.server().is_some() && error.next_act() == crate::db::NextAct::Block
+}
+
+impl Made {
+    fn add(&mut self, other: Self) {
+        self.made += other.made;
+        self.were_there += other.were_there;
+        self.times.add(other.times);
+    }
 }
 
 impl LockTimes {

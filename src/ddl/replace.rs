@@ -1,4 +1,5 @@
-//! Two columns swap their names, so that readers of the old name read the new values; and at last a column goes.
+//! Two columns swap their names, so that readers of the old name read the new values; and at last a column
+//! goes.
 //!
 //! Must not know: how a lock is got, who asks for it.
 
@@ -104,7 +105,8 @@ fn has_back(target: &Target, old: &str) -> bool {
     target.sync.as_ref().is_some_and(|sync| sync.back.iter().any(|(column, _)| column.0 == old))
 }
 
-/// What becomes of the trigger: it keeps the old column in step if the job says how, else it has done its part.
+/// What becomes of the trigger: it keeps the old column in step if the job says how, else it has done its
+/// part.
 async fn after_swap(
     session: &Session,
     target: &Target,

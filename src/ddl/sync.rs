@@ -40,20 +40,10 @@ pub(super) async fn trigger(
 ) -> Result<Result<SyncTrigger, Refused>, Error> {
     let job = subject.job;
     let relation: u32 = session.query_one(fixed::STEP_COPY, &[]).await?.get("relation");
-    let mut targets = Vec::new();
-    for value in &job.set {
-        let params = [(&relation as _, Type::OID), (&value.column as _, Type::TEXT)];
-        let Some(row) = session.query_opt(fixed::STEP_COLUMNS, &params).await? else {
-            let hint = format!("let it be made: column.{} = \"…\" under [expand]", value.column);
-            return Ok(refused(format!("column `{}` does not exist", value.column), &hint));
-        };
-        targets.push(SyncTarget {
-            column: Ident(value.column.clone()),
-            type_name: row.get("type_name"),
-            expression: value.expression.clone(),
-            default: row.get("constant"),
-        });
-    }
+    let targets = match targets(session, job, relation).await? {
+        Ok(targets) => targets,
+        Err(why) => return Ok(Err(why)),
+    };
     let sources = match sources(session, subject, relation).await? {
         Ok(sources) => sources,
         Err(why) => return Ok(Err(why)),
@@ -85,8 +75,40 @@ pub(super) async fn trigger(
             .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
             .collect(),
         is_subscribed: false,
+        is_partitioned: subject.table.kind == "p",
+        owner: None,
         renamed: Vec::new(),
     }))
+}
+
+/// The columns that are set.
+async fn targets(
+    session: &Session,
+    job: &Job,
+    relation: u32,
+) -> Result<Result<Vec<SyncTarget>, Refused>, Error> {
+    let mut targets = Vec::new();
+    for value in &job.set {
+        let params = [(&relation as _, Type::OID), (&value.column as _, Type::TEXT)];
+        let Some(row) = session.query_opt(fixed::STEP_COLUMNS, &params).await? else {
+            let hint = format!("let it be made: column.{} = \"…\" under [expand]", value.column);
+            return Ok(refused(format!("column `{}` does not exist", value.column), &hint));
+        };
+        if row.get("domain") {
+            let hint = "let the application write it, or make the column of the type that the domain is of";
+            return Ok(refused(
+                format!("column `{}` is of a domain, which may refuse what a trigger computes", value.column),
+                hint,
+            ));
+        }
+        targets.push(SyncTarget {
+            column: Ident(value.column.clone()),
+            type_name: row.get("type_name"),
+            expression: value.expression.clone(),
+            default: row.get("constant"),
+        });
+    }
+    Ok(Ok(targets))
 }
 
 /// The columns that the job's expressions read.
@@ -234,32 +256,46 @@ async fn rows(session: &Session, subject: &Subject<'_>) -> Result<Result<(), Ref
 struct Found {
     body: Option<String>,
     states: Vec<String>,
+    tables: usize,
     is_subscribed: bool,
+    used_by: Option<String>,
+    other_owner: Option<String>,
+    open_schemas: Option<String>,
 }
 
 impl Found {
     /// For every write.
     fn fires(&self) -> bool {
         let fires = |state: &String| state == "A" || (state == "O" && !self.is_subscribed);
-        self.states.len() == 2 && self.states.iter().all(fires)
+        self.states.len() == 2 * self.tables && self.states.iter().all(fires)
     }
 }
 
-async fn found(session: &Session, target: &Target, job: &str) -> Result<Found, Error> {
+async fn found(session: &Session, target: &Target, job: &str, path: &str) -> Result<Found, Error> {
     let function = sync_function(job).name.0;
     let names = sync_triggers(job).map(|name| name.0);
+    let relations: Vec<_> = target.nodes.iter().map(|node| node.relation).collect();
     let params = [
-        (&target.top().relation as _, Type::OID),
+        (&relations as _, Type::OID_ARRAY),
         (&function as _, Type::TEXT),
         (&&names[..] as _, Type::TEXT_ARRAY),
+        (&path as _, Type::TEXT),
     ];
     let row = session.query_one(fixed::STEP_SYNC, &params).await?;
-    Ok(Found { body: row.get("body"), states: row.get("states"), is_subscribed: row.get("subscribed") })
+    Ok(Found {
+        body: row.get("body"),
+        states: row.get("states"),
+        tables: relations.len(),
+        is_subscribed: row.get("subscribed"),
+        used_by: row.get("used_by"),
+        other_owner: row.get("other_owner"),
+        open_schemas: row.get("open_schemas"),
+    })
 }
 
 /// Whether the trigger of a job fires for every write.
 pub(super) async fn fires(session: &Session, target: &Target, job: &str) -> Result<bool, Error> {
-    Ok(found(session, target, job).await?.fires())
+    Ok(found(session, target, job, "").await?.fires())
 }
 
 /// The next thing to do for the trigger.
@@ -273,7 +309,22 @@ pub(super) async fn next(
         return Ok(Ok(Next::Done));
     }
     let [insert, update] = sync_triggers(&trigger.job);
-    let found = found(session, target, &trigger.job).await?;
+    let path = trigger.settings.iter().find(|(name, _)| name == "search_path").map_or("", |(_, path)| path);
+    let found = found(session, target, &trigger.job, path).await?;
+    if let Some(table) = &found.used_by {
+        let hint = format!(
+            "drop its triggers first, or give this job another name: the function of job {} would not fit both tables",
+            trigger.job
+        );
+        return Ok(refused(format!("the sync trigger of this job is on table {table}, too"), &hint));
+    }
+    if let Some(schemas) = &found.open_schemas {
+        let hint = format!("REVOKE CREATE ON SCHEMA {schemas} FROM PUBLIC, as it is from PostgreSQL 15 on");
+        let message = format!(
+            "everybody may make functions in schema {schemas}, and the trigger would run them as the owner of the table"
+        );
+        return Ok(refused(message, &hint));
+    }
     let (states, is_subscribed) = (&found.states, found.is_subscribed);
     if states.iter().any(|state| state == "D" || state == "R") {
         let hint = format!(
@@ -286,7 +337,8 @@ pub(super) async fn next(
         return Ok(Ok(Next::Done));
     }
     let replaces = !states.is_empty();
-    let statements = SyncTrigger { is_subscribed, ..trigger.clone() }.create(replaces);
+    let owner = found.other_owner.clone().map(Ident);
+    let statements = SyncTrigger { owner, is_subscribed, ..trigger.clone() }.create(replaces);
     // DROP TRIGGER stands in front of readers, too.
     let mode = if replaces { LockMode::AccessExclusive } else { LockMode::ShareRowExclusive };
     let opening = Opening { mode, ..target.open_all(statements, true) };

@@ -2,6 +2,7 @@
 //!
 //! Must not know: which it is.
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::door::Opening;
@@ -11,6 +12,9 @@ use crate::sql::{Ident, LockMode, Qualified, SyncTrigger, fixed};
 
 /// NOT NULL can be added without a look at the rows from this version on.
 pub(super) const NOT_NULL_NOT_VALID_FROM: i32 = 180_000;
+
+/// NAMEDATALEN - 1.
+pub(super) const NAME_BYTES_MAX: usize = 63;
 
 /// A table, or a table below a partitioned one.
 #[derive(Clone, Debug)]
@@ -27,6 +31,10 @@ pub(super) struct Target {
     /// It, and what is below it, parents first.
     pub(super) nodes: Vec<Node>,
     pub(super) server_version: i32,
+    /// The backend that works.
+    pub(super) backend: i32,
+    /// A pooler stands before the server.
+    pub(super) is_pooled: bool,
     /// What keeps the new columns in step, if the job wants it.
     pub(super) sync: Option<SyncTrigger>,
     /// Where its foreign keys are to point to.
@@ -130,6 +138,8 @@ pub(super) async fn target(session: &Session, relation: u32, server_version: i32
     Ok(Target {
         nodes: nodes.collect(),
         server_version,
+        backend: 0,
+        is_pooled: false,
         sync: None,
         references: Vec::new(),
         replaced: Vec::new(),
@@ -144,4 +154,47 @@ pub(super) fn differs(what: &str, found: &str, expected: &str) -> Refused {
     let message =
         format!("{what} is there already and is not the same: it is `{found}`, this says `{expected}`");
     (message, Some("give it another name, or write what is there".to_owned()))
+}
+
+/// What a column is, in words. A default and NOT NULL of its own it may have where none is asked for.
+pub(super) fn column_words(row: &Row, asked: &str) -> String {
+    let mut words: String = row.get("definition");
+    let default = row.get::<_, Option<String>>("default_value").map(|default| format!(" DEFAULT {default}"));
+    words.push_str(&default.filter(|_| asked.is_empty() || asked.contains(" DEFAULT ")).unwrap_or_default());
+    if row.get("not_null") && (asked.is_empty() || asked.ends_with(" NOT NULL")) {
+        words.push_str(" NOT NULL");
+    }
+    words
+}
+
+/// A name made of a column's, which the server does not cut; two long names that differ at their ends stay
+/// two.
+pub(super) fn cut_name(start: &str, column: &str, end: &str) -> String {
+    let whole = format!("{start}{column}{end}");
+    if whole.len() <= NAME_BYTES_MAX {
+        return whole;
+    }
+    let sum = column.bytes().fold(5_381_u64, |sum, byte| sum.wrapping_mul(33) ^ u64::from(byte));
+    let end = format!("_{sum:016x}{end}");
+    let mut name = format!("{start}{column}");
+    while name.len() + end.len() > NAME_BYTES_MAX {
+        name.pop();
+    }
+    format!("{name}{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_and_stays_its_own() {
+        assert_eq!(cut_name("", "a", "_not_null"), "a_not_null");
+        let [one, other] =
+            ["x", "y"].map(|last| cut_name("pgbackfill_", &format!("{}{last}", "é".repeat(30)), "_not_null"));
+        assert!(
+            one.len() <= NAME_BYTES_MAX && other.len() <= NAME_BYTES_MAX && one != other,
+            "{one} {other}"
+        );
+    }
 }

@@ -159,7 +159,11 @@ fn part(
         exit,
         events,
         facts: Facts {
-            batch_settings: plan::batch_settings(&run.settings, job.limits, server.version),
+            batch_settings: plan::batch_settings(
+                (job.name.as_str(), &run.settings),
+                job.limits,
+                server.version,
+            ),
             run,
             plan,
             limits: job.limits,

@@ -157,7 +157,7 @@ impl<'a> Retry<'a> {
     ) -> Self {
         let timeout = plan::statement_timeout(limits, run.knobs.batch_time_ms.get());
         let timeout_ms = timeout.as_millis().to_string();
-        let mut all = plan::batch_settings(&run.settings, limits, server.version);
+        let mut all = plan::batch_settings((&run.job, &run.settings), limits, server.version);
         all.push(("statement_timeout".into(), timeout_ms));
         // A row that is said to be changed must be found changed, also after a crash.
         all.retain(|(name, _)| name != "synchronous_commit");

@@ -18,6 +18,7 @@ mod settings;
 mod source;
 mod steps;
 mod suggest;
+mod sync;
 mod table;
 mod text;
 pub mod units;
@@ -33,8 +34,9 @@ pub use pace::{Limits, Pace, WORKERS, knob_changes, set_knobs, set_limit, writte
 pub use parts::JobParts;
 pub use scan::{AskedOrder, ScanSettings};
 pub use source::Place;
-pub use steps::{Conflict, FreeStep, Phase, Step, StepKind, Steps, Sync, kept_name};
+pub use steps::{FreeStep, Phase, Step, StepKind, Steps, kept_name};
 pub use suggest::did_you_mean;
+pub use sync::{Conflict, Sync};
 pub use table::TableName;
 pub use units::{parse_bytes, parse_count, parse_duration_ms};
 

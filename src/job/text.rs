@@ -9,7 +9,8 @@ use toml_writer::{ToTomlKey as _, ToTomlValue as _, TomlKeyBuilder, TomlStringBu
 
 use super::model::Job;
 use super::settings::{Kind, Settings};
-use super::steps::{FreeStep, Phase, Step, StepKind, Sync};
+use super::steps::{FreeStep, Phase, Step, StepKind};
+use super::sync::Sync;
 
 /// Grows when the same job must no longer be taken for the same.
 const FINGERPRINT_VERSION: &[u8] = b"pgbackfill job 1";
@@ -98,10 +99,16 @@ fn steps(out: &mut String, phase: Phase, job: &Job) {
 
 /// A step of the job's own.
 fn free(out: &mut String, phase: Phase, step: &Step) {
-    let Some(FreeStep { undo, done, concurrently }) = &step.free else { return };
+    let Some(FreeStep { statements, undo, done, concurrently }) = &step.free else { return };
     let _ = writeln!(out, "\n[[{}.step]]", phase.as_str());
     item(out, "name", &step.name);
-    item(out, "do", &step.definition);
+    match &statements[..] {
+        [one] => item(out, "do", one),
+        all => {
+            let all: Vec<_> = all.iter().map(|one| value(one)).collect();
+            let _ = writeln!(out, "do = [{}]", all.join(", "));
+        }
+    }
     for (key, text) in [("undo", undo), ("done", done)] {
         if let Some(text) = text {
             item(out, key, text);

@@ -25,7 +25,11 @@ pub fn answer_max(statement_timeout: Duration) -> Duration {
 /// The settings of a batch's transaction but `statement_timeout`: those that decide what an expression means
 /// (`meaning`, as JSON), and ours.
 #[must_use]
-pub fn batch_settings(meaning: &str, limits: Limits, server_version: i32) -> Vec<(String, String)> {
+pub fn batch_settings(
+    (job, meaning): (&str, &str),
+    limits: Limits,
+    server_version: i32,
+) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> =
         serde_json::from_str::<BTreeMap<String, String>>(meaning).unwrap_or_default().into_iter().collect();
     let lock_timeout = limits.lock_timeout_ms.to_string();
@@ -36,8 +40,9 @@ pub fn batch_settings(meaning: &str, limits: Limits, server_version: i32) -> Vec
         // Rows and cursor are lost together or kept together, so nothing is gained by waiting for the disk.
         ("synchronous_commit", "off"),
         ("plan_cache_mode", "force_custom_plan"),
-        // What we change is no change of the application's: a sync trigger leaves it as it is.
-        (QUIET, "on"),
+        // What we change is no change of the application's: the job's sync trigger leaves it as it is.
+        // Those of other jobs do their work.
+        (QUIET, job),
         // Every batch would compile again what runs for a tenth of a second.
         ("jit", "off"),
         // A lost host is noticed in about 12 s instead of two hours.

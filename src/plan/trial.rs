@@ -295,7 +295,7 @@ fn sum_up(tries: &[Measured]) -> Measured {
 
 /// The settings of a batch.
 fn in_transaction(job: &Job, server: &Server) -> String {
-    let all = batch_settings(&server.settings, job.limits, server.version);
+    let all = batch_settings((job.name.as_str(), &server.settings), job.limits, server.version);
     let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     // Triggers that wait for COMMIT would not be met.
     format!("{}; SET CONSTRAINTS ALL IMMEDIATE", settings::set_all(&all))

@@ -121,9 +121,14 @@ pub const BEFORE_ATTEMPT: &str = "SAVEPOINT before_attempt";
 /// The same after an attempt that failed.
 pub const AFTER_ATTEMPT: &str = "ROLLBACK TO SAVEPOINT before_attempt";
 
+/// No transaction is open afterwards; the server says so if there was none.
+pub const END_ALL: &str = "ROLLBACK";
+
 impl Attempt<'_> {
     /// The attempt, up to COMMIT and beyond, for an open transaction. Its last row tells how long it queued,
     /// how long it held its lock, and how far the WAL has got. Where `knock` is true it never queues.
+    ///
+    /// A statement stands on lines of its own, so that a comment at its end does not take what follows.
     ///
     /// What times out behind the lock is a statement (57014), before it a lock (55P03).
     #[must_use]
@@ -153,7 +158,7 @@ impl Attempt<'_> {
             let _ = write!(sql, "; SELECT set_config('pgbackfill.locked_at', {clock}, true)");
         }
         for statement in *statements {
-            let _ = write!(sql, "; SELECT set_config('statement_timeout', {left}, true); {statement}");
+            let _ = write!(sql, "; SELECT set_config('statement_timeout', {left}, true);\n{statement}\n");
         }
         let locked_at = if tables.is_empty() { "asked_at" } else { "locked_at" };
         let done =

@@ -168,6 +168,8 @@ pub const STEP_NOTE: &str = include_str!("step_note.sql");
 pub const STEP_PROGRESS: &str = include_str!("step_progress.sql");
 /// `step_reads.sql`
 pub const STEP_READS: &str = include_str!("step_reads.sql");
+/// `step_since.sql`
+pub const STEP_SINCE: &str = include_str!("step_since.sql");
 /// `step_sync.sql`
 pub const STEP_SYNC: &str = include_str!("step_sync.sql");
 /// `step_tree.sql`

@@ -13,12 +13,16 @@ mod name;
 mod probe;
 pub mod settings;
 mod sync;
+mod sync_name;
 
 pub use clause::{bare, dollar_quote, enclosed, parameters, row};
-pub use door::{AFTER_ATTEMPT, Attempt, BEFORE_ATTEMPT, LockMode, note_attempt, wait_in_front_of_nobody};
+pub use door::{
+    AFTER_ATTEMPT, Attempt, BEFORE_ATTEMPT, END_ALL, LockMode, note_attempt, wait_in_front_of_nobody,
+};
 pub use fence::{bad_row_lock, range_lock};
 pub use gate::Gate;
 pub use name::{Ident, Qualified};
 pub use probe::{custom_signal, latency_probe};
 pub use settings::literal;
-pub use sync::{QUIET, SyncTarget, SyncTrigger, Wins, sync_function, sync_triggers};
+pub use sync::{QUIET, SyncTarget, SyncTrigger, Wins};
+pub use sync_name::{sync_function, sync_triggers};

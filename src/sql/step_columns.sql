@@ -5,6 +5,9 @@ SELECT format_type(a.atttypid, a.atttypmod)
            || CASE WHEN a.attgenerated <> '' THEN ' GENERATED' ELSE '' END
            || CASE WHEN a.attidentity <> '' THEN ' IDENTITY' ELSE '' END AS definition,
        format_type(a.atttypid, a.atttypmod) AS type_name,
+       pg_type.typtype = 'd' AS domain,
+       a.attnotnull AS not_null,
+       (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = a.attrelid AND adnum = a.attnum) AS default_value,
        a.attgenerated <> '' AS generated,
        -- One that is the same for every row calls nothing.
        CASE WHEN a.attgenerated = '' THEN

@@ -7,9 +7,10 @@
 
 use std::fmt::Write as _;
 
+use super::sync_name::{ours, sync_function, sync_triggers};
 use super::{Ident, Qualified, dollar_quote, enclosed, literal};
 
-/// Set for our own batches: what they change is no change of the application's.
+/// Set to the job's name in batches of its run: what they change is no change of the application's.
 pub const QUIET: &str = "pgbackfill.quiet";
 
 /// Who wins where both were changed and disagree.
@@ -61,40 +62,14 @@ pub struct SyncTrigger {
     pub raises: bool,
     /// Settings that decide what an expression means.
     pub settings: Vec<(String, String)>,
+    /// Its table has partitions.
+    pub is_partitioned: bool,
+    /// Who owns the table: the function runs as this role, if another one makes it.
+    pub owner: Option<Ident>,
     /// The table is fed by a subscription, whose rows are to be synced, too.
     pub is_subscribed: bool,
     /// Once columns were replaced: every column, by the name that the job knows, and by that of today.
     pub renamed: Vec<(Ident, Ident)>,
-}
-
-/// NAMEDATALEN - 1.
-const NAME_BYTES_MAX: usize = 63;
-
-/// A name that tells the job and is not cut by the server. A job's name has characters of one byte.
-fn named(prefix: &str, job: &str) -> Ident {
-    let mut name = format!("{prefix}{job}");
-    if name.len() > NAME_BYTES_MAX {
-        // Two long names that differ at their ends stay two.
-        let sum = job.bytes().fold(5_381_u64, |sum, byte| sum.wrapping_mul(33) ^ u64::from(byte));
-        name = format!("{prefix}{}_{sum:016x}", &job[..NAME_BYTES_MAX - prefix.len() - 17]);
-    }
-    Ident(name)
-}
-
-fn ours(prefix: &str, job: &str) -> Qualified {
-    Qualified { schema: Ident("pgbackfill".to_owned()), name: named(prefix, job) }
-}
-
-/// The function of a job's trigger.
-#[must_use]
-pub fn sync_function(job: &str) -> Qualified {
-    ours("sync_", job)
-}
-
-/// Its triggers, which fire after all others: those of a kind fire in the order of their names.
-#[must_use]
-pub fn sync_triggers(job: &str) -> [Ident; 2] {
-    [named("zz_pgbackfill_insert_", job), named("zz_pgbackfill_update_", job)]
 }
 
 impl SyncTrigger {
@@ -111,10 +86,12 @@ impl SyncTrigger {
     pub fn create(&self, replaces: bool) -> Vec<String> {
         let [insert, update] = sync_triggers(&self.job);
         let (table, function) = (&self.table, sync_function(&self.job));
-        let mut all = vec![
-            format!("CREATE SEQUENCE IF NOT EXISTS {}", self.conflicts()),
-            format!("CREATE SEQUENCE IF NOT EXISTS {}", self.failures()),
-        ];
+        let mut all = Vec::new();
+        for sequence in [self.conflicts(), self.failures()] {
+            all.push(format!("CREATE SEQUENCE IF NOT EXISTS {sequence}"));
+            // One that another role has left behind would fail the application's write.
+            all.push(format!("ALTER SEQUENCE {sequence} OWNER TO {}", self.owned_by()));
+        }
         all.extend(self.replace_function());
         if replaces {
             all.extend([&insert, &update].map(|name| format!("DROP TRIGGER IF EXISTS {name} ON {table}")));
@@ -168,7 +145,12 @@ impl SyncTrigger {
                 "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER{} AS {quote}{body}{quote}",
                 kept.concat()
             ),
+            format!("ALTER FUNCTION {function}() OWNER TO {}", self.owned_by()),
         ]
+    }
+
+    fn owned_by(&self) -> String {
+        self.owner.as_ref().map_or_else(|| "CURRENT_USER".to_owned(), Ident::to_string)
     }
 
     /// All of it goes; what was counted stays.
@@ -217,12 +199,12 @@ DECLARE
     pgbackfill_source boolean;
     pgbackfill_target boolean;
 {declared}BEGIN
-    IF current_setting('{QUIET}', true) = 'on' THEN
+    IF current_setting('{QUIET}', true) = {job} THEN
         RETURN NEW;
     END IF;
 {rows}    IF TG_OP = 'INSERT' THEN
         pgbackfill_target := {given};
-        pgbackfill_source := NOT pgbackfill_target OR {has_source};
+{moves}        pgbackfill_source := NOT pgbackfill_target OR {has_source};
     ELSE
         pgbackfill_target := {target_changed};
         pgbackfill_source := {source_changed};
@@ -238,9 +220,11 @@ DECLARE
 {assigned}    RETURN NEW;
 END
 ",
+            job = literal(&self.job),
             declared = declared.concat(),
             rows = self.domain(),
             given = self.given(),
+            moves = self.moves(),
             has_source = self.has_source(),
             target_changed = Self::changed(&targets),
             source_changed = Self::changed(&self.sources().collect::<Vec<_>>()),
@@ -270,6 +254,15 @@ END
             enclosed(rows),
             self.from()
         )
+    }
+
+    /// A row that moves to another partition is inserted there, with all that it has.
+    fn moves(&self) -> String {
+        if !self.is_partitioned {
+            return String::new();
+        }
+        let all: Vec<_> = self.columns().map(|column| format!("NEW.{column} IS NOT NULL")).collect();
+        format!("        IF {} THEN\n            RETURN NEW;\n        END IF;\n", all.join(" AND "))
     }
 
     /// Whether an INSERT brings a value of its own along.
@@ -328,10 +321,16 @@ END
 {}EXCEPTION WHEN OTHERS THEN
     PERFORM pg_catalog.nextval({});
     -- Where NULL is not allowed any more the value stays as it was.
-    IF TG_OP = 'UPDATE' AND EXISTS (
+    IF TG_OP = 'INSERT' OR pgbackfill_target THEN
+        -- What the application brought along.
+{}    ELSIF EXISTS (
         SELECT
         FROM pg_catalog.pg_attribute
         WHERE attrelid = TG_RELID AND attnotnull AND attname IN ({columns})
+    ) OR EXISTS (
+        SELECT
+        FROM pg_catalog.pg_constraint
+        WHERE conrelid = TG_RELID AND contype = 'c' AND conname ~ '^pgbackfill_.*_not_null$'
     ) THEN
 {}    ELSE
 {}    END IF;
@@ -339,6 +338,7 @@ END;
 ",
             format_args!("{select};\n{found}"),
             literal(&self.failures().to_string()),
+            each(&|_, target| format!("NEW.{}", self.now(&target.column))),
             each(&|_, target| format!("OLD.{}", self.now(&target.column))),
             each(&|_, _| "NULL".to_owned()),
         );

@@ -128,6 +128,11 @@ pub async fn step_is_done(session: &Session, step: i64, adopted: bool) -> Result
     Ok(())
 }
 
+/// Whether the sync trigger of a job was in place before its latest run began.
+pub async fn was_in_step(session: &Session, job: &str) -> Result<bool, Error> {
+    Ok(session.query_one(fixed::STEP_SINCE, &[(&job, Type::TEXT)]).await?.get(0))
+}
+
 /// What it made was taken back.
 pub async fn step_is_undone(session: &Session, step: i64) -> Result<(), Error> {
     session.execute(fixed::STEP_UNDONE, &[(&step, Type::INT8)]).await?;

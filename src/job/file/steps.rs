@@ -9,7 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Reader, entries};
 use crate::job::draft::Draft;
-use crate::job::steps::{FreeStep, Phase, StepKind, WrittenStep, WrittenSync};
+use crate::job::steps::{FreeStep, Phase, StepKind, WrittenStep};
+use crate::job::sync::WrittenSync;
 use crate::job::written::Written;
 
 impl Reader<'_> {
@@ -111,11 +112,21 @@ impl Reader<'_> {
 
     fn free_step(&mut self, draft: &mut Draft, phase: Phase, (table, span): (&DeTable<'_>, &Range<usize>)) {
         let (mut name, mut sql) = (None, None);
-        let mut free = FreeStep { undo: None, done: None, concurrently: false };
+        let mut free = FreeStep { statements: Vec::new(), undo: None, done: None, concurrently: false };
         for (key, span, value) in entries(table) {
             match (key, value.get_ref()) {
                 ("name", _) => name = Some(self.text("`name`", value)),
-                ("do", _) => sql = Some(self.text("`do`", value)),
+                ("do", DeValue::Array(all)) => {
+                    free.statements =
+                        all.iter().map(|one| self.text("a statement of `do`", one).text).collect();
+                    let text = free.statements.join(";\n");
+                    sql = Some(Written::new("`do`", &text, self.spot(&value.span()), &mut self.faults));
+                }
+                ("do", _) => {
+                    let written = self.text("`do`", value);
+                    free.statements = vec![written.text.clone()];
+                    sql = Some(written);
+                }
                 ("undo", _) => {
                     free.undo = Some(self.text("`undo`", value).text).filter(|undo| undo != "none");
                 }

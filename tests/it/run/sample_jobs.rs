@@ -132,6 +132,8 @@ fn step(db: &Database, sample: &Sample, command: &str) -> Pgbackfill {
 async fn from_the_table_to_the_contract(sample: &Sample) {
     let db = database().await;
     let client = db.client().await;
+    // As it is from version 15 on.
+    client.batch_execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").await.unwrap();
     execute(&client, &statements(sample.job, "Written for")).await;
     client.batch_execute(sample.fill).await.unwrap();
     step(&db, sample, "expand").run().await.expect_code(0);

@@ -145,6 +145,8 @@ async fn what_is_not_done_in_time_behind_the_lock_is_rolled_back() {
     let said = expand(&db, &job).run().await.expect_code(1).stderr;
     assert!(said.contains("it was not done 200 ms after it had queued for its lock"), "{said}");
     assert_eq!(text(&client, HAS_COLUMN).await, "0");
+    let counted = "SELECT tries = 3 AND stood_ms > 400 FROM pgbackfill.step";
+    assert_eq!(text(&client, counted).await, "true", "{said}");
     // A person who knows better may say so.
     expand(&db, &job).args(["--stall", "5s"]).run().await.expect_code(0);
     assert_eq!(text(&client, HAS_COLUMN).await, "1");
@@ -240,6 +242,11 @@ async fn a_column_that_is_there_is_taken_over_and_one_of_another_type_is_not() {
     client.batch_execute("ALTER TABLE orders ALTER status_v2 TYPE text").await.unwrap();
     let finished = expand(&db, &job).run().await.expect_code(0);
     assert!(finished.stderr.contains("1/1 column status_v2 text: is there already"), "{}", finished.stderr);
+    let more = JobFile::new(
+        "table = 'orders'\nset.status_v2 = '1'\nexpand.column.status_v2 = \"text NOT NULL DEFAULT 'x'\"\n",
+    );
+    let said = expand(&db, &more).run().await.expect_code(2).stderr;
+    assert!(said.contains("it is `text`, this says `text DEFAULT 'x'::text NOT NULL`"), "{said}");
     let adopted = "SELECT string_agg(state || ' ' || adopted, ',') FROM pgbackfill.step";
     assert_eq!(text(&client, adopted).await, "done true");
 }

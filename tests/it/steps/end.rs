@@ -4,7 +4,7 @@
 
 use tokio_postgres::Client;
 
-use super::{catalog, contract, expand, filled, text};
+use super::{CLOSED, catalog, contract, expand, filled, text};
 use crate::support::{Database, JobFile, Pgbackfill, database};
 
 const BOTH_WAYS: &str = "
@@ -30,7 +30,7 @@ async fn orders() -> (Database, JobFile, Client) {
     let client = db.client().await;
     let table = "CREATE TABLE orders (id int PRIMARY KEY, status int NOT NULL, note text);
                  INSERT INTO orders SELECT i, i % 2 FROM generate_series(1, 50) AS i";
-    client.batch_execute(table).await.unwrap();
+    client.batch_execute(&format!("{CLOSED}; {table}")).await.unwrap();
     (db, JobFile::new(BOTH_WAYS), client)
 }
 

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 
 use super::{catalog, ends, expand, job, orders, text};
-use crate::support::{JobFile, database_behind_pgbouncer, skipped};
+use crate::support::{JobFile, Pgbackfill, database_behind_pgbouncer, skipped};
 
 const INDEX: &str = "expand.index.by_status = '(lower(status)) WHERE id > 5'\n";
 const UNIQUE: &str = "expand.unique.one_status = '(status)'\n";
@@ -205,4 +205,31 @@ async fn on_a_partitioned_table_each_leaf_gets_its_own_and_new_partitions_get_th
     );
     let said = expand(&db, &job).run().await.expect_code(0).stderr;
     assert!(said.contains("is there already"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_a_dba_is_building_is_waited_for_also_by_a_role_that_may_not_see_it() {
+    let (db, job) = orders(100, INDEX).await;
+    let (admin, builder, other) = (db.client().await, db.client().await, db.client().await);
+    let role = format!("owns_{}", db.name);
+    let grants = format!(
+        "CREATE ROLE {role} LOGIN; ALTER TABLE orders OWNER TO {role}; GRANT CREATE ON DATABASE {0} TO {role}; GRANT CREATE ON SCHEMA public TO {role}",
+        db.name
+    );
+    admin.batch_execute(&grants).await.unwrap();
+    old_snapshot(&other).await;
+    let built = tokio::spawn(async move {
+        builder
+            .batch_execute("CREATE INDEX CONCURRENTLY by_status ON orders (lower(status)) WHERE id > 5")
+            .await
+    });
+    db.until("EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting for%')").await;
+    let running = Pgbackfill::new(["expand"]).arg(job.path()).env("DATABASE_URL", db.url_of(&role)).spawn();
+    db.until("(SELECT waits_for LIKE '%is at work on the table, perhaps on index%' FROM pgbackfill.step)")
+        .await;
+    other.batch_execute("COMMIT").await.unwrap();
+    built.await.unwrap().unwrap();
+    ends(running).await.expect_code(0);
+    assert_eq!(text(&admin, VALID).await, "by_status true");
+    admin.batch_execute(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).await.unwrap();
 }

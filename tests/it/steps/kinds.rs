@@ -68,6 +68,11 @@ async fn a_foreign_key_holds_for_what_is_written_and_then_for_all_rows() {
     let said = contract(&db, &job).run().await.expect_code(0).stderr;
     assert!(said.contains("is there already"), "{said}");
     client.batch_execute("ALTER TABLE orders DROP CONSTRAINT orders_user_id_fkey").await.unwrap();
+    // One that others made has a name of its own.
+    client.batch_execute("ALTER TABLE orders ADD CONSTRAINT mine FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE").await.unwrap();
+    let said = contract(&db, &job).run().await.expect_code(0).stderr;
+    assert!(said.contains("is there already"), "{said}");
+    client.batch_execute("ALTER TABLE orders DROP CONSTRAINT mine").await.unwrap();
     // One that others made and did not finish is finished, another one is not touched.
     let theirs = "ALTER TABLE orders ADD FOREIGN KEY (user_id) REFERENCES users (id)";
     client.batch_execute(&format!("{theirs} ON DELETE CASCADE NOT VALID")).await.unwrap();
@@ -161,12 +166,14 @@ async fn a_step_of_the_job_s_own_is_done_once_in_one_transaction_with_its_record
     let (db, _) = orders(3, "").await;
     let client = db.client().await;
     client.batch_execute("CREATE TABLE log (n int)").await.unwrap();
-    let job = own("do = 'INSERT INTO log VALUES (1); COMMENT ON TABLE orders IS $$own$$;'\nundo = 'none'\n");
+    let job = own(
+        "do = ['INSERT INTO log VALUES (1); -- once', 'COMMENT ON TABLE orders IS $$own$$ -- at last']\nundo = 'none'\n",
+    );
     for _ in 0..3 {
         expand(&db, &job).run().await.expect_code(0);
     }
     assert_eq!(text(&client, "SELECT count(*) FROM log").await, "1");
-    let job = own("do = 'INSERT INTO log VALUES (2); SELECT 1 / 0'\n");
+    let job = own("do = ['INSERT INTO log VALUES (2)', 'SELECT 1 / 0']\n");
     let said = expand(&db, &job).run().await.expect_code(1).stderr;
     assert!(said.contains("division by zero"), "{said}");
     assert_eq!(text(&client, "SELECT count(*) FROM log").await, "1");
@@ -211,7 +218,7 @@ async fn a_step_of_the_job_s_own_waits_for_its_turn_as_all_do() {
     report.batch_execute("BEGIN; SELECT * FROM orders").await.unwrap();
     sleep(Duration::from_millis(250)).await;
     let job = own(
-        "do = 'ALTER TABLE orders SET (fillfactor = 90); ALTER TABLE orders ALTER status DROP DEFAULT'\n",
+        "do = ['ALTER TABLE orders SET (fillfactor = 90)', 'ALTER TABLE orders ALTER status DROP DEFAULT']\n",
     );
     let running = expand(&db, &job).spawn();
     until_it_waits_for(&db, "FROM orders").await;
@@ -219,4 +226,37 @@ async fn a_step_of_the_job_s_own_waits_for_its_turn_as_all_do() {
     ends(running).await.expect_code(0);
     let found = catalog(&db.client().await, "orders").await;
     assert!(found.contains("column status"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_text_of_a_job_takes_the_commit_along_and_none_keeps_its_lock() {
+    let (db, _) = orders(3, "").await;
+    let client = db.client().await;
+    let commented = JobFile::new(
+        "table = 'orders'\nset.a = '1'\nexpand.column.a = 'int -- and more'\nexpand.column.b = 'text; -- and more'\n",
+    );
+    expand(&db, &commented).run().await.expect_code(0);
+    for text in [
+        "ALTER TABLE orders ADD COLUMN IF NOT EXISTS x int; -- x",
+        "ALTER TABLE orders ADD COLUMN IF NOT EXISTS y int; -- y",
+    ] {
+        expand(&db, &own(&format!("do = '{text}'\n"))).run().await.expect_code(0);
+    }
+    let columns = "SELECT string_agg(attname, ' ' ORDER BY attname) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname IN ('a', 'b', 'x', 'y')";
+    assert_eq!(text(&client, columns).await, "a b x y");
+    let several = own("do = 'LOCK TABLE orders; SELECT pg_sleep(0.1); SELECT pg_sleep(0.1)'\n");
+    let said = expand(&db, &several).run().await.expect_code(2).stderr;
+    assert!(said.contains("`do` has several statements in one text"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_of_a_type_can_be_used_as_soon_as_the_job_adds_it() {
+    let (db, _) = orders(3, "").await;
+    db.client().await.batch_execute("CREATE TYPE kind AS ENUM ('new')").await.unwrap();
+    let job = JobFile::new(
+        "table = 'orders'\nset.kind = \"'paid'::kind\"\nwhere = 'kind IS NULL'\n\
+         expand.type.kind = ['new', 'paid']\nexpand.column.kind = \"kind DEFAULT 'paid'\"\n",
+    );
+    expand(&db, &job).run().await.expect_code(0);
+    expand(&db, &job).run().await.expect_code(0);
 }

@@ -5,8 +5,8 @@
 
 use tokio_postgres::Client;
 
-use super::{ORDERS, contract, expand, orders, text, version};
-use crate::support::{Database, JobFile, database};
+use super::{CLOSED, ORDERS, contract, expand, orders, text, version};
+use crate::support::{Database, JobFile, Pgbackfill, database};
 
 /// A number becomes a word, one way.
 const ONE_WAY: &str = "
@@ -47,7 +47,7 @@ async fn both_ways(more: &str) -> (Database, JobFile, Client) {
     let db = database().await;
     let client = db.client().await;
     let table = "CREATE TABLE users (id int PRIMARY KEY, username text, note text)";
-    client.batch_execute(table).await.unwrap();
+    client.batch_execute(&format!("{CLOSED}; {table}")).await.unwrap();
     (db, JobFile::new(&format!("{BOTH_WAYS}{more}")), client)
 }
 
@@ -173,7 +173,7 @@ async fn it_means_the_same_whatever_the_settings_of_the_writer_are() {
                  CREATE FUNCTION public.label(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
                  CREATE SCHEMA other; CREATE FUNCTION other.label(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'wrong' $$;
                  INSERT INTO orders VALUES (1, '2026-03-01 23:30:00Z')";
-    client.batch_execute(table).await.unwrap();
+    client.batch_execute(&format!("{CLOSED}; {table}")).await.unwrap();
     let job = JobFile::new(
         "table = 'orders'\nset.day = 'label(at::date::text)'\nwhere = 'day IS NULL'\n\
          expand.column.day = 'text'\nexpand.sync.forward = true\n",
@@ -240,7 +240,7 @@ async fn partitions_have_it_too_and_lookups_are_joined_as_the_run_does() {
                   CREATE TABLE orders_2 PARTITION OF orders DEFAULT;
                   CREATE TABLE users (id int PRIMARY KEY, code text UNIQUE);
                   INSERT INTO users VALUES (7, 'ann'), (8, 'bob'); INSERT INTO orders VALUES (1, 'ann')";
-    client.batch_execute(tables).await.unwrap();
+    client.batch_execute(&format!("{CLOSED}; {tables}")).await.unwrap();
     let job = JobFile::new(
         "table = 'orders'\nset.user_id = 'u.id'\nfrom = 'users AS u'\non = 'u.code = orders.code'\nwhere = 'user_id IS NULL'\n\
          expand.column.user_id = 'int'\nexpand.sync.forward = true\n",
@@ -307,7 +307,7 @@ async fn one_that_somebody_disabled_is_told_and_another_text_replaces_it() {
 async fn rows_that_a_subscription_brings_are_in_step() {
     let db = database().await;
     let client = db.client().await;
-    client.batch_execute(ORDERS).await.unwrap();
+    client.batch_execute(&format!("{CLOSED}; {ORDERS}")).await.unwrap();
     // What applies changes of another server works like this.
     let subscription = format!(
         "CREATE SUBSCRIPTION s_{0} CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false, slot_name = NONE)",
@@ -322,4 +322,109 @@ async fn rows_that_a_subscription_brings_are_in_step() {
     client.batch_execute("INSERT INTO orders VALUES (1, '1')").await.unwrap();
     assert_eq!(text(&client, "SELECT status_v2 FROM orders").await, "paid");
     client.batch_execute(&format!("DROP SUBSCRIPTION s_{}", db.name)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_run_of_one_job_is_a_writer_like_any_other_for_the_trigger_of_another() {
+    let (db, _) = orders(5, "").await;
+    let client = db.client().await;
+    client.batch_execute("ALTER TABLE orders ADD COLUMN b text").await.unwrap();
+    let of = |column: &str, source: &str| {
+        format!(
+            "table = 'orders'\nset.{column} = 'upper({source})'\nwhere = '{column} IS NULL'\nexpand.column.{column} = 'text'\nexpand.sync.forward = true\n"
+        )
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let files = [("first", of("c", "b")), ("second", of("b", "status"))].map(|(name, text)| {
+        let file = dir.path().join(format!("{name}.toml"));
+        std::fs::write(&file, format!("{text}pace.mode = 'full'\n")).unwrap();
+        file
+    });
+    let first = Pgbackfill::new(["expand"]).arg(&files[0]).on(&db).run().await.expect_code(0);
+    assert!(first.stderr.contains("done"), "{}", first.stderr);
+    Pgbackfill::new(["run", "--yes"]).arg(&files[1]).on(&db).run().await.expect_code(2);
+    Pgbackfill::new(["expand"]).arg(&files[1]).on(&db).run().await.expect_code(0);
+    Pgbackfill::new(["run", "--yes"]).arg(&files[1]).on(&db).run().await.expect_code(0);
+    assert_eq!(text(&client, "SELECT string_agg(DISTINCT b || c, ' ') FROM orders").await, "NEWNEW");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_moves_to_another_partition_takes_its_values_along() {
+    let db = database().await;
+    let client = db.client().await;
+    let tables = "CREATE TABLE orders (id int, status text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+                  CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (0) TO (100);
+                  CREATE TABLE orders_2 PARTITION OF orders DEFAULT";
+    client.batch_execute(&format!("{CLOSED}; {tables}")).await.unwrap();
+    let job = JobFile::new(
+        "table = 'orders'\nset.status_v2 = 'upper(status)'\nwhere = 'status_v2 IS NULL'\n\
+         [expand]\ncolumn.status_v2 = 'text'\nsync.forward = true\nsync.conflict = 'error'\n",
+    );
+    expand(&db, &job).run().await.expect_code(0);
+    client
+        .batch_execute("INSERT INTO orders VALUES (1, 'new'); UPDATE orders SET status_v2 = 'by hand'")
+        .await
+        .unwrap();
+    client.batch_execute("UPDATE orders SET id = 500").await.unwrap();
+    assert_eq!(text(&client, "SELECT status_v2 FROM orders_2").await, "by hand");
+    client.batch_execute("ALTER TABLE orders_2 DISABLE TRIGGER USER").await.unwrap();
+    let said = expand(&db, &job).run().await.expect_code(2).stderr;
+    assert!(said.contains("the sync trigger is there and was disabled"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_it_cannot_compute_a_value_what_the_application_brought_along_stays() {
+    let (db, job, client) = one_way().await;
+    expand(&db, &job).run().await.expect_code(0);
+    client
+        .batch_execute("INSERT INTO orders (id, status, status_v2) VALUES (100, '7', 'mine')")
+        .await
+        .unwrap();
+    client.batch_execute("UPDATE orders SET status = '8', status_v2 = 'mine' WHERE id = 1").await.unwrap();
+    assert_eq!(text(&client, "SELECT count(*) FROM orders WHERE status_v2 = 'mine'").await, "2");
+    // While the rows are looked at for NOT NULL, which takes hours on a large table.
+    client.batch_execute("ALTER TABLE orders ADD CONSTRAINT pgbackfill_status_v2_not_null CHECK (status_v2 IS NOT NULL) NOT VALID").await.unwrap();
+    client.batch_execute("UPDATE orders SET status = '9' WHERE id = 1").await.unwrap();
+    assert_eq!(text(&client, "SELECT status || status_v2 FROM orders WHERE id = 1").await, "9mine");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_run_before_its_trigger_was_there_is_not_contracted() {
+    let (db, job, client) = one_way().await;
+    client.batch_execute("ALTER TABLE orders ADD COLUMN status_v2 text").await.unwrap();
+    let said = job.run(&db).run().await.expect_code(2).stderr;
+    assert!(said.contains("the job keeps its columns in step, and its trigger is not there"), "{said}");
+    assert!(said.contains("hint: pgbackfill expand comes first"), "{said}");
+    expand(&db, &job).run().await.expect_code(0);
+    job.run(&db).run().await.expect_code(0);
+    client.batch_execute("UPDATE pgbackfill.step SET done_at = done_at + interval '1 hour'").await.unwrap();
+    let said = contract(&db, &job).run().await.expect_code(1).stderr;
+    assert!(said.contains("its sync trigger was put in place after the run had begun"), "{said}");
+    job.run_with(&db, ["--new-run"]).run().await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_everybody_may_make_functions_on_its_path_there_is_none() {
+    let (db, job, client) = one_way().await;
+    client.batch_execute("GRANT CREATE ON SCHEMA public TO PUBLIC").await.unwrap();
+    let said = expand(&db, &job).run().await.expect_code(2).stderr;
+    assert!(said.contains("everybody may make functions in schema public"), "{said}");
+    assert!(said.contains("REVOKE CREATE ON SCHEMA public FROM PUBLIC"), "{said}");
+    client.batch_execute(CLOSED).await.unwrap();
+    expand(&db, &job).run().await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_table_under_the_same_job_and_columns_of_a_domain_are_refused() {
+    let (db, job, client) = one_way().await;
+    expand(&db, &job).run().await.expect_code(0);
+    client.batch_execute("CREATE TABLE other (id int PRIMARY KEY, status text)").await.unwrap();
+    job.rewrite(&ONE_WAY.replace("'orders'", "'other'"));
+    let said = expand(&db, &job).run().await.expect_code(2).stderr;
+    assert!(said.contains("the sync trigger of this job is on table orders, too"), "{said}");
+    client.batch_execute("CREATE DOMAIN word AS text NOT NULL").await.unwrap();
+    let of_domain =
+        ONE_WAY.replace("column.status_v2 = 'text'", "column.state = 'word'").replace("status_v2", "state");
+    let said = expand(&db, &JobFile::new(&of_domain)).run().await.expect_code(2).stderr;
+    assert!(said.contains("is of a domain") || said.contains("would rewrite"), "{said}");
 }
