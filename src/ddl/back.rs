@@ -8,7 +8,6 @@ use super::begin::{Maker, Prepared, complete, definitions, look_at_columns, prep
 use super::door::{Door, Opening};
 use super::error::StepError;
 use super::foreign;
-use super::long::Long;
 use super::news::{LockTimes, StepNews, Tell};
 use super::next::next;
 use super::phase::{Made, Work};
@@ -28,7 +27,8 @@ async fn words(
     tell: Tell<'_>,
 ) -> Result<Vec<String>, StepError> {
     let Prepared { sessions, server, table, target, budget } = prepared;
-    let subject = Subject { job, table, settings: &server.settings };
+    let known = target.clone();
+    let subject = Subject { job, table, target: &known, settings: &server.settings };
     let expected =
         definitions(sessions, (&subject, Phase::Contract, target), (*budget, &maker.stop), tell).await?;
     (target.sync, target.references) = (expected.trigger, expected.references);
@@ -48,6 +48,7 @@ pub async fn drop_columns(pool: &Pool, job: &Job, maker: &Maker, tell: Tell<'_>)
         Door::new(&mut sessions.session, &sessions.watch, (*budget, sessions.backend), &maker.stop);
     may_go(&work, &door, &definitions).await?;
     let mut made = Made::default();
+    let (mut going, mut ids) = (Vec::new(), Vec::new());
     for (number, step) in job.steps.drop.iter().enumerate() {
         tell(&StepNews::Begins { number: number + 1, of: job.steps.drop.len(), step });
         if !target.columns.contains(&step.name) {
@@ -58,7 +59,7 @@ pub async fn drop_columns(pool: &Pool, job: &Job, maker: &Maker, tell: Tell<'_>)
         let found = dependants(&sessions.watch, target, (&step.name, job.name.as_str())).await?;
         if !found.others.is_empty() {
             return Err(StepError::TooEarly(format!(
-                "column {} is still used: {}\nhint: drop what uses it first",
+                "column {} is still used, and nothing was dropped: {}\nhint: drop what uses it first",
                 step.name,
                 found.others.join(", ")
             )));
@@ -66,11 +67,18 @@ pub async fn drop_columns(pool: &Pool, job: &Job, maker: &Maker, tell: Tell<'_>)
         if !found.vanish.is_empty() {
             tell(&StepNews::Does(format!("with it goes: {}", found.vanish.join(", "))));
         }
-        let id = work.claim(&door, step).await?;
-        let opening = drop_opening(target, &step.name, job.name.as_str());
-        let times = door.pass((id, &title(step)), &opening, tell).await?;
+        going.push(step.name.as_str());
+        ids.push((work.claim(&door, step).await?, title(step)));
+    }
+    // All at once: what one of them needs may be what another one takes along.
+    if let Some((first, title)) = ids.first() {
+        let opening = drop_opening(target, &going, job.name.as_str());
+        let times = door.pass((*first, title), &opening, tell).await?;
+        for (id, _) in &ids {
+            store::step_is_done(door.watch, *id, false).await?;
+        }
         door.rested().await;
-        made.made += 1;
+        made.made += ids.len();
         made.times.add(times);
         tell(&StepNews::Done(times));
     }
@@ -96,6 +104,9 @@ async fn may_go(work: &Work<'_>, door: &Door<'_>, definitions: &[String]) -> Res
         let done = stored.and_then(|stored| stored.done_s_ago);
         youngest = [youngest, done].into_iter().flatten().reduce(f64::min);
     }
+    if job.steps.contract.is_empty() {
+        youngest = store::run_in_state_s(door.watch, job.name.as_str()).await?;
+    }
     let keep = Duration::from_secs(job.steps.keep_s);
     let since = Duration::from_secs_f64(youngest.unwrap_or(f64::MAX / 2.0).clamp(0.0, 1e12));
     if since < keep {
@@ -112,6 +123,17 @@ async fn may_go(work: &Work<'_>, door: &Door<'_>, definitions: &[String]) -> Res
 /// Takes back what `contract` has made, the last first. What was there before it stays.
 pub async fn undo_contract(pool: &Pool, job: &Job, maker: &Maker, tell: Tell<'_>) -> Result<Made, StepError> {
     let mut prepared = prepare(pool, job).await?;
+    if prepared.target.is_old_gone {
+        let message = "the old column was dropped, so there is no way back, and nothing was changed";
+        return Err(StepError::TooEarly(message.to_owned()));
+    }
+    let leads_back = job.steps.sync.as_ref().is_none_or(|sync| !sync.back.is_empty());
+    if !prepared.target.replaced.is_empty() && !leads_back {
+        let message = "what was written since the names were swapped is in the new column only, and would be lost from sight: nothing was changed";
+        let hint =
+            "with sync.back the old column is kept in step; else fill it first, and swap the names by hand";
+        return Err(StepError::TooEarly(format!("{message}\nhint: {hint}")));
+    }
     let mut made = Made::default();
     let steps = &job.steps.contract;
     for (number, step) in steps.iter().enumerate().rev() {
@@ -159,18 +181,10 @@ async fn take_back(
     tell: Tell<'_>,
 ) -> Result<LockTimes, StepError> {
     let (target, title) = (work.target, title(step));
-    if let Some(opening) = opening_back(target, step, work.job.name.as_str()) {
+    if let Some(opening) = opening_back(target, step) {
         return door.pass((id, &title), &opening, tell).await;
     }
-    let mut long = Long {
-        session: door.session,
-        watch: door.watch,
-        backend: door.backend,
-        server_version: work.server.version,
-        is_pooled,
-        step: (id, &title),
-        stop: &work.maker.stop,
-    };
+    let mut long = work.long(door, (id, &title), is_pooled);
     match (step.kind, &step.free) {
         (StepKind::Index | StepKind::UniqueIndex, _) => {
             let index =
@@ -187,11 +201,11 @@ async fn take_back(
 }
 
 /// The change of the catalog that takes a step back, if it is one.
-fn opening_back(target: &Target, step: &Step, job: &str) -> Option<Opening> {
+fn opening_back(target: &Target, step: &Step) -> Option<Opening> {
     let table = &target.top().name;
     let name = Ident(step.name.clone());
     match (step.kind, &step.free) {
-        (StepKind::Replace, _) => Some(swap_back(target, step, job)),
+        (StepKind::Replace, _) => Some(swap_back(target, step)),
         (StepKind::NotNull, _) => {
             let column = Ident(target.now(&step.name));
             Some(target.open_all(vec![ddl::drop_not_null(table, &column)], false))

@@ -95,22 +95,15 @@ pub async fn keeps_in_step(session: &Session, job: &Job, relation: u32) -> Resul
 /// Which columns have been replaced by now.
 pub(super) async fn look_at_columns(watch: &Session, job: &Job, target: &mut Target) -> Result<(), Error> {
     let relation = target.top().relation;
-    target.replaced = replace::replaced(watch, relation, &target.swaps).await?;
-    // Of a column that was dropped since, only the row of its step knows.
-    let stored = store::steps(watch, job.name.as_str()).await?;
-    let is_recorded =
-        |step: &&Step| stored.iter().any(|row| row.kind == "replace" && row.name == step.name && row.is_done);
-    for step in job.steps.contract.iter().filter(|step| step.kind == StepKind::Replace).filter(is_recorded) {
-        if replace::lost_the_old(watch, relation, step).await? {
-            target.replaced.push((step.name.clone(), step.definition.clone()));
-            target.is_old_gone = true;
-        }
-    }
+    let rows = store::steps(watch, job.name.as_str()).await?;
+    (target.replaced, target.is_old_gone) =
+        replace::replaced(watch, relation, (&target.swaps, &rows)).await?;
     let columns = catalog::columns(watch, relation).await?;
     target.columns = columns.into_iter().map(|column| column.name).collect();
-    let renamed = target.renamed();
-    if let Some(sync) = &mut target.sync {
-        sync.renamed = renamed;
+    if let Some(sync) = &target.sync {
+        let renamed = target.renamed(sync);
+        target.sync.iter_mut().for_each(|sync| sync.renamed.clone_from(&renamed));
+        sync::complete_facts(watch, target, job.name.as_str()).await?;
     }
     Ok(())
 }
@@ -138,6 +131,11 @@ async fn sessions(pool: &Pool) -> Result<Sessions, Error> {
     let row = session.query_one(fixed::DOOR_FACTS, &[]).await?;
     let backend: i32 = row.get("backend");
     let is_pooled = session.canceller().backend().await != Some(backend);
+    if !is_pooled {
+        for one in [&session, &watch] {
+            one.query(fixed::DOOR_UNLIMITED, &[]).await?;
+        }
+    }
     Ok(Sessions { session, watch, backend, is_pooled })
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn next(
     let found = match step.kind {
         StepKind::Type => enum_type(session, target, step).await?,
         StepKind::ForeignKey => foreign::next(session, target, (step, expected)).await?,
-        StepKind::Replace => replace::next(session, target, (step, job)).await?,
+        StepKind::Replace => replace::next(session, target, (step, job, is_recorded)).await?,
         // It goes when a person says so.
         StepKind::Drop => Ok(Next::Done),
         StepKind::Free => free::next(session, target, (step, is_recorded, target.is_pooled)).await?,

@@ -63,7 +63,8 @@ pub async fn make(
         let work = Work { job, phase, maker, server: &server, target: &target, budget };
         made = work.all(&mut sessions, &of_types, &[], tell).await?;
     }
-    let subject = Subject { job, table: &table, settings: &server.settings };
+    let known = target.clone();
+    let subject = Subject { job, table: &table, target: &known, settings: &server.settings };
     let expected =
         definitions(&mut sessions, (&subject, phase, &target), (budget, &maker.stop), tell).await?;
     (target.sync, target.references) = (expected.trigger, expected.references);
@@ -106,7 +107,8 @@ impl Work<'_> {
                 if !is_recorded {
                     let id = self.claim(&door, step).await?;
                     // One that was begun by us and cut off is not others' work.
-                    store::step_is_done(door.watch, id, stored.is_none()).await?;
+                    let is_theirs = stored.is_none_or(|stored| stored.is_undone || stored.adopted);
+                    store::step_is_done(door.watch, id, is_theirs).await?;
                 }
                 made.were_there += 1;
                 tell(&StepNews::WasThere);
@@ -183,20 +185,15 @@ impl Work<'_> {
                 door.rested().await;
                 continue;
             }
-            let mut long = Long {
-                session: door.session,
-                watch: door.watch,
-                backend: door.backend,
-                server_version: self.server.version,
-                is_pooled,
-                step: (id, &title),
-                stop: &self.maker.stop,
-            };
+            let mut long = self.long(door, (id, &title), is_pooled);
             match todo {
                 Next::Build { .. } if failed.is_some() => {
                     return Err(failed.map_or(StepError::Stopped, |failed| long.not_built(failed)));
                 }
-                Next::Build { index, sql } => failed = long.build((&index, &sql), tell).await?,
+                Next::Build { index, sql } => {
+                    is_ours = true;
+                    failed = long.build((&index, &sql), tell).await?;
+                }
                 Next::Run { sql } => long.run(&sql, tell).await?,
                 Next::Remove { index } => long.remove(&index, tell).await?,
                 Next::Wait { builder, index } => {
@@ -209,10 +206,29 @@ impl Work<'_> {
                     self.validated(door, valid, (id, &title, undo), tell).await?;
                 }
                 Next::Open { .. } | Next::Done => {
-                    store::step_is_done(door.watch, id, false).await?;
+                    // One that was waited for is others'.
+                    store::step_is_done(door.watch, id, told.is_some() && !is_ours).await?;
                     return Ok(times);
                 }
             }
+        }
+    }
+
+    /// What takes its time for a step.
+    pub(super) fn long<'b>(
+        &'b self,
+        door: &'b mut Door<'_>,
+        step: (i64, &'b str),
+        is_pooled: bool,
+    ) -> Long<'b> {
+        Long {
+            session: door.session,
+            watch: door.watch,
+            backend: door.backend,
+            server_version: self.server.version,
+            is_pooled,
+            step,
+            stop: &self.maker.stop,
         }
     }
 
@@ -275,7 +291,8 @@ impl Work<'_> {
 
     /// The application reads the new columns soon, and its plans with them.
     async fn analyze(&self, door: &mut Door<'_>, tell: Tell<'_>) -> Result<(), StepError> {
-        let columns: Vec<_> = self.job.set.iter().map(|value| Ident(value.column.clone())).collect();
+        let columns = self.job.set.iter().map(|value| Ident(self.target.now(&value.column)));
+        let columns: Vec<_> = columns.filter(|column| self.target.columns.contains(&column.0)).collect();
         tell(&StepNews::Does("gathers statistics of the columns that were filled".to_owned()));
         let table: &Qualified = &self.target.top().name;
         let lock_timeout = self.budget.deadlock_timeout + AFTER_DEADLOCK_TIMEOUT;

@@ -11,6 +11,7 @@ use crate::catalog;
 use crate::db::{Error, Session};
 use crate::job::{Step, kept_name};
 use crate::sql::{Ident, SyncTrigger, ddl, fixed, sync_triggers};
+use crate::store::StoredStep;
 
 /// Which of the columns of a swap are there.
 struct Columns {
@@ -32,33 +33,34 @@ async fn columns(session: &Session, relation: u32, (old, new): (&str, &str)) -> 
     })
 }
 
-/// Those swaps of the job that were made.
+/// The swap of the job, if it was made; and whether the old column is gone since. That its row is there
+/// tells it from columns that have such names by chance.
 pub(super) async fn replaced(
     session: &Session,
     relation: u32,
-    steps: &[Step],
-) -> Result<Vec<(String, String)>, Error> {
-    let mut found = Vec::new();
+    (steps, rows): (&[Step], &[StoredStep]),
+) -> Result<(Vec<(String, String)>, bool), Error> {
     for step in steps {
+        let row = rows.iter().find(|row| row.kind == "replace" && row.name == step.name && !row.is_undone);
         let pair = (step.name.as_str(), step.definition.as_str());
-        if matches!(columns(session, relation, pair).await?, Columns { old: true, new: false, kept: true }) {
-            found.push((step.name.clone(), step.definition.clone()));
+        let found = columns(session, relation, pair).await?;
+        let made = || vec![(step.name.clone(), step.definition.clone())];
+        match (row, found) {
+            (Some(_), Columns { old: true, new: false, kept: true }) => return Ok((made(), false)),
+            (Some(row), Columns { old: true, new: false, kept: false }) if row.done_s_ago.is_some() => {
+                return Ok((made(), true));
+            }
+            _ => {}
         }
     }
-    Ok(found)
-}
-
-/// Whether the new column has the old name, and the old column is gone; or there was no new one yet.
-pub(super) async fn lost_the_old(session: &Session, relation: u32, step: &Step) -> Result<bool, Error> {
-    let found = columns(session, relation, (&step.name, &step.definition)).await?;
-    Ok(matches!(found, Columns { old: true, new: false, kept: false }))
+    Ok((Vec::new(), false))
 }
 
 /// The next thing to do for a swap.
 pub(super) async fn next(
     session: &Session,
     target: &Target,
-    (step, job): (&Step, &str),
+    (step, job, is_recorded): (&Step, &str, bool),
 ) -> Result<Result<Next, Refused>, Error> {
     let (old, new) = (&step.name, &step.definition);
     if target.replaced.iter().any(|(replaced, _)| replaced == old) {
@@ -67,7 +69,8 @@ pub(super) async fn next(
     let relation = target.top().relation;
     let kept = kept_name(old);
     match columns(session, relation, (old, new)).await? {
-        Columns { old: true, new: false, kept: true } => return Ok(Ok(Next::Done)),
+        // A moment ago.
+        Columns { old: true, new: false, kept: true } if is_recorded => return Ok(Ok(Next::Done)),
         Columns { old: true, new: true, kept: false } => {}
         Columns { old: false, .. } => return Ok(Err((format!("column `{old}` does not exist"), None))),
         Columns { new: false, .. } => return Ok(Err((format!("column `{new}` does not exist"), None))),
@@ -88,6 +91,9 @@ pub(super) async fn next(
             return Ok(Err((message, Some(hint))));
         }
     }
+    if let Some(why) = stays_behind(session, target, (old, new)).await? {
+        return Ok(Err(why));
+    }
     let table = target.top().name.to_string();
     let (old, new, kept) = (Ident(old.clone()), Ident(new.clone()), Ident(kept));
     let mut statements =
@@ -99,6 +105,35 @@ pub(super) async fn next(
     }
     let what = format!("swaps the names; the old column is {kept} from then on");
     Ok(Ok(Next::Open { opening: target.open_all(statements, true), what }))
+}
+
+/// What belongs to the old column and would stay with it, although the application expects it under the name.
+async fn stays_behind(
+    session: &Session,
+    target: &Target,
+    (old, new): (&str, &str),
+) -> Result<Option<Refused>, Error> {
+    let params = [(&target.top().relation as _, Type::OID), (&old as _, Type::TEXT), (&new as _, Type::TEXT)];
+    let row = session.query_one(fixed::STEP_SWAP, &params).await?;
+    let refused = |message: String, hint: &str| Ok(Some((message, Some(hint.to_owned()))));
+    if let Some(what) = row.get::<_, Option<String>>("special") {
+        let hint = "such a column cannot change places with another one";
+        return refused(format!("column `{old}` or `{new}` is {what}"), hint);
+    }
+    if let Some(constraints) = row.get::<_, Option<String>>("constraints") {
+        let hint = "drop it before, and make it for the new column under [contract]";
+        return refused(format!("a constraint would stay with the old column: {constraints}"), hint);
+    }
+    if row.get::<_, bool>("privileges_differ") {
+        let hint = format!("GRANT on column {new} what is granted on column {old}");
+        return refused(format!("the privileges on column `{old}` are not those on `{new}`"), &hint);
+    }
+    if row.get::<_, bool>("lacks_default") && !has_back(target, old) {
+        let hint =
+            format!("ALTER TABLE … ALTER COLUMN {new} SET DEFAULT …, so that an INSERT may leave it out");
+        return refused(format!("column `{old}` has a default, and `{new}` has none"), &hint);
+    }
+    Ok(None)
 }
 
 fn has_back(target: &Target, old: &str) -> bool {
@@ -116,10 +151,8 @@ async fn after_swap(
     if sync.back.is_empty() {
         return Ok(SyncTrigger::remove(&target.top().name, job));
     }
-    // One of several swaps may have been made a moment ago.
     let relation = target.top().relation;
     let mut after = target.clone();
-    after.replaced = replaced(session, relation, &target.swaps).await?;
     after.columns =
         catalog::columns(session, relation).await?.into_iter().map(|column| column.name).collect();
     for column in &mut after.columns {
@@ -130,7 +163,7 @@ async fn after_swap(
         }
     }
     after.replaced.push((step.name.clone(), step.definition.clone()));
-    Ok(SyncTrigger { renamed: after.renamed(), ..sync.clone() }.replace_function())
+    Ok(SyncTrigger { renamed: after.renamed(sync), ..sync.clone() }.replace_function())
 }
 
 /// What depends on a column.
@@ -160,16 +193,24 @@ pub(super) async fn dependants(
     Ok(Dependants { vanish: of(true), others: of(false) })
 }
 
-/// What drops a column at last, with the trigger that read it.
-pub(super) fn drop_opening(target: &Target, column: &str, job: &str) -> Opening {
+/// What drops columns at last, all at once, with the trigger if one of them is its own.
+pub(super) fn drop_opening(target: &Target, columns: &[&str], job: &str) -> Opening {
     let table = &target.top().name;
-    let mut statements = SyncTrigger::remove(table, job);
-    statements.push(ddl::drop_column(table, &Ident(column.to_owned())));
-    target.open_all(statements, true)
+    let is_read = |column: &&&str| {
+        let knows = |sync: &SyncTrigger| sync.known.iter().any(|known| target.now(&known.0) == **column);
+        target.sync.as_ref().is_some_and(knows)
+            || target.replaced.iter().any(|(old, _)| kept_name(old) == **column)
+    };
+    let mut statements = Vec::new();
+    if columns.iter().any(|column| is_read(&column)) {
+        statements.extend(SyncTrigger::remove(table, job));
+    }
+    statements.extend(columns.iter().map(|column| ddl::drop_column(table, &Ident((*column).to_owned()))));
+    target.open_all(statements, false)
 }
 
 /// What swaps the names back.
-pub(super) fn swap_back(target: &Target, step: &Step, job: &str) -> Opening {
+pub(super) fn swap_back(target: &Target, step: &Step) -> Opening {
     let table = target.top().name.to_string();
     let (old, new) = (Ident(step.name.clone()), Ident(step.definition.clone()));
     let kept = Ident(kept_name(&step.name));
@@ -177,12 +218,7 @@ pub(super) fn swap_back(target: &Target, step: &Step, job: &str) -> Opening {
         vec![ddl::rename_column(&table, &old, &new), ddl::rename_column(&table, &kept, &old)];
     if let Some(sync) = &target.sync {
         let before = SyncTrigger { renamed: Vec::new(), ..sync.clone() };
-        if sync.back.is_empty() {
-            statements.extend(SyncTrigger::remove(&target.top().name, job));
-            statements.extend(before.create(false));
-        } else {
-            statements.extend(before.replace_function());
-        }
+        statements.extend(before.replace_function());
     }
     target.open_all(statements, false)
 }

@@ -11,12 +11,15 @@ use crate::catalog::Table;
 use crate::db::{Error, Session};
 use crate::human;
 use crate::job::{Conflict, Job, Sync};
-use crate::sql::{Ident, LockMode, SyncTarget, SyncTrigger, Wins, ddl, fixed, sync_function, sync_triggers};
+use crate::sql::{
+    Ident, LockMode, SyncSource, SyncTarget, SyncTrigger, Wins, ddl, fixed, sync_function, sync_triggers,
+};
 
 /// The job and its table.
 pub(super) struct Subject<'a> {
     pub(super) job: &'a Job,
     pub(super) table: &'a Table,
+    pub(super) target: &'a Target,
     /// The settings that decide what an expression means, as JSON.
     pub(super) settings: &'a str,
 }
@@ -48,12 +51,19 @@ pub(super) async fn trigger(
         Ok(sources) => sources,
         Err(why) => return Ok(Err(why)),
     };
-    if let Some(why) = back(session, subject, (sync, relation)).await? {
-        return Ok(Err(why));
+    let mut known: Vec<String> = job.set.iter().map(|value| value.column.clone()).collect();
+    known.extend(sources.iter().map(|source| source.column.0.clone()));
+    known.extend(sync.back.iter().map(|(column, _)| column.clone()));
+    match back(session, subject, (sync, relation)).await? {
+        Ok(read) => known.extend(read),
+        Err(why) => return Ok(Err(why)),
     }
-    if let Err(why) = rows(session, subject).await? {
-        return Ok(Err(why));
+    match rows(session, subject).await? {
+        Ok(read) => known.extend(read),
+        Err(why) => return Ok(Err(why)),
     }
+    known.sort_unstable();
+    known.dedup();
     let settings: Value = serde_json::from_str(subject.settings).unwrap_or_default();
     let settings = settings.as_object().into_iter().flatten();
     Ok(Ok(SyncTrigger {
@@ -61,7 +71,8 @@ pub(super) async fn trigger(
         table: subject.table.name.clone(),
         alias: Ident(job.table.name.clone()),
         targets,
-        sources: sources.into_iter().map(Ident).collect(),
+        sources,
+        known: known.into_iter().map(Ident).collect(),
         back: sync.back.iter().map(|(column, value)| (Ident(column.clone()), value.clone())).collect(),
         rows: job.steps.rows.clone(),
         lookup: job.lookup.as_ref().map(|lookup| (lookup.from.clone(), lookup.on.clone())),
@@ -116,7 +127,7 @@ async fn sources(
     session: &Session,
     subject: &Subject<'_>,
     copy: u32,
-) -> Result<Result<Vec<String>, Refused>, Error> {
+) -> Result<Result<Vec<SyncSource>, Refused>, Error> {
     let job = subject.job;
     let lookup = job.lookup.as_ref();
     let from = (lookup.map(|lookup| lookup.from.as_str()), lookup.map(|lookup| lookup.on.as_str()));
@@ -147,24 +158,27 @@ async fn sources(
     }
     sources.sort_unstable();
     sources.dedup();
+    let mut found = Vec::new();
     for column in &sources {
         let params = [(&copy as _, Type::OID), (column as _, Type::TEXT)];
         let row = session.query_one(fixed::STEP_COLUMNS, &params).await?;
-        let is_generated = generated(session, subject, column).await?;
+        // LIKE copies neither what is generated as such, nor a default.
+        let today = subject.target.now(column);
+        let params = [(&subject.table.relation as _, Type::OID), (&today as _, Type::TEXT)];
+        let real = session.query_opt(fixed::STEP_COLUMNS, &params).await?;
+        let is_generated = real.as_ref().is_some_and(|real| real.get("generated"));
+        found.push(SyncSource {
+            column: Ident(column.clone()),
+            default: real.and_then(|real| real.get("constant")),
+            type_name: row.get("type_name"),
+        });
         if row.get::<_, bool>("generated") || is_generated {
             let hint =
                 "a generated column has no value yet when a trigger fires: write its expression instead";
             return Ok(refused(format!("`set` reads `{column}`, which is generated"), hint));
         }
     }
-    Ok(Ok(sources))
-}
-
-/// LIKE copies no generated columns as such.
-async fn generated(session: &Session, subject: &Subject<'_>, column: &str) -> Result<bool, Error> {
-    let params = [(&subject.table.relation as _, Type::OID), (&column as _, Type::TEXT)];
-    let row = session.query_opt(fixed::STEP_COLUMNS, &params).await?;
-    Ok(row.is_some_and(|row| row.get("generated")))
+    Ok(Ok(found))
 }
 
 /// What an expression reads; or what the server says of it.
@@ -195,45 +209,46 @@ async fn reads(
     }))
 }
 
-/// Why the old columns cannot follow, if they cannot.
+/// What the expressions read that the old columns follow; or why they cannot.
 async fn back(
     session: &Session,
     subject: &Subject<'_>,
     (sync, copy): (&Sync, u32),
-) -> Result<Option<Refused>, Error> {
+) -> Result<Result<Vec<String>, Refused>, Error> {
+    let mut read = Vec::new();
     for (column, expression) in &sync.back {
         let hint = |text: &str| Some(text.to_owned());
         let params = [(&copy as _, Type::OID), (column as _, Type::TEXT)];
         if session.query_opt(fixed::STEP_COLUMNS, &params).await?.is_none() {
-            return Ok(Some((format!("sync.back: column `{column}` does not exist"), None)));
+            return Ok(Err((format!("sync.back: column `{column}` does not exist"), None)));
         }
         if subject.job.set.iter().any(|value| value.column == *column) {
             let message = format!("sync.back: the job sets `{column}` itself");
-            return Ok(Some((message, hint("back leads to a column that `set` reads"))));
+            return Ok(Err((message, hint("back leads to a column that `set` reads"))));
         }
         if subject.table.partition_columns.contains(column) {
             let message = format!("sync.back: `{column}` is part of the partition key");
-            return Ok(Some((message, hint("a row would move while it is written"))));
+            return Ok(Err((message, hint("a row would move while it is written"))));
         }
         match reads(session, subject, (expression, (None, None))).await? {
-            Err((message, hint)) => return Ok(Some((format!("sync.back.{column}: {message}"), hint))),
+            Err((message, hint)) => return Ok(Err((format!("sync.back.{column}: {message}"), hint))),
             Ok(reads) if reads.is_volatile => {
                 let message = format!("sync.back.{column} has another value each time");
-                return Ok(Some((message, None)));
+                return Ok(Err((message, None)));
             }
-            Ok(_) => {}
+            Ok(reads) => read.extend(reads.columns),
         }
     }
-    Ok(None)
+    Ok(Ok(read))
 }
 
-/// Whether it is known which rows the job is about: `where` says what is left to do, and perhaps more.
-async fn rows(session: &Session, subject: &Subject<'_>) -> Result<Result<(), Refused>, Error> {
+/// What is read to know which rows the job is about: `where` says what is left to do, and perhaps more.
+async fn rows(session: &Session, subject: &Subject<'_>) -> Result<Result<Vec<String>, Refused>, Error> {
     let job = subject.job;
     let (condition, is_said) = match (&job.steps.rows, &job.filter) {
         (Some(rows), _) => (rows, true),
         (None, Some(filter)) if job.lookup.is_none() => (filter, false),
-        (None, _) => return Ok(Ok(())),
+        (None, _) => return Ok(Ok(Vec::new())),
     };
     let reads = match reads(session, subject, (condition, (None, None))).await? {
         Ok(reads) => reads,
@@ -248,7 +263,7 @@ async fn rows(session: &Session, subject: &Subject<'_>) -> Result<Result<(), Ref
             format!("`where` reads `{column}`: it is not known which rows the trigger is to keep in step"),
             "say which rows the job is about, done or not: rows = \"kind = 'a'\" under [verify], or rows = \"true\" for all",
         )),
-        None => Ok(Ok(())),
+        None => Ok(Ok(if is_said { reads.columns } else { Vec::new() })),
     }
 }
 
@@ -260,6 +275,7 @@ struct Found {
     is_subscribed: bool,
     used_by: Option<String>,
     other_owner: Option<String>,
+    is_owned: bool,
     open_schemas: Option<String>,
 }
 
@@ -289,8 +305,18 @@ async fn found(session: &Session, target: &Target, job: &str, path: &str) -> Res
         is_subscribed: row.get("subscribed"),
         used_by: row.get("used_by"),
         other_owner: row.get("other_owner"),
+        is_owned: row.get("owned"),
         open_schemas: row.get("open_schemas"),
     })
+}
+
+/// Who is to own it, and whether it is to fire for replicated rows: facts of the table, not of the job.
+pub(super) async fn complete_facts(session: &Session, target: &mut Target, job: &str) -> Result<(), Error> {
+    let found = found(session, target, job, "").await?;
+    if let Some(sync) = &mut target.sync {
+        (sync.owner, sync.is_subscribed) = (found.other_owner.map(Ident), found.is_subscribed);
+    }
+    Ok(())
 }
 
 /// Whether the trigger of a job fires for every write.
@@ -333,7 +359,8 @@ pub(super) async fn next(
         );
         return Ok(refused("the sync trigger is there and was disabled", &hint));
     }
-    if found.body.as_ref().is_some_and(|body| *body == trigger.body()) && found.fires() {
+    let is_same = found.body.as_ref().is_some_and(|body| *body == trigger.body()) && found.is_owned;
+    if is_same && found.fires() {
         return Ok(Ok(Next::Done));
     }
     let replaces = !states.is_empty();

@@ -98,8 +98,9 @@ impl Target {
             .unwrap_or_else(|| known.to_owned())
     }
 
-    /// Every column, by the name that the job knows and by that of today; empty if none was replaced.
-    pub(super) fn renamed(&self) -> Vec<(Ident, Ident)> {
+    /// The columns that the trigger reads or sets, by the name that the job knows and by that of today; empty
+    /// if none was replaced.
+    pub(super) fn renamed(&self, sync: &SyncTrigger) -> Vec<(Ident, Ident)> {
         if self.replaced.is_empty() {
             return Vec::new();
         }
@@ -111,7 +112,8 @@ impl Target {
             });
             Ident(pair.unwrap_or_else(|| now.clone()))
         };
-        self.columns.iter().map(|now| (known(now), Ident(now.clone()))).collect()
+        let all = self.columns.iter().map(|now| (known(now), Ident(now.clone())));
+        all.filter(|(known, _)| sync.known.contains(known)).collect()
     }
 
     /// Locks on all of it.

@@ -302,7 +302,13 @@ pub fn kept_name(column: &str) -> String {
 /// Names that the server would cut, and names that stand for two things.
 pub(super) fn check_steps(steps: &[WrittenStep], end: &WrittenEnd, faults: &mut Faults) {
     end.keep_s(faults);
-    for step in steps.iter().filter(|step| step.kind == StepKind::Replace) {
+    let swaps: Vec<_> = steps.iter().filter(|step| step.kind == StepKind::Replace).collect();
+    for step in swaps.iter().skip(1) {
+        let hint =
+            "write a job for each: one trigger could not serve both while only one is swapped".to_owned();
+        faults.add(&step.name.at, "one job replaces one column", Some(hint));
+    }
+    for step in swaps {
         if step.name.text == step.definition.text {
             faults.add(&step.name.at, format!("column `{}` cannot replace itself", step.name.text), None);
         }

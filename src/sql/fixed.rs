@@ -32,6 +32,8 @@ pub const DOOR_FACTS: &str = include_str!("door_facts.sql");
 pub const DOOR_LOOK: &str = include_str!("door_look.sql");
 /// `door_replayed.sql`
 pub const DOOR_REPLAYED: &str = include_str!("door_replayed.sql");
+/// `door_unlimited.sql`
+pub const DOOR_UNLIMITED: &str = include_str!("door_unlimited.sql");
 /// `event_insert.sql`
 pub const EVENT_INSERT: &str = include_str!("event_insert.sql");
 /// `event_list.sql`
@@ -106,6 +108,8 @@ pub const REVIEW_SERVER: &str = include_str!("review_server.sql");
 pub const REVIEW_TABLE: &str = include_str!("review_table.sql");
 /// `row_changes.sql`
 pub const ROW_CHANGES: &str = include_str!("row_changes.sql");
+/// `run_complete_since.sql`
+pub const RUN_COMPLETE_SINCE: &str = include_str!("run_complete_since.sql");
 /// `run_hold.sql`
 pub const RUN_HOLD: &str = include_str!("run_hold.sql");
 /// `run_insert.sql`
@@ -170,6 +174,8 @@ pub const STEP_PROGRESS: &str = include_str!("step_progress.sql");
 pub const STEP_READS: &str = include_str!("step_reads.sql");
 /// `step_since.sql`
 pub const STEP_SINCE: &str = include_str!("step_since.sql");
+/// `step_swap.sql`
+pub const STEP_SWAP: &str = include_str!("step_swap.sql");
 /// `step_sync.sql`
 pub const STEP_SYNC: &str = include_str!("step_sync.sql");
 /// `step_tree.sql`

@@ -14,6 +14,7 @@ mod probe;
 pub mod settings;
 mod sync;
 mod sync_name;
+mod sync_parts;
 
 pub use clause::{bare, dollar_quote, enclosed, parameters, row};
 pub use door::{
@@ -24,5 +25,6 @@ pub use gate::Gate;
 pub use name::{Ident, Qualified};
 pub use probe::{custom_signal, latency_probe};
 pub use settings::literal;
-pub use sync::{QUIET, SyncTarget, SyncTrigger, Wins};
+pub use sync::{QUIET, SyncTrigger};
 pub use sync_name::{sync_function, sync_triggers};
+pub use sync_parts::{SyncSource, SyncTarget, Wins};

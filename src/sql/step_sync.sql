@@ -13,6 +13,9 @@ SELECT p.prosrc AS body,
        (SELECT pg_get_userbyid(c.relowner)::text FROM pg_class AS c
         WHERE c.oid = ($1::oid[])[1] AND pg_get_userbyid(c.relowner) <> current_user
         AND current_setting('is_superuser')::bool) AS other_owner,
+       -- As a superuser makes it, it is to be the table owner's.
+       coalesce((SELECT p.proowner = c.relowner OR NOT current_setting('is_superuser')::bool FROM pg_class AS c
+                 WHERE c.oid = ($1::oid[])[1]), false) AS owned,
        (SELECT string_agg(quote_ident(n.nspname), ', ') FROM pg_namespace AS n
         WHERE quote_ident(n.nspname) = ANY (string_to_array($4, ', '))
         AND has_schema_privilege('public', n.oid, 'CREATE')) AS open_schemas

@@ -8,34 +8,11 @@
 use std::fmt::Write as _;
 
 use super::sync_name::{ours, sync_function, sync_triggers};
+use super::sync_parts::{SyncSource, SyncTarget, Wins};
 use super::{Ident, Qualified, dollar_quote, enclosed, literal};
 
 /// Set to the job's name in batches of its run: what they change is no change of the application's.
 pub const QUIET: &str = "pgbackfill.quiet";
-
-/// Who wins where both were changed and disagree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wins {
-    /// The columns that the new ones are made of.
-    Old,
-    /// The new ones.
-    New,
-    /// Nobody.
-    Nobody,
-}
-
-/// A column that is set.
-#[derive(Clone, Debug)]
-pub struct SyncTarget {
-    /// Its name.
-    pub column: Ident,
-    /// Its type, as SQL.
-    pub type_name: String,
-    /// The expression for its value.
-    pub expression: String,
-    /// A default that is the same for every row: an INSERT that leaves the column out brings it along.
-    pub default: Option<String>,
-}
 
 /// What the trigger is made of.
 #[derive(Clone, Debug)]
@@ -49,7 +26,9 @@ pub struct SyncTrigger {
     /// What is set.
     pub targets: Vec<SyncTarget>,
     /// The columns that the expressions read.
-    pub sources: Vec<Ident>,
+    pub sources: Vec<SyncSource>,
+    /// All that any expression reads or sets, by the names that the job knows.
+    pub known: Vec<Ident>,
     /// Columns that follow what is set, each with its expression.
     pub back: Vec<(Ident, String)>,
     /// Which rows it is about; all of them if there is none.
@@ -116,7 +95,7 @@ impl SyncTrigger {
     }
 
     fn sources(&self) -> impl Iterator<Item = Ident> {
-        self.sources.iter().map(|column| self.now(column))
+        self.sources.iter().map(|source| self.now(&source.column))
     }
 
     /// The name of a column today.
@@ -262,27 +241,24 @@ END
             return String::new();
         }
         let all: Vec<_> = self.columns().map(|column| format!("NEW.{column} IS NOT NULL")).collect();
-        format!("        IF {} THEN\n            RETURN NEW;\n        END IF;\n", all.join(" AND "))
+        let (all, has_source) = (all.join(" AND "), self.has_source());
+        format!("        IF {all} AND {has_source} THEN\n            RETURN NEW;\n        END IF;\n")
     }
 
     /// Whether an INSERT brings a value of its own along.
     fn given(&self) -> String {
-        let given = self.targets.iter().map(|SyncTarget { column, default, type_name, .. }| {
-            let column = self.now(column);
-            match default {
-                None => format!("NEW.{column} IS NOT NULL"),
-                Some(default) => format!(
-                    "NEW.{column} IS NOT NULL AND pg_catalog.record_image_ne(ROW(NEW.{column}), ROW({}::{type_name}))",
-                    enclosed(default)
-                ),
-            }
+        let all = self.targets.iter().map(|SyncTarget { column, default, type_name, .. }| {
+            given(&self.now(column), default.as_ref(), type_name)
         });
-        given.map(|one| format!("({one})")).collect::<Vec<_>>().join(" OR ")
+        all.collect::<Vec<_>>().join(" OR ")
     }
 
     /// Whether an INSERT brings something along of which the new columns are made.
     fn has_source(&self) -> String {
-        let has = self.sources().map(|column| format!("NEW.{column} IS NOT NULL")).collect::<Vec<_>>();
+        let has = self.sources.iter().map(|SyncSource { column, default, type_name }| {
+            given(&self.now(column), default.as_ref(), type_name)
+        });
+        let has: Vec<_> = has.collect();
         if has.is_empty() { "false".to_owned() } else { format!("({})", has.join(" OR ")) }
     }
 
@@ -380,5 +356,16 @@ END;
             &select,
             literal(&self.failures().to_string())
         )
+    }
+}
+
+/// Whether an INSERT brings a value of its own for this column.
+fn given(column: &Ident, default: Option<&String>, type_name: &str) -> String {
+    match default {
+        None => format!("(NEW.{column} IS NOT NULL)"),
+        Some(default) => format!(
+            "(NEW.{column} IS NOT NULL AND pg_catalog.record_image_ne(ROW(NEW.{column}), ROW({}::{type_name})))",
+            enclosed(default)
+        ),
     }
 }

@@ -133,6 +133,12 @@ pub async fn was_in_step(session: &Session, job: &str) -> Result<bool, Error> {
     Ok(session.query_one(fixed::STEP_SINCE, &[(&job, Type::TEXT)]).await?.get(0))
 }
 
+/// For how many seconds the latest run of a job has been in its state.
+pub async fn run_in_state_s(session: &Session, job: &str) -> Result<Option<f64>, Error> {
+    let row = session.query_opt(fixed::RUN_COMPLETE_SINCE, &[(&job, Type::TEXT)]).await?;
+    Ok(row.map(|row| row.get("seconds")))
+}
+
 /// What it made was taken back.
 pub async fn step_is_undone(session: &Session, step: i64) -> Result<(), Error> {
     session.execute(fixed::STEP_UNDONE, &[(&step, Type::INT8)]).await?;

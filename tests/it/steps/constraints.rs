@@ -6,7 +6,7 @@
 use tokio_postgres::Client;
 
 use super::{catalog, contract, ends, expand, filled, job, orders, text, until_it_waits_for, version};
-use crate::support::{JobFile, Pgbackfill, database};
+use crate::support::{JobFile, Pgbackfill, database, skipped};
 
 const STEPS: &str = "
 [expand]
@@ -190,4 +190,19 @@ async fn two_at_once_do_it_once_and_the_other_is_told_who() {
     assert!(said.contains("NOT NULL of status_v2 is being made by "), "{said}");
     report.batch_execute("COMMIT").await.unwrap();
     ends(one).await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_whose_rows_may_be_null_is_no_key_also_where_it_is_marked_as_not_null() {
+    let db = database().await;
+    let client = db.client().await;
+    if version(&client).await < 180_000 {
+        return skipped("before PostgreSQL 18 NOT NULL cannot be NOT VALID");
+    }
+    let table = "CREATE TABLE t (k int UNIQUE, n int NOT NULL DEFAULT 0); INSERT INTO t VALUES (1), (NULL);
+                 ALTER TABLE t ADD CONSTRAINT k_there NOT NULL k NOT VALID";
+    client.batch_execute(table).await.unwrap();
+    let job = JobFile::new("table = 't'\nkey = 'k'\nset.n = 'n + 1'\n");
+    let said = job.run(&db).run().await.expect_code(2).stderr;
+    assert!(said.contains("error[no-usable-index]: key column \"k\" may be NULL"), "{said}");
 }

@@ -100,13 +100,22 @@ async fn the_old_column_goes_when_it_is_time_and_its_name_is_said() {
     assert!(said.contains("column status_old is not dropped without its name"), "{said}");
     client.batch_execute("CREATE VIEW v AS SELECT status_old FROM orders; CREATE INDEX theirs ON orders (note, status_old)").await.unwrap();
     let said = drop_old(&db, &job).run().await.expect_code(1).stderr;
-    assert!(said.contains("column status_old is still used: rule _RETURN on view v"), "{said}");
+    assert!(
+        said.contains("column status_old is still used, and nothing was dropped: rule _RETURN on view v"),
+        "{said}"
+    );
     client.batch_execute("DROP VIEW v").await.unwrap();
     let said = drop_old(&db, &job).run().await.expect_code(0).stderr;
     assert!(said.contains("1/1 drop status_old: with it goes: index theirs"), "{said}");
     assert!(!catalog(&client, "orders").await.contains("status_old"));
     client.batch_execute("INSERT INTO orders (id, status) VALUES (200, 'paid')").await.unwrap();
-    drop_old(&db, &job).run().await.expect_code(0);
+    for _ in 0..2 {
+        drop_old(&db, &job).run().await.expect_code(0);
+        let said = undo(&db, &job).run().await.expect_code(1).stderr;
+        assert!(said.contains("the old column was dropped, so there is no way back"), "{said}");
+        contract(&db, &job).run().await.expect_code(0);
+        expand(&db, &job).run().await.expect_code(0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,9 +139,11 @@ async fn without_a_way_back_the_trigger_goes_with_the_swap_and_the_old_column_ma
         let said = command.run().await.expect_code(0).stderr;
         assert!(!said.contains("done"), "{said}");
     }
-    undo(&db, &job).run().await.expect_code(0);
-    client.batch_execute("UPDATE orders SET status = 1 WHERE id = 2").await.unwrap();
-    assert_eq!(text(&client, "SELECT status_v2 FROM orders WHERE id = 2").await, "paid");
+    // The old column does not have what was written since.
+    let before = catalog(&client, "orders").await;
+    let said = undo(&db, &job).run().await.expect_code(1).stderr;
+    assert!(said.contains("would be lost from sight: nothing was changed"), "{said}");
+    assert_eq!(catalog(&client, "orders").await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,4 +199,80 @@ async fn the_way_back_takes_each_step_and_leaves_what_was_there_before() {
     assert!(said.contains("index theirs: was there before, and stays"), "{said}");
     assert_eq!(all().await, before, "{said}");
     contract(&db, &job).run().await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_stay_with_the_old_column_keeps_the_names_from_being_swapped() {
+    let (db, _, client) = orders().await;
+    let one_way =
+        BOTH_WAYS.lines().filter(|line| !line.starts_with("sync.back")).collect::<Vec<_>>().join("\n");
+    let job = JobFile::new(&one_way);
+    filled(&db, &job).await;
+    for (before, told, after) in [
+        (
+            "ALTER TABLE orders ALTER status SET DEFAULT 0",
+            "column `status` has a default, and `status_v2` has none",
+            "ALTER TABLE orders ALTER status DROP DEFAULT",
+        ),
+        (
+            "ALTER TABLE orders ADD CONSTRAINT one UNIQUE (id, status)",
+            "a constraint would stay with the old column: one of orders",
+            "ALTER TABLE orders DROP CONSTRAINT one",
+        ),
+        (
+            "GRANT SELECT (status) ON orders TO PUBLIC",
+            "the privileges on column `status` are not those on `status_v2`",
+            "REVOKE SELECT (status) ON orders FROM PUBLIC; GRANT SELECT (status_v2) ON orders TO PUBLIC; REVOKE SELECT (status_v2) ON orders FROM PUBLIC",
+        ),
+    ] {
+        client.batch_execute(before).await.unwrap();
+        let said = contract(&db, &job).run().await.expect_code(2).stderr;
+        assert!(said.contains(told), "{said}");
+        client.batch_execute(after).await.unwrap();
+    }
+    contract(&db, &job).run().await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_swap_partitions_and_columns_that_go_make_no_difference_to_what_is_in_step() {
+    let db = database().await;
+    let client = db.client().await;
+    let tables = "CREATE TABLE orders (id int PRIMARY KEY, status int NOT NULL DEFAULT 0, note text) PARTITION BY RANGE (id);
+                  CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (0) TO (100);
+                  CREATE TABLE orders_2 PARTITION OF orders DEFAULT;
+                  INSERT INTO orders SELECT i, i % 2 FROM generate_series(1, 50) AS i";
+    client.batch_execute(&format!("{CLOSED}; {tables}")).await.unwrap();
+    let job = JobFile::new(BOTH_WAYS);
+    filled(&db, &job).await;
+    client.batch_execute("INSERT INTO orders (id, status_v2) VALUES (200, 'paid')").await.unwrap();
+    assert_eq!(text(&client, "SELECT status FROM orders WHERE id = 200").await, "1");
+    contract(&db, &job).run().await.expect_code(0);
+    client
+        .batch_execute(
+            "ALTER TABLE orders DROP COLUMN note; INSERT INTO orders (id, status) VALUES (201, 'paid')",
+        )
+        .await
+        .unwrap();
+    client.batch_execute("INSERT INTO orders (id, status_old) VALUES (202, 1)").await.unwrap();
+    let rows = "SELECT string_agg(id || status || status_old, ' ' ORDER BY id) FROM orders WHERE id > 200";
+    assert_eq!(text(&client, rows).await, "201paid1 202paid1");
+    assert_eq!(text(&client, "SELECT is_called FROM pgbackfill.sync_failures_job").await, "false");
+    undo(&db, &job).run().await.expect_code(0);
+    client.batch_execute("INSERT INTO orders (id, status) VALUES (203, 1)").await.unwrap();
+    assert_eq!(text(&client, "SELECT status_v2 FROM orders WHERE id = 203").await, "paid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_that_only_have_such_names_were_not_swapped() {
+    let db = database().await;
+    let client = db.client().await;
+    let table = "CREATE TABLE users (id int PRIMARY KEY, email text, email_old text); INSERT INTO users VALUES (1, 'a')";
+    client.batch_execute(&format!("{CLOSED}; {table}")).await.unwrap();
+    let job = JobFile::new(
+        "table = 'users'\nset.email_n = 'lower(email)'\nwhere = 'email_n IS NULL'\nexpand.column.email_n = 'text'\n\
+         expand.sync.forward = true\ncontract.replace.email = 'email_n'\n",
+    );
+    filled(&db, &job).await;
+    let said = contract(&db, &job).run().await.expect_code(2).stderr;
+    assert!(said.contains("column `email_old` is there already"), "{said}");
 }

@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use pgbackfill::sandbox::{Fsync, StopMode};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
-use super::{catalog, ends, expand, job, orders, text};
-use crate::support::{JobFile, Pgbackfill, database_behind_pgbouncer, skipped};
+use super::{ORDERS, catalog, ends, expand, job, orders, text};
+use crate::support::{JobFile, Pgbackfill, database_behind_pgbouncer, database_on, own_server, skipped};
 
 const INDEX: &str = "expand.index.by_status = '(lower(status)) WHERE id > 5'\n";
 const UNIQUE: &str = "expand.unique.one_status = '(status)'\n";
@@ -232,4 +233,22 @@ async fn one_that_a_dba_is_building_is_waited_for_also_by_a_role_that_may_not_se
     ends(running).await.expect_code(0);
     assert_eq!(text(&admin, VALID).await, "by_status true");
     admin.batch_execute(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_server_has_crashed_in_the_middle_it_is_built_again() {
+    let mut server = own_server(Fsync::On);
+    let db = database_on(&server).await;
+    let rows = format!("{ORDERS}; INSERT INTO orders SELECT generate_series(1, 100)");
+    db.client().await.batch_execute(&rows).await.unwrap();
+    let (job, other) = (job(INDEX), db.client().await);
+    old_snapshot(&other).await;
+    let running = expand(&db, &job).spawn();
+    db.until("EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting for%')").await;
+    server.stop(StopMode::Immediate).unwrap();
+    ends(running).await.expect_code(75);
+    server.restart().unwrap();
+    let said = expand(&db, &job).run().await.expect_code(0).stderr;
+    assert!(said.contains("removes what is left of index \"public\".\"by_status\""), "{said}");
+    assert_eq!(text(&db.client().await, VALID).await, "by_status true");
 }
