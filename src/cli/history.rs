@@ -3,7 +3,7 @@
 //! Must not know: who wrote it.
 
 use pgbackfill::human;
-use pgbackfill::store;
+use pgbackfill::{status, store};
 
 use super::exit::Exit;
 use super::globals::{Globals, Output};
@@ -22,14 +22,27 @@ pub(crate) async fn run(args: &HistoryArgs, globals: &Globals) -> anyhow::Result
     let session = connect::session(globals).await?;
     let job = name::latest(&session, &args.job).await?.job;
     let past = store::history(&session, &job).await?;
+    // An older control schema knows of no steps.
+    let steps = match store::up_to_date(&session).await {
+        Ok(true) => store::steps(&session, &job).await?,
+        _ => Vec::new(),
+    };
     if args.output == Output::Json {
-        out::json(&serde_json::json!({"schema": 1, "job": job, "events": past}))?;
+        out::json(&serde_json::json!({"schema": 1, "job": job, "events": past, "steps": steps}))?;
         return Ok(Exit::Complete);
     }
-    let mut rows = vec![["at (UTC)", "run", "event", "by", ""].map(str::to_owned).to_vec()];
-    rows.extend(past.into_iter().map(|event| {
-        vec![event.at, event.run.to_string(), event.kind, event.by, human::one_line(&event.detail)]
+    let mut rows: Vec<_> = past
+        .into_iter()
+        .map(|event| {
+            vec![event.at, event.run.to_string(), event.kind, event.by, human::one_line(&event.detail)]
+        })
+        .collect();
+    rows.extend(steps.into_iter().map(|step| {
+        let told = status::step(&step);
+        vec![step.at, "–".to_owned(), "step".to_owned(), step.made_by, told]
     }));
+    rows.sort_by(|one, other| one[0].cmp(&other[0]));
+    rows.insert(0, ["at (UTC)", "run", "event", "by", ""].map(str::to_owned).to_vec());
     out::text(&out::columns(&rows))?;
     Ok(Exit::Complete)
 }

@@ -209,6 +209,7 @@ mod tests {
                 held_ms: 3.46,
                 waits_for: None,
                 silent_s: 60.0,
+                at: "2026-01-01T01:00:00Z".into(),
                 done_s_ago: Some(60.0),
             }],
             bad_rows: vec![],

@@ -65,6 +65,8 @@ pub struct StoredStep {
     pub waits_for: Option<String>,
     /// For how many seconds its process was not heard of.
     pub silent_s: f64,
+    /// When it was done, or else begun: RFC 3339, UTC, by the database's clock.
+    pub at: String,
     /// How many seconds ago it was done.
     pub done_s_ago: Option<f64>,
 }
@@ -111,6 +113,7 @@ pub async fn steps(session: &Session, job: &str) -> Result<Vec<StoredStep>, Erro
             held_ms: row.get("held_ms"),
             waits_for: row.get("waits_for"),
             silent_s: row.get("silent_s"),
+            at: row.get("at"),
             done_s_ago: row.get("done_s_ago"),
         })
         .collect())

@@ -75,6 +75,10 @@ async fn all_of_it_is_made_once_and_typed_again_it_is_there() {
     let again = Pgbackfill::new(["contract", "--yes", "job"]).on(&db).run().await.expect_code(0);
     assert_eq!(again.stderr.matches("is there already").count(), 3, "{}", again.stderr);
     assert_eq!(catalog(&client, "orders").await, first);
+    let past = Pgbackfill::new(["history", "job"]).on(&db).run().await.expect_code(0).stdout;
+    for line in ["expand: column status_v2, done", "contract: index by_status_v2, done"] {
+        assert!(past.contains(line), "{past}");
+    }
     let adopted = "SELECT count(*) FROM pgbackfill.step WHERE adopted OR state <> 'done'";
     assert_eq!(text(&client, adopted).await, "0");
 }
