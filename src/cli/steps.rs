@@ -4,6 +4,7 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::time::Duration;
 
 use pgbackfill::ddl::{self, Made, Maker, StepError, StepNews};
 use pgbackfill::human;
@@ -239,7 +240,15 @@ fn verdict(job: &Job, asked: Asked, (made, file): (&Made, &str)) -> String {
         Asked::Make(Phase::Contract) | Asked::Drop | Asked::Undo => String::new(),
     };
     let (name, word) = (&job.name, asked.as_str());
-    format!("{word} of job \"{name}\" is done: {}{there}{next}", human::counted(of, "step", "steps"))
+    let in_front = made.times.stood + made.times.held;
+    let in_front = match made.made {
+        0 => String::new(),
+        _ => format!("; in front of the application for {} in all", ms(in_front)),
+    };
+    format!(
+        "{word} of job \"{name}\" is done: {}{there}{in_front}{next}",
+        human::counted(of, "step", "steps")
+    )
 }
 
 fn failure(job: &Job, asked: Asked, error: StepError) -> Failure {
@@ -278,7 +287,6 @@ impl Lines {
             StepNews::Waits(who) => format!("waits: {who}"),
             StepNews::Does(what) => what.clone(),
             StepNews::Done(times) => {
-                let ms = |time: std::time::Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
                 let stood = match times.tries {
                     0 => String::new(),
                     1 => format!("stood in the queue once for {}, ", ms(times.stood)),
@@ -298,15 +306,16 @@ impl Lines {
     }
 }
 
+fn ms(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
 fn title(step: &Step) -> String {
-    let Step { kind, name, definition, .. } = step;
-    match kind {
-        StepKind::NotNull => format!("not_null {name}"),
-        StepKind::Sync => "sync".to_owned(),
-        StepKind::Column => format!("column {name} {definition}"),
-        StepKind::Replace => format!("replace {name} by {definition}"),
-        StepKind::Drop => format!("drop {name}"),
-        StepKind::ForeignKey => format!("foreign_key {name} → {definition}"),
-        kind => format!("{} {name}", kind.as_str()),
+    let (key, definition) = (step.key(), &step.definition);
+    match step.kind {
+        StepKind::Column => format!("{key} {definition}"),
+        StepKind::Replace => format!("{key} by {definition}"),
+        StepKind::ForeignKey => format!("{key} → {definition}"),
+        _ => key,
     }
 }

@@ -27,10 +27,8 @@ async fn words(
     tell: Tell<'_>,
 ) -> Result<Vec<String>, StepError> {
     let Prepared { sessions, server, table, target, budget } = prepared;
-    let known = target.clone();
-    let subject = Subject { job, table, target: &known, settings: &server.settings };
-    let expected =
-        definitions(sessions, (&subject, Phase::Contract, target), (*budget, &maker.stop), tell).await?;
+    let subject = Subject { job, table, target, settings: &server.settings };
+    let expected = definitions(sessions, (&subject, Phase::Contract), (*budget, &maker.stop), tell).await?;
     (target.sync, target.references) = (expected.trigger, expected.references);
     look_at_columns(&sessions.watch, job, target).await?;
     Ok(expected.definitions)

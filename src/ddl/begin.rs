@@ -186,18 +186,18 @@ fn has_done_its_part(job: &Job, target: &Target) -> bool {
 }
 
 /// What the steps make, in the server's words. To be asked it wants the table's lock that readers have, and
-/// so waits behind who changes the table, in front of nobody.
+/// so waits behind who changes the table, as a reader does.
 pub(super) async fn definitions(
     sessions: &mut Sessions,
-    (subject, phase, target): (&Subject<'_>, Phase, &Target),
+    (subject, phase): (&Subject<'_>, Phase),
     (budget, stop): (Budget, &CancellationToken),
     tell: Tell<'_>,
 ) -> Result<Expected, StepError> {
     let (began, mut holders, mut told) = (Instant::now(), Holders::default(), String::new());
     let steps = subject.job.steps.of(phase);
-    let relations: Vec<_> = target.nodes.iter().map(|node| node.relation).collect();
+    let relations: Vec<_> = subject.target.nodes.iter().map(|node| node.relation).collect();
     loop {
-        let found = expected::definitions(&mut sessions.session, subject, (phase, target)).await;
+        let found = expected::definitions(&mut sessions.session, subject, phase).await;
         let is_locked = |error: &StepError| matches!(error, StepError::Database(error) if error.sqlstate() == Some(sqlstate::LOCK_NOT_AVAILABLE));
         if !found.as_ref().is_err_and(is_locked) {
             return found;

@@ -2,9 +2,9 @@
 //!
 //! 1. Batches of ours make way.
 //! 2. It looks who holds a lock that conflicts, and waits for those who have held it for long, without asking
-//!    for anything: whoever queues for such a lock stands in front of everybody who comes later.
-//! 3. SHARE UPDATE EXCLUSIVE first: in front of nobody, it sends an autovacuum away and keeps others out who
-//!    change the table.
+//!    for anything: a session that queues for such a lock stands in front of all that come later.
+//! 3. SHARE UPDATE EXCLUSIVE first: no read and no write waits behind it; the server sends an autovacuum away
+//!    for it, and it keeps out who else would change the table. It is held while the next two are tried.
 //! 4. It knocks a few times: NOWAIT does not queue.
 //! 5. It queues once, for no longer than `stall`, and then rests so long that all its queueing is at most a
 //!    twentieth of the time.
@@ -23,7 +23,7 @@ use super::news::{LockTimes, StepNews, Tell};
 use crate::db::{Error, Session, sqlstate};
 use crate::sql::{
     AFTER_ATTEMPT, Attempt, BEFORE_ATTEMPT, END_ALL, LockMode, Qualified, fixed, note_attempt, settings,
-    wait_in_front_of_nobody,
+    share_update_exclusive,
 };
 use crate::store;
 
@@ -71,6 +71,14 @@ pub(super) struct Budget {
     pub(super) patience: Duration,
     /// The server's.
     pub(super) deadlock_timeout: Duration,
+}
+
+impl Budget {
+    /// How long a statement waits for SHARE UPDATE EXCLUSIVE, behind which no read and no write waits: until
+    /// the server has sent an autovacuum away.
+    pub(super) fn share_update_exclusive_wait(&self) -> Duration {
+        self.deadlock_timeout + AFTER_DEADLOCK_TIMEOUT
+    }
 }
 
 /// The door of one phase.
@@ -155,7 +163,7 @@ impl<'a> Door<'a> {
         }
     }
 
-    /// Waits until nobody is in the way who will not be gone at once.
+    /// Waits until no session is in the way but those that will be gone at once.
     async fn until_free(&mut self, turn: &mut Turn<'_>, tell: Tell<'_>) -> Result<(), StepError> {
         loop {
             let found = self.look(turn.opening).await?;
@@ -212,10 +220,10 @@ impl<'a> Door<'a> {
     /// One round: true if it is done. 57014 is an error here: it had its lock and was not done in time.
     async fn round(&mut self, turn: &mut Turn<'_>) -> Result<bool, Error> {
         let opening = turn.opening;
-        let wait = self.budget.deadlock_timeout + AFTER_DEADLOCK_TIMEOUT;
+        let wait = self.budget.share_update_exclusive_wait();
         self.session.answers_within(wait * 2 + self.budget.stall + ANSWER_MAX);
         self.session.begin(settings::FLUSHED).await?;
-        let asked = self.session.batch_execute(&wait_in_front_of_nobody(&opening.tables, wait)).await;
+        let asked = self.session.batch_execute(&share_update_exclusive(&opening.tables, wait)).await;
         if let Err(error) = asked {
             self.session.rollback().await?;
             return if has_no_lock(&error) { Ok(false) } else { Err(error) };
@@ -314,7 +322,7 @@ impl<'a> Door<'a> {
     }
 }
 
-/// Lock, deadlock: whoever was asked first goes first.
+/// No lock, or a deadlock, which the step loses.
 fn has_no_lock(error: &Error) -> bool {
     error.sqlstate().is_some_and(|code| code == sqlstate::LOCK_NOT_AVAILABLE || code == "40P01")
 }

@@ -29,20 +29,17 @@ pub(super) struct Expected {
 pub(super) async fn definitions(
     session: &mut Session,
     subject: &Subject<'_>,
-    (phase, target): (Phase, &Target),
+    phase: Phase,
 ) -> Result<Expected, StepError> {
     session.begin(settings::CHECKING).await?;
-    let found = on_copy(session, subject, (phase, target)).await;
+    let found = on_copy(session, subject, phase).await;
     session.rollback().await?;
     found
 }
 
 /// Columns that were replaced have the names there that the job knows, as long as it is asked what they make.
-async fn on_copy(
-    session: &Session,
-    subject: &Subject<'_>,
-    (phase, target): (Phase, &Target),
-) -> Result<Expected, StepError> {
+async fn on_copy(session: &Session, subject: &Subject<'_>, phase: Phase) -> Result<Expected, StepError> {
+    let target = subject.target;
     let steps = subject.job.steps.of(phase);
     session.batch_execute(&ddl::copy(&subject.table.name)).await?;
     as_the_job_knows(session, target).await?;

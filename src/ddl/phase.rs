@@ -19,8 +19,6 @@ use crate::job::{Job, Phase, Step, StepKind};
 use crate::sql::{Ident, Qualified, ddl, settings};
 use crate::store::{self, StepClaim, StoredStep};
 
-/// How long VALIDATE and ANALYZE wait for their lock, in front of nobody, beyond `deadlock_timeout`.
-const AFTER_DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 /// ANALYZE of a sample takes seconds.
 const ANALYZE_MAX: Duration = Duration::from_secs(600);
 
@@ -63,10 +61,8 @@ pub async fn make(
         let work = Work { job, phase, maker, server: &server, target: &target, budget };
         made = work.all(&mut sessions, &of_types, &[], tell).await?;
     }
-    let known = target.clone();
-    let subject = Subject { job, table: &table, target: &known, settings: &server.settings };
-    let expected =
-        definitions(&mut sessions, (&subject, phase, &target), (budget, &maker.stop), tell).await?;
+    let subject = Subject { job, table: &table, target: &target, settings: &server.settings };
+    let expected = definitions(&mut sessions, (&subject, phase), (budget, &maker.stop), tell).await?;
     (target.sync, target.references) = (expected.trigger, expected.references);
     look_at_columns(&sessions.watch, job, &mut target).await?;
     let work = Work { job, phase, maker, server: &server, target: &target, budget };
@@ -200,7 +196,7 @@ impl Work<'_> {
                     long.while_built((builder, &index), &mut told, tell).await?;
                 }
                 Next::Validate { sql, undo } => {
-                    let lock_timeout = self.budget.deadlock_timeout + AFTER_DEADLOCK_TIMEOUT;
+                    let lock_timeout = self.budget.share_update_exclusive_wait();
                     let valid = long.validate(&sql, lock_timeout, tell).await;
                     let undo = is_ours.then_some(&undo);
                     self.validated(door, valid, (id, &title, undo), tell).await?;
@@ -295,7 +291,7 @@ impl Work<'_> {
         let columns: Vec<_> = columns.filter(|column| self.target.columns.contains(&column.0)).collect();
         tell(&StepNews::Does("gathers statistics of the columns that were filled".to_owned()));
         let table: &Qualified = &self.target.top().name;
-        let lock_timeout = self.budget.deadlock_timeout + AFTER_DEADLOCK_TIMEOUT;
+        let lock_timeout = self.budget.share_update_exclusive_wait();
         door.session.answers_within(ANALYZE_MAX + lock_timeout);
         let begin =
             format!("{}; {}", settings::statement_timeout(ANALYZE_MAX), settings::lock_timeout(lock_timeout));

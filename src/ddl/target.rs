@@ -13,9 +13,6 @@ use crate::sql::{Ident, LockMode, Qualified, SyncTrigger, fixed};
 /// NOT NULL can be added without a look at the rows from this version on.
 pub(super) const NOT_NULL_NOT_VALID_FROM: i32 = 180_000;
 
-/// NAMEDATALEN - 1.
-pub(super) const NAME_BYTES_MAX: usize = 63;
-
 /// A table, or a table below a partitioned one.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -167,36 +164,4 @@ pub(super) fn column_words(row: &Row, asked: &str) -> String {
         words.push_str(" NOT NULL");
     }
     words
-}
-
-/// A name made of a column's, which the server does not cut; two long names that differ at their ends stay
-/// two.
-pub(super) fn cut_name(start: &str, column: &str, end: &str) -> String {
-    let whole = format!("{start}{column}{end}");
-    if whole.len() <= NAME_BYTES_MAX {
-        return whole;
-    }
-    let sum = column.bytes().fold(5_381_u64, |sum, byte| sum.wrapping_mul(33) ^ u64::from(byte));
-    let end = format!("_{sum:016x}{end}");
-    let mut name = format!("{start}{column}");
-    while name.len() + end.len() > NAME_BYTES_MAX {
-        name.pop();
-    }
-    format!("{name}{end}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_name_is_cut_and_stays_its_own() {
-        assert_eq!(cut_name("", "a", "_not_null"), "a_not_null");
-        let [one, other] =
-            ["x", "y"].map(|last| cut_name("pgbackfill_", &format!("{}{last}", "é".repeat(30)), "_not_null"));
-        assert!(
-            one.len() <= NAME_BYTES_MAX && other.len() <= NAME_BYTES_MAX && one != other,
-            "{one} {other}"
-        );
-    }
 }

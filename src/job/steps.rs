@@ -5,11 +5,9 @@
 use super::diagnostic::Faults;
 use super::source::Spot;
 use super::sync::{Sync, WrittenSync};
+use super::table::NAME_BYTES_MAX;
 use super::units::parse_duration_ms;
 use super::written::Written;
-
-/// The longest name that the server does not cut (`NAMEDATALEN` - 1), in bytes.
-const NAME_BYTES_MAX: usize = 63;
 
 /// The half of a change that a step belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +136,17 @@ pub(super) struct StepMark {
     kind: StepKind,
     name: String,
     at: Spot,
+}
+
+impl Step {
+    /// By its key in a job file.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self.kind {
+            StepKind::Sync => StepKind::Sync.as_str().to_owned(),
+            kind => format!("{} {}", kind.as_str(), self.name),
+        }
+    }
 }
 
 impl Phase {

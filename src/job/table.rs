@@ -6,7 +6,7 @@ use std::fmt;
 
 /// `NAMEDATALEN - 1` of PostgreSQL as it is built by default. Longer names are cut by the server without an
 /// error, and a cut name could be another table, so they are refused.
-const NAME_BYTES_MAX: usize = 63;
+pub(super) const NAME_BYTES_MAX: usize = 63;
 
 /// A table, with its schema where the job gives one; else `search_path` decides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

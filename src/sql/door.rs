@@ -56,14 +56,14 @@ const CONFLICTS: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// A lock that stands in front of others, or that one can wait for in front of nobody.
+/// A lock that a step takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockMode {
     /// SHARE UPDATE EXCLUSIVE: no read and no write conflicts with it.
     ShareUpdateExclusive,
     /// SHARE: every write waits for it.
     Share,
-    /// SHARE ROW EXCLUSIVE: every write waits for it, and whoever else asks for it.
+    /// SHARE ROW EXCLUSIVE: every write waits for it, and every other session that asks for it.
     ShareRowExclusive,
     /// ACCESS EXCLUSIVE: everything waits for it.
     AccessExclusive,
@@ -104,9 +104,9 @@ pub struct Attempt<'a> {
     pub is_last: bool,
 }
 
-/// Until when we wait for SHARE UPDATE EXCLUSIVE, in front of nobody. Within a transaction.
+/// SHARE UPDATE EXCLUSIVE on these tables, each waited for so long. Within a transaction.
 #[must_use]
-pub fn wait_in_front_of_nobody(tables: &[Qualified], time: Duration) -> String {
+pub fn share_update_exclusive(tables: &[Qualified], time: Duration) -> String {
     let mut sql =
         format!("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {}", time.as_millis().max(1));
     for table in tables {

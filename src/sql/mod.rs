@@ -18,11 +18,11 @@ mod sync_parts;
 
 pub use clause::{bare, dollar_quote, enclosed, parameters, row};
 pub use door::{
-    AFTER_ATTEMPT, Attempt, BEFORE_ATTEMPT, END_ALL, LockMode, note_attempt, wait_in_front_of_nobody,
+    AFTER_ATTEMPT, Attempt, BEFORE_ATTEMPT, END_ALL, LockMode, note_attempt, share_update_exclusive,
 };
 pub use fence::{bad_row_lock, range_lock};
 pub use gate::Gate;
-pub use name::{Ident, Qualified};
+pub use name::{Ident, Qualified, uncut_name};
 pub use probe::{custom_signal, latency_probe};
 pub use settings::literal;
 pub use sync::{QUIET, SyncTrigger};

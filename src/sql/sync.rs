@@ -7,6 +7,7 @@
 
 use std::fmt::Write as _;
 
+use super::settings::set_all;
 use super::sync_name::{ours, sync_function, sync_triggers};
 use super::sync_parts::{SyncSource, SyncTarget, Wins};
 use super::{Ident, Qualified, dollar_quote, enclosed, literal};
@@ -109,17 +110,14 @@ impl SyncTrigger {
     /// The statement that makes the function, and the settings before it.
     #[must_use]
     pub fn replace_function(&self) -> Vec<String> {
-        let settings: Vec<_> = self
-            .settings
-            .iter()
-            .map(|(name, value)| format!("set_config({}, {}, true)", literal(name), literal(value)))
-            .collect();
+        let pairs: Vec<_> =
+            self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let kept: Vec<_> =
             self.settings.iter().map(|(name, _)| format!(" SET {name} FROM CURRENT")).collect();
         let (body, function) = (self.body(), sync_function(&self.job));
         let quote = dollar_quote("sync", &body);
         vec![
-            format!("SELECT {}", settings.join(", ")),
+            set_all(&pairs),
             format!(
                 "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER{} AS {quote}{body}{quote}",
                 kept.concat()

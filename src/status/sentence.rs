@@ -11,10 +11,7 @@ use crate::run::pace::READING_VALID;
 use crate::run::{Hold, Knobs, Mode, RunState};
 use crate::scan::ScanOrder;
 use crate::signal::{Reading, blind};
-use crate::store::{Process, Proof, Read, StoredStep, StripesNow};
-
-/// A step whose process was not heard of for longer is made by nobody.
-const STEP_SILENT_S: f64 = 10.0;
+use crate::store::{Process, Proof, Read, STEP_SILENCE_S_MAX, StoredStep, StripesNow};
 
 /// The run's state in a sentence. A running run without a process does nothing, and that is said first.
 #[must_use]
@@ -147,7 +144,7 @@ pub fn step(step: &StoredStep) -> String {
         (true, _) if step.adopted => format!("{what}, was there already"),
         (true, _) if *held_ms > 0.0 => format!("{what}, done: {times}"),
         (true, _) => format!("{what}, done"),
-        (false, _) if step.silent_s > STEP_SILENT_S => {
+        (false, _) if step.silent_s > STEP_SILENCE_S_MAX => {
             format!("{what}, not done, and nobody makes it: type pgbackfill {phase} again")
         }
         (false, Some(who)) => format!("{what}, made by {}: {}", step.made_by, human::one_line(who)),

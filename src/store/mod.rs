@@ -43,8 +43,8 @@ pub use run::{
 };
 pub use schema::{SCHEMA_VERSION, SchemaError, ensure, installed, up_to_date};
 pub use step::{
-    StepClaim, StoredStep, ask_for_way, claim_step, job_state, note_step, run_in_state_s, step_is_done,
-    step_is_undone, steps, was_in_step,
+    STEP_SILENCE_S_MAX, StepClaim, StoredStep, ask_for_way, claim_step, job_state, note_step, run_in_state_s,
+    step_is_done, step_is_undone, steps, was_in_step,
 };
 pub use waiters::{Waiter, Waiters};
 

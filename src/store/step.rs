@@ -11,7 +11,7 @@ use crate::db::{Error, Session};
 use crate::sql::fixed;
 
 /// A process that was not heard of for longer no longer makes its step.
-const SILENCE_S_MAX: f64 = 10.0;
+pub const STEP_SILENCE_S_MAX: f64 = 10.0;
 
 /// A step that a process wants to make.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ pub async fn claim_step(session: &Session, claim: &StepClaim<'_>) -> Result<Opti
                 (relation, Type::OID),
                 (relation_name, Type::TEXT),
                 (made_by, Type::TEXT),
-                (&SILENCE_S_MAX, Type::FLOAT8),
+                (&STEP_SILENCE_S_MAX, Type::FLOAT8),
             ],
         )
         .await?;
