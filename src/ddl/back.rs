@@ -9,7 +9,7 @@ use super::door::{Door, Opening};
 use super::error::StepError;
 use super::foreign;
 use super::news::{LockTimes, StepNews, Tell};
-use super::next::next;
+use super::next::{next, not_null_helper};
 use super::phase::{Made, Work};
 use super::replace::{dependants, drop_opening, swap_back};
 use super::sync::Subject;
@@ -156,10 +156,10 @@ pub async fn undo_contract(pool: &Pool, job: &Job, maker: &Maker, tell: Tell<'_>
         }
         let id = work.claim(&door, step).await?;
         let todo = next(door.watch, (target, job.name.as_str()), asked, stored.is_done).await?;
-        let times = if matches!(todo, Next::Done) {
-            take_back(&work, &mut door, (id, step, sessions.is_pooled), tell).await?
-        } else {
+        let times = if has_nothing(&todo, step, target) {
             LockTimes::default()
+        } else {
+            take_back(&work, &mut door, (id, step, sessions.is_pooled), tell).await?
         };
         store::step_is_undone(door.watch, id).await?;
         door.rested().await;
@@ -169,6 +169,16 @@ pub async fn undo_contract(pool: &Pool, job: &Job, maker: &Maker, tell: Tell<'_>
         look_at_columns(&sessions.watch, job, target).await?;
     }
     Ok(made)
+}
+
+/// Whether nothing of a step is there. What is left of one that was cut off, on either way, is taken back.
+fn has_nothing(todo: &Next, step: &Step, target: &Target) -> bool {
+    let is_made_in_parts = match step.kind {
+        StepKind::NotNull => true,
+        StepKind::Index | StepKind::UniqueIndex => target.top().is_partitioned,
+        _ => false,
+    };
+    matches!(todo, Next::Build { .. } | Next::Open { .. }) && !is_made_in_parts
 }
 
 /// One step, made undone.
@@ -206,7 +216,8 @@ fn opening_back(target: &Target, step: &Step) -> Option<Opening> {
         (StepKind::Replace, _) => Some(swap_back(target, step)),
         (StepKind::NotNull, _) => {
             let column = Ident(target.now(&step.name));
-            Some(target.open_all(vec![ddl::drop_not_null(table, &column)], false))
+            let helper = ddl::drop_constraint_if_exists(table, &not_null_helper(step));
+            Some(target.open_all(vec![ddl::drop_not_null(table, &column), helper], false))
         }
         (StepKind::Check, _) => Some(target.open_all(vec![ddl::drop_constraint(table, &name)], false)),
         (StepKind::ForeignKey, _) => foreign::take_back(target, step),

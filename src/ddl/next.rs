@@ -141,8 +141,8 @@ fn validate(target: &Target, name: &Ident) -> Next {
 }
 
 /// The check that proves NOT NULL. Not a name that others give, and the same each time.
-fn helper(step: &Step) -> String {
-    uncut_name("pgbackfill_", &step.name, "_not_null")
+pub(super) fn not_null_helper(step: &Step) -> Ident {
+    Ident(uncut_name("pgbackfill_", &step.name, "_not_null"))
 }
 
 async fn not_null(session: &Session, target: &Target, step: &Step) -> Result<Result<Next, Refused>, Error> {
@@ -151,10 +151,9 @@ async fn not_null(session: &Session, target: &Target, step: &Step) -> Result<Res
     let Some(row) = session.query_opt(fixed::STEP_NOT_NULL, &params).await? else {
         return Ok(Err((format!("column `{}` does not exist", step.name), None)));
     };
-    let helper = helper(step);
-    let params = [(&target.top().relation as _, Type::OID), (&helper as _, Type::TEXT)];
+    let (helper, name) = (not_null_helper(step), row.get::<_, Option<String>>("name"));
+    let params = [(&target.top().relation as _, Type::OID), (&helper.0 as _, Type::TEXT)];
     let proof = session.query_opt(fixed::STEP_CHECK, &params).await?;
-    let (helper, name) = (named(&helper), row.get::<_, Option<String>>("name"));
     if row.get("valid") {
         // Done by others meanwhile.
         return Ok(Ok(proof.map_or(Next::Done, |_| {

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use super::next::not_null_helper;
 use super::target::NOT_NULL_NOT_VALID_FROM;
 use crate::job::{Job, Phase, Step, StepKind, kept_name};
 use crate::sql::ddl::{self, Building};
@@ -127,7 +128,7 @@ fn not_null(table: &Qualified, step: &Step, server_version: i32) -> Vec<Outlined
             statement(ddl::validate(table, &added), BESIDE),
         ];
     }
-    let helper = Ident(format!("pgbackfill_{}_not_null", step.name));
+    let helper = not_null_helper(step);
     let (set, drop) = (ddl::set_not_null(table, &name), ddl::drop_constraint(table, &helper));
     vec![
         statement(ddl::add_check(&table.to_string(), &helper, &ddl::is_not_null(&name)), IN_FRONT),

@@ -126,13 +126,19 @@ pub fn drop_not_null(table: &Qualified, column: &Ident) -> String {
 /// An index of a partitioned table goes with all of its parts.
 #[must_use]
 pub fn drop_whole_index(name: &Qualified) -> String {
-    format!("DROP INDEX {name}")
+    format!("DROP INDEX IF EXISTS {name}")
 }
 
 /// The constraint goes.
 #[must_use]
 pub fn drop_constraint(table: &Qualified, name: &Ident) -> String {
     format!("ALTER TABLE {table} DROP CONSTRAINT {name}")
+}
+
+/// The constraint goes, if it is there.
+#[must_use]
+pub fn drop_constraint_if_exists(table: &Qualified, name: &Ident) -> String {
+    format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
 }
 
 /// NOT NULL; without a scan where a valid check proves it.

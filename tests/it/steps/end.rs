@@ -276,3 +276,17 @@ async fn columns_that_only_have_such_names_were_not_swapped() {
     let said = contract(&db, &job).run().await.expect_code(2).stderr;
     assert!(said.contains("column `email_old` is there already"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_removes_what_was_left_of_steps_that_were_cut_off() {
+    let (db, job, client) = orders().await;
+    filled(&db, &job).await;
+    let before = catalog(&client, "orders").await;
+    contract(&db, &job).run().await.expect_code(0);
+    // As they are left by a DROP INDEX CONCURRENTLY, and by a contract that was killed while it looked at the rows.
+    let left = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'by_status'::regclass;
+                ALTER TABLE orders ADD CONSTRAINT pgbackfill_status_v2_not_null CHECK (status IS NOT NULL) NOT VALID";
+    client.batch_execute(left).await.unwrap();
+    undo(&db, &job).run().await.expect_code(0);
+    assert_eq!(catalog(&client, "orders").await, before);
+}
