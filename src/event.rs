@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::run::{Hold, Knobs, RangeNo, RunId, RunState, Totals};
+use crate::run::{Hold, Knobs, RangeNo, RunId, RunKind, RunState, Totals};
 
 /// Version of the JSON form of [`Event`]. It grows when a field changes its meaning or goes; a new field or a
 /// new event does not change it, so a reader must pass over what it does not know.
@@ -36,6 +36,8 @@ pub enum Event {
         job: String,
         /// The target table, as PostgreSQL would quote it.
         table: String,
+        /// What it is for.
+        kind: RunKind,
         /// How this process came to it.
         entry: Entry,
         /// The knobs in force.
@@ -201,6 +203,8 @@ impl Emitter {
 /// The whole run at one moment, over all processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Progress {
+    /// What the run is for.
+    pub kind: RunKind,
     /// Its counters.
     #[serde(flatten)]
     pub totals: Totals,

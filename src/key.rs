@@ -118,6 +118,17 @@ pub struct KeyColumn {
 #[serde(transparent)]
 pub struct Key(pub Vec<String>);
 
+/// A row that differs from what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mismatch {
+    /// Its key.
+    pub key: Key,
+    /// In what it differs, in words.
+    pub what: String,
+    /// Which version of the row it is: its `xmin`.
+    pub version: String,
+}
+
 impl fmt::Display for Key {
     /// `42`, or `(42, 2024-01-01)` for several columns.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

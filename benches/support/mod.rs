@@ -9,6 +9,7 @@ use pgbackfill::db::Pool;
 use pgbackfill::engine::{self, Options, Which};
 use pgbackfill::event::{self, Emitter};
 use pgbackfill::job::{Job, JobName};
+use pgbackfill::run::RunKind;
 use pgbackfill::sandbox::{Binaries, Fsync, Search, Server, SystemDirs};
 use tokio_postgres::{Client, NoTls};
 use tokio_util::sync::CancellationToken;
@@ -69,6 +70,7 @@ pub(crate) async fn backfill(
     let params = ConnectParams::resolve(&server.connection_string(database), &|_| None)?;
     let pool = Pool::new(&params, 2 + engine::connections_beside(&[]))?;
     let options = Options {
+        kind: RunKind::Backfill,
         which: Which::Current,
         workers: part.workers,
         max_rows: part.max_rows,

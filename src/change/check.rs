@@ -21,6 +21,10 @@ pub enum Clause<'a> {
     Set(&'a str),
     /// The query of one of the job's own signals, from 0.
     Signal(usize),
+    /// `verify.rows`
+    VerifyRows,
+    /// The condition of a check of `[verify]`, from 0.
+    RowCheck(usize),
     /// No single text: all of them together.
     Whole,
 }

@@ -9,6 +9,7 @@ mod needs;
 mod statement;
 mod survey;
 mod update;
+mod verify;
 
 pub use check::{Check, Clause, signal_checks};
 pub use explain::Explained;
@@ -17,6 +18,7 @@ pub use needs::Needs;
 pub use statement::{Answer, Measure, Statement};
 pub use survey::{VALUE, nodes};
 pub use update::{Lookup, Update};
+pub use verify::Verify;
 
 use crate::scan::{Rows, Scan};
 use crate::sql::Ident;
@@ -26,61 +28,76 @@ use crate::sql::Ident;
 pub enum Change {
     /// Columns get new values.
     Update(Update),
+    /// None: they are compared with the values that they should have.
+    Verify(Verify),
 }
 
 impl Change {
+    /// The change that is made, or that was.
+    fn update(&self) -> &Update {
+        match self {
+            Self::Update(update) => update,
+            Self::Verify(verify) => &verify.of,
+        }
+    }
+
     /// The statement that makes the change in these rows.
     #[must_use]
     pub fn statement<'a>(&self, rows: &'a Rows) -> Statement<'a> {
-        let Self::Update(update) = self;
-        if rows.may_come_again {
-            Statement::counting(update.counting(rows), rows)
-        } else {
-            Statement::new(update.text(rows), rows)
+        match self {
+            Self::Update(update) if rows.may_come_again => Statement::counting(update.counting(rows), rows),
+            Self::Update(update) => Statement::new(update.text(rows), rows),
+            Self::Verify(verify) => Statement::comparing(verify.text(rows), rows),
         }
     }
 
     /// The columns that an index must not use for an update to be HOT.
     #[must_use]
     pub fn columns(&self) -> Vec<String> {
-        let Self::Update(update) = self;
+        let update = self.update();
         update.set.iter().map(|(column, _)| column.0.clone()).collect()
     }
 
     /// Columns that are assigned their own value.
     #[must_use]
     pub fn quiet(&self) -> &[Ident] {
-        let Self::Update(update) = self;
+        let update = self.update();
         &update.quiet
     }
 
     /// Each column that is written, with the expression for its value.
     #[must_use]
     pub fn values(&self) -> &[(Ident, String)] {
-        let Self::Update(update) = self;
+        let update = self.update();
         &update.set
     }
 
     /// What the role needs on each table that is changed, or on columns of it.
     #[must_use]
     pub fn needs(&self) -> Needs {
-        let Self::Update(_) = self;
-        Update::NEEDS
+        match self {
+            Self::Update(_) => Update::NEEDS,
+            Self::Verify(_) => Verify::NEEDS,
+        }
     }
 
     /// The same as `GRANT` says it: `SELECT, UPDATE ("total")`.
     #[must_use]
     pub fn privileges(&self) -> String {
-        let Self::Update(update) = self;
-        update.privileges()
+        match self {
+            Self::Update(update) => update.privileges(),
+            Self::Verify(_) => Verify::NEEDS.privileges.join(", "),
+        }
     }
 
     /// The statements that the server plans before the first batch, in the order in which their errors help
     /// most: the narrowest first.
     #[must_use]
     pub fn checks(&self, scan: &Scan) -> Vec<Check<'_>> {
-        let Self::Update(update) = self;
-        update.checks(scan)
+        match self {
+            Self::Update(update) => update.checks(scan),
+            Self::Verify(verify) => verify.checks(scan),
+        }
     }
 
     /// A plan in JSON that has a subquery scan named [`VALUE`] if the expression is volatile. The planner
@@ -88,7 +105,7 @@ impl Change {
     /// next; this asks for no more privileges than planning does.
     #[must_use]
     pub fn volatile(&self, scan: &Scan, expression: &str) -> String {
-        let Self::Update(update) = self;
+        let update = self.update();
         survey::volatile(&update.reads(), scan, expression)
     }
 
@@ -96,37 +113,53 @@ impl Change {
     /// among them.
     #[must_use]
     pub fn reads(&self, scan: &Scan) -> String {
-        let Self::Update(update) = self;
+        let update = self.update();
         survey::reads(&update.reads(), scan)
     }
 
     /// A plan in JSON that names every table that the job's expressions read, as often as they read it.
     #[must_use]
     pub fn tables(&self, scan: &Scan) -> String {
-        let Self::Update(update) = self;
+        let update = self.update();
         survey::tables(&update.reads(), scan)
     }
 
     /// Planned and no more; fails with an undefined column if the expression reads one that the change sets.
     #[must_use]
     pub fn without_targets(&self, scan: &Scan, expression: &str, columns: &[String]) -> String {
-        let Self::Update(update) = self;
+        let update = self.update();
         let is_set = |name: &&String| update.set.iter().any(|(column, _)| column.0 == **name);
         let others: Vec<_> = columns.iter().filter(|name| !is_set(name)).cloned().map(Ident).collect();
         survey::of_columns(&update.reads(), scan, expression, &others)
     }
 
+    /// Planned and no more; fails with an undefined column if the expression reads anything but columns that
+    /// the change sets.
+    #[must_use]
+    pub fn of_targets(&self, scan: &Scan, expression: &str) -> String {
+        let update = self.update();
+        let targets: Vec<_> = update.set.iter().map(|(column, _)| column.clone()).collect();
+        survey::of_columns(&survey::Reads { from: None, ..update.reads() }, scan, expression, &targets)
+    }
+
+    /// Planned and no more; fails with an undefined column if the expression reads anything of the row, or of
+    /// another relation.
+    #[must_use]
+    pub fn constant(&self, scan: &Scan, expression: &str) -> String {
+        survey::of_columns(&survey::Reads { from: None, ..self.update().reads() }, scan, expression, &[])
+    }
+
     /// A query for the `ctid` of each row that the change would select.
     #[must_use]
     pub fn selected(&self, scan: &Scan) -> String {
-        let Self::Update(update) = self;
+        let update = self.update();
         survey::selected(&update.reads(), update.differs.as_deref(), scan)
     }
 
     /// A query for the number of rows that the change would select, in all partitions of a table.
     #[must_use]
     pub fn remaining(&self, scan: &Scan) -> String {
-        let Self::Update(update) = self;
+        let update = self.update();
         survey::remaining(&update.reads(), update.differs.as_deref(), scan)
     }
 
@@ -136,7 +169,7 @@ impl Change {
     /// they hold for.
     #[must_use]
     pub fn sample(&self, scan: &Scan, percent: f64, checks: &[(String, Vec<i64>)]) -> String {
-        let Self::Update(update) = self;
+        let update = self.update();
         survey::sample(&update.reads(), scan, percent, checks)
     }
 }

@@ -38,7 +38,8 @@ pub struct Lookup {
 }
 
 impl Update {
-    pub(super) const NEEDS: Needs = Needs { privileges: &["SELECT", "UPDATE"], words: "read and update" };
+    /// What the role needs for it.
+    pub const NEEDS: Needs = Needs { privileges: &["SELECT", "UPDATE"], words: "read and update" };
 
     /// The UPDATE of these rows as the first part of a statement that tells how many of them it would select
     /// again. RETURNING sees each row as it is now, BEFORE triggers included.
@@ -96,6 +97,20 @@ impl Update {
 
     /// What the server plans before the first batch.
     pub(super) fn checks(&self, scan: &Scan) -> Vec<Check<'_>> {
+        let mut all = self.texts(scan);
+        let rows = scan.rows_planned();
+        let (text, end) = if rows.may_come_again {
+            let (text, counts) = self.counting(&rows);
+            (text, format!("\n{}", counts.numbers))
+        } else {
+            (self.text(&rows), String::new())
+        };
+        all.push(check::whole(&format!("{text}{end}")));
+        all
+    }
+
+    /// The checks of each text by itself.
+    pub(super) fn texts(&self, scan: &Scan) -> Vec<Check<'_>> {
         let mut from = scan.source();
         let mut all = Vec::new();
         if let Some(lookup) = &self.lookup {
@@ -109,14 +124,6 @@ impl Update {
         if let Some(filter) = &self.filter {
             all.extend(check::condition(Clause::Where, &from, filter));
         }
-        let rows = scan.rows_planned();
-        let (text, end) = if rows.may_come_again {
-            let (text, counts) = self.counting(&rows);
-            (text, format!("\n{}", counts.numbers))
-        } else {
-            (self.text(&rows), String::new())
-        };
-        all.push(check::whole(&format!("{text}{end}")));
         all
     }
 
@@ -142,7 +149,7 @@ pub(super) mod tests {
         walk.leaf(Qualified::new("public", "orders_2024"), LeafOrder::Keys)
     }
 
-    fn update() -> Update {
+    pub(in crate::change) fn update() -> Update {
         Update {
             set: vec![(Ident("status_v2".into()), "upper(status) -- the new one".into())],
             quiet: vec![],

@@ -33,6 +33,28 @@ fn workers(text: &str) -> Result<NonZeroU32, String> {
     parse_positive(text, &WORKERS)
 }
 
+/// Which job, by its file or its name, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct NamedJobArgs {
+    /// The job file, or the name of a job that was run in this database
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// Workers of this process alone [default: what the job says]
+    #[arg(long, value_name = "N", value_parser = workers)]
+    pub(crate) workers: Option<NonZeroU32>,
+    // Last, because its heading holds for whatever follows.
+    #[command(flatten)]
+    pace: PaceArgs,
+}
+
+impl NamedJobArgs {
+    /// Gives the job the limits that were given beside it; and the knobs that were.
+    pub(crate) fn pace(&self, job: &mut Job) -> Result<Vec<(String, String)>, Failure> {
+        self.pace.limit(&mut job.limits)?;
+        self.pace.knob_changes(job)
+    }
+}
+
 /// A job without a file.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "A job without a file")]

@@ -24,12 +24,13 @@ pub(crate) async fn run(args: &ListArgs, globals: &Globals) -> anyhow::Result<Ex
         return Ok(Exit::Complete);
     }
     let mut rows =
-        vec![["run", "job", "state", "table", "started (UTC)", "by", ""].map(str::to_owned).to_vec()];
+        vec![["run", "job", "kind", "state", "table", "started (UTC)", "by", ""].map(str::to_owned).to_vec()];
     rows.extend(runs.into_iter().map(|run| {
         let reason = run.reason.map(|reason| human::one_line(&reason)).unwrap_or_default();
         vec![
             run.run.to_string(),
             run.job,
+            run.kind.to_string(),
             run.state.to_string(),
             run.table,
             run.created_at,

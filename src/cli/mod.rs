@@ -23,6 +23,7 @@ mod runtime;
 mod show;
 mod status;
 mod steps;
+mod verify;
 mod wait;
 
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Make what [expand] says, before the run: columns and indexes, without keeping the application waiting
     Expand(steps::ExpandArgs),
+    /// Compare every row with what the job should have made of it, once the run is complete; changes nothing
+    Verify(Box<verify::VerifyArgs>),
     /// Make what [contract] says, once the run is complete: NOT NULL, checks, indexes
     Contract(steps::ContractArgs),
     /// Take back what contract has made
@@ -115,6 +118,7 @@ async fn ask(command: &Command, globals: &Globals) -> anyhow::Result<Exit> {
         Command::Run(args) => run::run(args, globals).await,
         Command::Plan(args) => plan::run(args, globals).await,
         Command::Expand(args) => steps::expand(args, globals).await,
+        Command::Verify(args) => verify::run(args, globals).await,
         Command::Contract(args) => steps::contract(args, globals).await,
         Command::Undo(args) => steps::undo(args, globals).await,
         Command::Status(args) => status::run(args, globals).await,

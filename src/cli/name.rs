@@ -5,10 +5,14 @@
 use std::path::Path;
 
 use pgbackfill::db::Session;
+use pgbackfill::job::{Job, JobName};
 use pgbackfill::status;
 use pgbackfill::store::Run;
 
+use super::connect;
 use super::exit::Failure;
+use super::globals::Globals;
+use super::job::from_file;
 
 /// `jobs/orders.toml` and `orders` are the same job.
 pub(crate) fn of(text: &str) -> String {
@@ -20,9 +24,26 @@ pub(crate) fn of(text: &str) -> String {
     }
 }
 
-/// The latest run of a job.
+/// The run of a job that a person means.
+pub(crate) async fn current(session: &Session, text: &str) -> anyhow::Result<Run> {
+    Ok(status::current(session, &of(text)).await.map_err(Failure::from)?)
+}
+
+/// The latest run of a job that makes its change.
 pub(crate) async fn latest(session: &Session, text: &str) -> anyhow::Result<Run> {
     Ok(status::latest(session, &of(text)).await.map_err(Failure::from)?)
+}
+
+/// The job of a file, or as its latest run in this database knows it.
+pub(crate) async fn job(text: &str, globals: &Globals) -> anyhow::Result<Job> {
+    // A path is one that says so, or one that is there.
+    let path = Path::new(text);
+    if path.extension().is_some_and(|extension| extension == "toml") || path.exists() {
+        return Ok(from_file(path)?);
+    }
+    let run = latest(&connect::session(globals).await?, text).await?;
+    let job = Job::from_toml(JobName::new(&run.job)?, "stored", &run.job_text);
+    Ok(job.map_err(|errors| Failure::error(errors.to_string()))?)
 }
 
 #[cfg(test)]

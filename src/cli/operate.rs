@@ -64,7 +64,7 @@ pub(crate) async fn cancel(args: &WhyArgs, globals: &Globals) -> anyhow::Result<
 
 async fn change(job: &str, globals: &Globals, asked: Move, reason: Option<String>) -> anyhow::Result<Exit> {
     let mut session = connect::session(globals).await?;
-    let run = name::latest(&session, job).await?;
+    let run = name::current(&session, job).await?;
     let done = operate::change_state(&mut session, &run, asked, reason.as_deref(), &by()).await;
     let done = done.map_err(Failure::from)?;
     let hint = if done.is_idle { "\nhint: no process is at work on it: run the job to go on" } else { "" };
@@ -74,7 +74,7 @@ async fn change(job: &str, globals: &Globals, asked: Move, reason: Option<String
 
 pub(crate) async fn set(args: &SetArgs, globals: &Globals) -> anyhow::Result<Exit> {
     let mut session = connect::session(globals).await?;
-    let run = name::latest(&session, &args.job).await?;
+    let run = name::current(&session, &args.job).await?;
     let changes = args.knobs.iter().map(|pair| name_and_value(pair)).collect::<Result<Vec<_>, _>>()?;
     let changed = operate::set(&mut session, &run, changes, &by()).await.map_err(Failure::from)?;
     if changed.is_empty() {

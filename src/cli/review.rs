@@ -12,6 +12,7 @@ use pgbackfill::job::Job;
 use pgbackfill::plan;
 use pgbackfill::plan::review::{Facts, Subject, judge, look};
 use pgbackfill::plan::{Finding, Severity};
+use pgbackfill::run::RunKind;
 use pgbackfill::store;
 
 use super::exit::Failure;
@@ -84,14 +85,16 @@ async fn findings(pool: &Pool, job: &Job, which: Which) -> Result<Vec<Finding>, 
     let server = catalog::server(&session).await?;
     // What is wrong with the control schema, or with a standby, the engine tells.
     let begun = match store::installed(&session).await {
-        Ok(true) => store::latest(&session, job.name.as_str()).await.is_ok_and(|run| run.is_some()),
+        Ok(true) => {
+            store::latest(&session, job.name.as_str(), RunKind::Backfill).await.is_ok_and(|run| run.is_some())
+        }
         Ok(false) => false,
         Err(_) => true,
     };
     if server.standby || (begun && which == Which::Current) {
         return Ok(vec![]);
     }
-    let plan = plan::preflight(&mut session, job, &server.user).await;
+    let plan = plan::preflight(&mut session, job, &server.user, RunKind::Backfill).await;
     let plan = plan.map_err(|refusal| refused(refusal.into()))?;
     if !ddl::keeps_in_step(&session, job, plan.table.relation).await? {
         let message = "the job keeps its columns in step, and its trigger is not there, so that writes during the run could be missed";

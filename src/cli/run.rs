@@ -4,8 +4,11 @@
 
 use std::num::NonZeroU64;
 
+use pgbackfill::db::Pool;
 use pgbackfill::engine::{self, Options, Which};
-use pgbackfill::event::{self, Emitter};
+use pgbackfill::event::{self, Emitter, Summary};
+use pgbackfill::job::Job;
+use pgbackfill::run::RunKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +53,7 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
     let workers = args.job.workers.unwrap_or(job.pace.knobs.workers);
     let pool = connect::pool(&params, workers.get() as usize + engine::connections_beside(&job.signals))?;
     let options = Options {
+        kind: RunKind::Backfill,
         which: if args.new_run { Which::New } else { Which::Current },
         workers: args.job.workers,
         max_rows: args.max_rows,
@@ -62,19 +66,29 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
         out::aside("nothing was begun");
         return Ok(Exit::Stopped);
     }
+    let summary = take_part(&pool, &job, &options, (args.output, globals)).await?;
+    show::last_word(globals, args.output, &summary)?;
+    Ok(summary.outcome.into())
+}
+
+/// Takes part in a run, shows how it goes, and obeys signals.
+pub(crate) async fn take_part(
+    pool: &Pool,
+    job: &Job,
+    options: &Options,
+    (output, globals): (Output, &Globals),
+) -> anyhow::Result<Summary> {
     let (events, received) = event::channel(pool.database());
-    let observer = show::observer(globals, args.output);
+    let observer = show::observer(globals, output);
     let watching = tokio::task::spawn_blocking(move || show::events(observer, received));
     let stop = CancellationToken::new();
     let signals = tokio::spawn(obey_signals(stop.clone(), events.clone()));
-    let left = engine::run(&pool, &job, &options, &events, &stop).await;
+    let left = engine::run(pool, job, options, &events, &stop).await;
     signals.abort();
     // The last sender: with it the observer ends, after it has shown everything.
     drop(events);
     watching.await?;
-    let summary = left.map_err(Failure::from)?;
-    show::last_word(globals, args.output, &summary)?;
-    Ok(summary.outcome.into())
+    Ok(left.map_err(Failure::from)?)
 }
 
 /// The first signal asks to finish the batch in hand, the second one ends the process; the server then rolls

@@ -84,7 +84,7 @@ fn labelled(rows: &[(&str, String)]) -> String {
 
 fn text(view: &View) -> String {
     let mut rows = vec![
-        ("job", format!("{}, run {}, on {}", view.job, view.run, view.table)),
+        ("job", format!("{}, {} {}, on {}", view.job, view.kind.noun(), view.run, view.table)),
         ("state", status::standing(view)),
         ("since", format!("{} (started {} by {})", view.state_at, view.created_at, view.created_by)),
         ("progress", status::progress(view)),
@@ -108,13 +108,16 @@ fn text(view: &View) -> String {
     for bad in &view.bad_rows {
         rows.push(("bad row", format!("{}: {} {}", bad.key, bad.sqlstate, human::one_line(&bad.message))));
     }
+    let verified = view.verification.as_ref();
+    let told = verified.map(|found| status::verification(found, view.unverified.as_deref()));
+    rows.extend(told.map(|told| ("verified", told)));
     rows.extend(view.steps.iter().map(|step| ("step", status::step(step))));
     labelled(&rows)
 }
 
 #[cfg(test)]
 mod tests {
-    use pgbackfill::run::{Knobs, RunId, Totals};
+    use pgbackfill::run::{Knobs, RunId, RunKind, Totals};
     use pgbackfill::scan::ScanOrder;
     use pgbackfill::signal::{Reading, Signal};
     use pgbackfill::store::{Process, Read, StripesNow};
@@ -126,6 +129,9 @@ mod tests {
             schema: 1,
             run: RunId(3),
             job: "orders_status_v2".into(),
+            kind: RunKind::Backfill,
+            verification: None,
+            unverified: None,
             table: "\"public\".\"orders\"".into(),
             state: RunState::Running,
             reason: None,

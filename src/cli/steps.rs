@@ -3,17 +3,16 @@
 //! Must not know: how a step is made.
 
 use std::io::IsTerminal;
-use std::path::Path;
 use std::time::Duration;
 
 use pgbackfill::ddl::{self, Made, Maker, StepError, StepNews};
 use pgbackfill::human;
-use pgbackfill::job::{Job, JobName, Part, Phase, Step, StepKind, set_limit};
+use pgbackfill::job::{Job, Part, Phase, Step, StepKind, set_limit};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
 use super::globals::Globals;
-use super::{connect, job, name, operate, out, plan};
+use super::{connect, name, operate, out, plan};
 
 const EXPAND_EXAMPLES: &str = "\
 Examples:
@@ -156,10 +155,7 @@ fn confirm(job: &Job, named: &[String]) -> anyhow::Result<()> {
 }
 
 async fn work(args: &StepArgs, asked: Asked, named: &[String], globals: &Globals) -> anyhow::Result<Exit> {
-    let mut job = match as_file(&args.job) {
-        Some(file) => job::from_file(file)?,
-        None => stored(&args.job, globals).await?,
-    };
+    let mut job = name::job(&args.job, globals).await?;
     for (limit, value) in [("stall", &args.stall), ("patience", &args.patience)] {
         if let Some(value) = value {
             set_limit(&mut job.limits, limit, value).map_err(Failure::usage)?;
@@ -203,20 +199,6 @@ async fn work(args: &StepArgs, asked: Asked, named: &[String], globals: &Globals
         }
         Err(error) => Err(failure(&job, asked, error).into()),
     }
-}
-
-/// A path is one that says so, or one that is there.
-fn as_file(job: &str) -> Option<&Path> {
-    let path = Path::new(job);
-    let is_path = path.extension().is_some_and(|extension| extension == "toml") || path.exists();
-    is_path.then_some(path)
-}
-
-/// The job as its latest run in this database knows it.
-async fn stored(name: &str, globals: &Globals) -> anyhow::Result<Job> {
-    let run = name::latest(&connect::session(globals).await?, name).await?;
-    let job = Job::from_toml(JobName::new(&run.job)?, "stored", &run.job_text);
-    Ok(job.map_err(|errors| Failure::error(errors.to_string()))?)
 }
 
 /// The first signal asks, the second does not wait for the answer.

@@ -19,8 +19,9 @@ use crate::catalog::{self, Server, Table};
 use crate::db::{Error, Pool, Session, sqlstate};
 use crate::job::{Job, Phase, Step, StepKind};
 use crate::plan::{self, Refusal};
+use crate::run::RunKind;
 use crate::sql::{LockMode, fixed};
-use crate::store;
+use crate::store::{self, StoreError};
 
 /// Who makes the steps.
 #[derive(Clone, Debug)]
@@ -176,6 +177,45 @@ pub(super) async fn complete(
     };
     Err(StepError::TooEarly(format!(
         "job \"{name}\" {why}: nothing that builds upon it is made\nhint: {hint}"
+    )))
+}
+
+/// What follows a run builds upon rows that were compared. After the names were swapped they cannot be any
+/// more, and once all is done there is nothing to build.
+pub(super) async fn verified(watch: &Session, (job, target): (&Job, &Target)) -> Result<(), StepError> {
+    let name = job.name.as_str();
+    let made = store::steps(watch, name).await?;
+    let is_made = |step: &Step| {
+        let kind = step.kind.as_str();
+        made.iter().any(|row| {
+            (row.phase.as_str(), row.kind.as_str(), row.name.as_str())
+                == ("contract", kind, step.name.as_str())
+                && row.is_done
+        })
+    };
+    if !target.replaced.is_empty() || job.steps.contract.iter().all(is_made) {
+        return Ok(());
+    }
+    let run = store::latest(watch, name, RunKind::Backfill).await.map_err(|error| match error {
+        StoreError::Database(error) => error.into(),
+        other => StepError::TooEarly(other.to_string()),
+    })?;
+    // The rows of a table without a key are known by the proof of the run.
+    if run.is_some_and(|run| run.key.is_empty()) {
+        return Ok(());
+    }
+    let within_s = job.steps.sync.is_none().then_some(job.verify.within_s as f64);
+    let found = store::verification(watch, name, None).await?;
+    let why = match store::unverified(watch, name, within_s).await? {
+        Some(why) => why,
+        None if found.is_some_and(|found| found.expressions != job.verify_fingerprint()) => {
+            "its [verify] has changed since it was verified".to_owned()
+        }
+        None => return Ok(()),
+    };
+    let what = "nothing that builds upon it is made before its rows were compared";
+    Err(StepError::TooEarly(format!(
+        "job \"{name}\" is complete, but not verified: {why}; {what}\nhint: pgbackfill verify {name}"
     )))
 }
 

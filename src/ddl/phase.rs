@@ -5,7 +5,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::begin::{Maker, Prepared, Sessions, complete, definitions, look_at_columns, prepare, title};
+use super::begin::{
+    Maker, Prepared, Sessions, complete, definitions, look_at_columns, prepare, title, verified,
+};
 use super::door::{Budget, Door, Opening};
 use super::error::StepError;
 use super::long::{Long, whole};
@@ -53,6 +55,7 @@ pub async fn make(
     let Prepared { mut sessions, server, table, mut target, budget } = prepare(pool, job).await?;
     if phase == Phase::Contract {
         complete(&sessions.watch, (job, &target), maker).await?;
+        verified(&sessions.watch, (job, &target)).await?;
     }
     let of_types: Vec<_> = numbered(job, phase).filter(|(_, step)| step.kind == StepKind::Type).collect();
     let mut made = Made::default();

@@ -74,7 +74,7 @@ pub(super) async fn trigger(
         sources,
         known: known.into_iter().map(Ident).collect(),
         back: sync.back.iter().map(|(column, value)| (Ident(column.clone()), value.clone())).collect(),
-        rows: job.steps.rows.clone(),
+        rows: job.verify.rows.clone(),
         lookup: job.lookup.as_ref().map(|lookup| (lookup.from.clone(), lookup.on.clone())),
         wins: match sync.conflict {
             Conflict::Old => Wins::Old,
@@ -245,7 +245,7 @@ async fn back(
 /// What is read to know which rows the job is about: `where` says what is left to do, and perhaps more.
 async fn rows(session: &Session, subject: &Subject<'_>) -> Result<Result<Vec<String>, Refused>, Error> {
     let job = subject.job;
-    let (condition, is_said) = match (&job.steps.rows, &job.filter) {
+    let (condition, is_said) = match (&job.verify.rows, &job.filter) {
         (Some(rows), _) => (rows, true),
         (None, Some(filter)) if job.lookup.is_none() => (filter, false),
         (None, _) => return Ok(Ok(Vec::new())),

@@ -7,6 +7,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use crate::db::{self, NextAct};
 use crate::job::{CustomSignal, JobErrors};
 use crate::plan::Refusal;
+use crate::run::RunKind;
 use crate::store::{SchemaError, StoreError};
 
 /// Connections of a process besides those of its workers: one for the heartbeat, one to read the signals of
@@ -29,6 +30,8 @@ pub enum Which {
 /// How a process takes part.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What for.
+    pub kind: RunKind,
     /// Which run.
     pub which: Which,
     /// Workers of this process; by default what the knobs say.

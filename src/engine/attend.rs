@@ -3,6 +3,7 @@
 //!
 //! Must not know: where the database has moved to.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,10 +23,10 @@ use super::{EngineError, Options, connections_beside};
 use crate::catalog::{self, Server};
 use crate::db::{Pool, Primary, Session};
 use crate::event::{Emitter, Event, Outcome, Progress, Summary};
-use crate::job::Job;
+use crate::job::{Job, Limits};
 use crate::monitor::{Asked, Monitor};
 use crate::plan::{self, Plan};
-use crate::run::RunId;
+use crate::run::{RunId, RunKind};
 use crate::store::{self, Run, SchemaError};
 use crate::throttle::{Account, Counters, CustomSignals, Team, Throttle};
 
@@ -85,7 +86,7 @@ pub(super) async fn attend(
 ) -> Result<Attended, Failed> {
     let began = Instant::now();
     let Call { pool, job, options, events, .. } = call;
-    let plan = plan::preflight(&mut session, job, &server.user).await?;
+    let plan = plan::preflight(&mut session, job, &server.user, options.kind).await?;
     store::ensure(&mut session, &server.user, &server.database).await.map_err(schema_error)?;
     let joined = match join::join(&mut session, job, &plan, server, options, follows).await? {
         Joined::Run(joined) => *joined,
@@ -104,6 +105,7 @@ pub(super) async fn attend(
         run: joined.run.id,
         job: job.name.to_string(),
         table: plan.table.name.to_string(),
+        kind: joined.run.kind,
         entry: joined.entry,
         knobs,
     });
@@ -143,6 +145,7 @@ fn part(
     let exit = Exit::new(stop);
     let (pid, micros) = (std::process::id(), std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros());
     let custom = CustomSignals::new(&job.signals);
+    let limits = limits(job, run.kind);
     Part {
         throttle: Throttle::new(run.id, team.clone(), custom, trouble.subscribe()),
         team,
@@ -154,19 +157,15 @@ fn part(
         )),
         counters: Counters::default(),
         account: Account::default(),
-        strategy: RangeStrategy::new(&plan.order, job.order.stripes, server.checkpoints),
+        strategy: RangeStrategy::new(&plan.order, stripes(job, run.kind), server.checkpoints),
         inflight: InFlight::default(),
         exit,
         events,
         facts: Facts {
-            batch_settings: plan::batch_settings(
-                (job.name.as_str(), &run.settings),
-                job.limits,
-                server.version,
-            ),
+            batch_settings: plan::batch_settings((job.name.as_str(), &run.settings), limits, server.version),
             run,
             plan,
-            limits: job.limits,
+            limits,
             process: format!("{}/{pid}/{micros}", options.host),
             host: options.host.clone(),
             by: options.by.clone(),
@@ -174,6 +173,27 @@ fn part(
             proof_ms: job.scan.proof_ms,
             connections_beside: connections_beside(&job.signals),
         },
+    }
+}
+
+/// Rows that cannot be compared are what a verification is to find, so it does not stop at the first.
+const BAD_ROWS_OF_A_VERIFICATION: u64 = 1_000;
+
+fn limits(job: &Job, kind: RunKind) -> Limits {
+    match kind {
+        RunKind::Backfill | RunKind::Repair => job.limits,
+        RunKind::Verify => {
+            let max_bad_rows = job.limits.max_bad_rows.max(BAD_ROWS_OF_A_VERIFICATION);
+            Limits { max_bad_rows, ..job.limits }
+        }
+    }
+}
+
+/// Nothing is gained by reading a page more than once.
+fn stripes(job: &Job, kind: RunKind) -> Option<NonZeroU32> {
+    match kind {
+        RunKind::Backfill | RunKind::Repair => job.order.stripes,
+        RunKind::Verify => Some(NonZeroU32::MIN),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::db::Session;
 use crate::human;
 use crate::scan::Scan;
 use crate::sql::settings::NOTHING_DEFERRED;
-use crate::store::{Checkpoint, Hint, RangeCounters};
+use crate::store::{self, Checkpoint, Hint, RangeCounters};
 
 /// A batch that was committed.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +81,11 @@ async fn run_in_txn(
     if let Some(afterwards) = afterwards {
         afterwards.check_in_txn(session, answer.rows).await?;
     }
-    let checkpoint = checkpoint(range, batch, answer.rows, hot_before);
+    if !answer.mismatches.is_empty() {
+        store::add_suspects_in_txn(session, facts.run_id(), &range.claim, &answer.mismatches).await?;
+    }
+    let mut checkpoint = checkpoint(range, batch, answer.rows, hot_before);
+    checkpoint.rows_wrong = answer.rows_wrong as i64;
     let counters = checkpoint.commit(session, facts.run_id(), &range.claim, hint).await?;
     Ok((answer, statement_took, counters))
 }
@@ -146,6 +150,7 @@ pub(super) fn checkpoint(
         rows_passed: batch.stripe_rows.into(),
         rows_changed: rows_changed as i64,
         hot_before,
+        rows_wrong: 0,
     }
 }
 

@@ -6,7 +6,7 @@ use super::part::Part;
 use super::partitions::{self, Leaves};
 use super::passes;
 use crate::db::Session;
-use crate::run::{Move, RunState};
+use crate::run::{Move, RunKind, RunState};
 use crate::sql::settings::{FLUSHED, PLANNING};
 use crate::store::{self, Proof, StoreError};
 
@@ -21,6 +21,8 @@ pub(super) enum Ending {
     MoreWork,
     /// Others still work on the last ranges.
     NotYet,
+    /// Rows that differ are looked at again after a time.
+    Suspects(i64),
     /// A partition with work left is gone.
     LeafGone(String),
 }
@@ -72,6 +74,13 @@ async fn complete_in_txn(
     match look_in_txn(part, session).await? {
         Ending::AllDone => {
             let facts = &part.facts;
+            if facts.run.kind == RunKind::Verify {
+                // Another worker may have met rows that differ since this one has looked.
+                if store::pending_suspects(session, facts.run_id()).await? > 0 {
+                    return Ok(Ending::NotYet);
+                }
+                store::end_verification_in_txn(session, facts.run_id()).await?;
+            }
             if let Some(proof) = proof {
                 store::note_proof_in_txn(session, facts.run_id(), proof).await?;
             }
@@ -99,6 +108,9 @@ async fn look_in_txn(part: &Part, session: &Session) -> Result<Ending, StoreErro
         return Ok(Ending::NotYet);
     }
     if passes::sweep_in_txn(part, session).await? > 0 {
+        return Ok(Ending::MoreWork);
+    }
+    if part.facts.run.kind == RunKind::Verify && partitions::extend_in_txn(part, session).await? {
         return Ok(Ending::MoreWork);
     }
     Ok(Ending::AllDone)

@@ -117,7 +117,7 @@ async fn attend_where_the_address_leads(
         Some(Found::Other(what)) => return Err(EngineError::Foreign(what).into()),
         Some(Found::Same | Found::Promoted(_)) | None => {}
     }
-    attend::attend(call, session, &server, left.map(|left| left.run)).await
+    Box::pin(attend::attend(call, session, &server, left.map(|left| left.run))).await
 }
 
 /// What this process did on one server after the other.

@@ -232,6 +232,7 @@ impl Heartbeat {
         let (assignment, totals) = (&heard.assignment, heard.totals.clone());
         let passed_per_s = self.speed.rows_passed_per_s + heard.other_rows_passed_per_s;
         self.tell(Progress {
+            kind: self.part.facts.run.kind,
             workers: self.part.team.here() + assignment.other_workers,
             processes: 1 + assignment.other_processes,
             hold: waiting.as_ref().and_then(|reason| reason.hold),

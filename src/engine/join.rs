@@ -4,15 +4,16 @@
 
 use similar::TextDiff;
 
+use super::create::{JoinedRun, Wanted, assignment, create_in_txn, set};
 use super::{EngineError, Options, Which};
 use crate::catalog::Server;
 use crate::db::{NextAct, Session};
 use crate::event::Entry;
-use crate::job::{Job, knob_changes, set_knobs};
+use crate::job::{Job, knob_changes};
 use crate::plan::Plan;
-use crate::run::{Knobs, Move, RunId, RunState};
+use crate::run::{Knobs, Move, RunId, RunKind, RunState};
 use crate::sql::settings::{FLUSHED, PLANNING};
-use crate::store::{self, Assignment, NewRun, Run, StoreError};
+use crate::store::{self, Run, StoreError};
 
 /// What was found.
 pub(super) enum Joined {
@@ -20,15 +21,6 @@ pub(super) enum Joined {
     Run(Box<JoinedRun>),
     /// The run is complete.
     AlreadyComplete(RunId),
-}
-
-/// A run that this process is part of.
-pub(super) struct JoinedRun {
-    pub(super) run: Run,
-    pub(super) entry: Entry,
-    pub(super) assignment: Assignment,
-    /// What a person should know.
-    pub(super) notices: Vec<String>,
 }
 
 /// How this process comes to the run.
@@ -93,7 +85,9 @@ async fn join_in_txn(
     // That a run exists must not be forgotten by a crash.
     session.batch_execute(FLUSHED).await?;
     store::lock_table_in_txn(session).await?;
-    let latest = store::latest(session, job.name.as_str()).await?;
+    let of = subject(session, job, plan, server, options.kind).await?;
+    let latest = store::latest(session, job.name.as_str(), options.kind).await?;
+    let wanted = Wanted { job, plan, server, options, of: of.as_ref() };
     let live = match &latest {
         Some(run) => store::live(session, run.id).await?.len(),
         None => 0,
@@ -105,30 +99,70 @@ async fn join_in_txn(
         (Some(_), _) => Which::New,
     };
     let arrival = if follows.is_some() { Arrival::Following } else { Arrival::New };
-    match (decide(latest.as_ref(), job, plan, server, which, live), latest) {
+    match (decide(latest.as_ref(), wanted, which, live), latest) {
         (Decision::InTheWay(why), _) => Err(EngineError::InTheWay(why)),
         (Decision::Complete, Some(run)) => Ok(Joined::AlreadyComplete(run.id)),
         (Decision::GoOn, Some(run)) => go_on_in_txn(session, job, run, live, options, arrival).await,
         (Decision::Replace, Some(run)) => {
             store::move_in_txn(session, run.id, Move::Cancel, Some("a new run took its place"), &options.by)
                 .await?;
-            create_in_txn(session, job, plan, server, options).await
+            Ok(Joined::Run(Box::new(create_in_txn(session, wanted).await?)))
         }
-        (_, _) => create_in_txn(session, job, plan, server, options).await,
+        (_, _) => Ok(Joined::Run(Box::new(create_in_txn(session, wanted).await?))),
     }
 }
 
-fn decide(
-    latest: Option<&Run>,
+/// The run that a verification or a repair is about.
+async fn subject(
+    session: &Session,
     job: &Job,
     plan: &Plan,
     server: &Server,
-    which: Which,
-    live: usize,
-) -> Decision {
+    kind: RunKind,
+) -> Result<Option<Run>, EngineError> {
+    let name = job.name.as_str();
+    if kind == RunKind::Backfill {
+        return Ok(None);
+    }
+    let run = store::latest(session, name, RunKind::Backfill).await?;
+    let run = run.ok_or_else(|| EngineError::Store(StoreError::NoRun(name.to_owned())))?;
+    if let Some(why) = differs(&run, job, plan, server) {
+        return Err(EngineError::InTheWay(why));
+    }
+    if run.state != RunState::Complete {
+        let what = format!(
+            "run {} of job \"{name}\" is {}: its rows can be verified once it is complete",
+            run.id, run.state
+        );
+        return Err(EngineError::NotNow(format!(
+            "{what}\nhint: pgbackfill status {name} shows where it stands"
+        )));
+    }
+    if kind == RunKind::Verify {
+        return Ok(Some(run));
+    }
+    let found = store::verification(session, name, None).await?;
+    let verified = store::latest(session, name, RunKind::Verify).await?;
+    match (found, verified) {
+        (Some(found), Some(run)) if found.run == run.id && !found.verified => Ok(Some(run)),
+        (Some(found), Some(run)) if found.run == run.id => Err(EngineError::NotNow(format!(
+            "there is nothing to repair: verification {} of job \"{name}\" has found no row that differs",
+            found.run
+        ))),
+        _ => Err(EngineError::NotNow(format!(
+            "there is no verification of job \"{name}\" that has ended: which rows differ is not known\n\
+             hint: pgbackfill verify {name} comes first"
+        ))),
+    }
+}
+
+fn decide(latest: Option<&Run>, wanted: Wanted<'_>, which: Which, live: usize) -> Decision {
     let Some(run) = latest else { return Decision::Create };
+    let Wanted { job, plan, server, of, .. } = wanted;
     let finished = matches!(run.state, RunState::Complete | RunState::Cancelled);
-    if which == Which::New {
+    // Another look is another run; and one of another backfill says nothing about this one.
+    let is_other = of.is_some_and(|of| finished || run.of != Some(of.id));
+    if which == Which::New || is_other {
         return match (finished, live) {
             (true, _) => Decision::Create,
             (false, 0) => Decision::Replace,
@@ -203,41 +237,6 @@ pub(super) fn differs(run: &Run, job: &Job, plan: &Plan, server: &Server) -> Opt
     ))
 }
 
-async fn create_in_txn(
-    session: &Session,
-    job: &Job,
-    plan: &Plan,
-    server: &Server,
-    options: &Options,
-) -> Result<Joined, EngineError> {
-    let mut knobs = job.pace.knobs.clone();
-    set(&mut knobs, options)?;
-    let new = NewRun {
-        job: job.name.as_str(),
-        fingerprint: &job.fingerprint(),
-        definition: &job.definition(),
-        job_text: &job.text(),
-        knobs: &knobs,
-        target: plan.table.relation,
-        target_name: &plan.table.name.to_string(),
-        key: &plan.walk.key,
-        settings: &server.settings,
-        system_identifier: &server.system_identifier,
-        timeline: server.timeline,
-        by: &options.by,
-    };
-    let id = store::create_in_txn(session, &new).await?;
-    for leaf in &plan.leaves {
-        let order = plan.ordering.of(leaf);
-        let bound = plan.walk.leaf(leaf.name.clone(), order).last(session).await?;
-        store::add_leaf_in_txn(session, id, leaf, order, bound.as_ref()).await?;
-    }
-    let missing = || StoreError::Unreadable { run: id, what: "it cannot be found after it was made".into() };
-    let run = store::latest(session, job.name.as_str()).await?.ok_or_else(missing)?;
-    let notices = advice(job, server).into_iter().collect();
-    Ok(Joined::Run(Box::new(JoinedRun { assignment: assignment(&run), run, entry: Entry::Started, notices })))
-}
-
 async fn go_on_in_txn(
     session: &Session,
     job: &Job,
@@ -297,36 +296,7 @@ async fn settle_pace_in_txn(
     }))
 }
 
-/// The knobs that this process was told to set, beside those that are in force.
-fn set(knobs: &mut Knobs, options: &Options) -> Result<(), EngineError> {
-    let changes = options.set.iter().map(|(knob, value)| (knob.as_str(), value.as_str()));
-    set_knobs(knobs, changes)
-        .map_err(|why| EngineError::InTheWay(format!("the pace of the run cannot be set so: {why}")))
-}
-
 /// The pace in the text that the run was last given.
 fn pace_of(text: &str, job: &Job) -> Option<Knobs> {
     Job::from_toml(job.name.clone(), "stored", text).ok().map(|before| before.pace.knobs)
-}
-
-fn assignment(run: &Run) -> Assignment {
-    Assignment {
-        state: run.state,
-        reason: run.reason.clone(),
-        knobs: run.knobs.clone(),
-        other_workers: 0,
-        other_processes: 0,
-    }
-}
-
-/// A lock that we wait for longer than the server waits before it looks for deadlocks can make the
-/// application the victim.
-fn advice(job: &Job, server: &Server) -> Option<String> {
-    let ours = job.limits.lock_timeout_ms.get();
-    (i64::from(ours) >= i64::from(server.deadlock_timeout_ms)).then(|| {
-        format!(
-            "lock_timeout is {ours} ms, not below the server's deadlock_timeout of {} ms: in a deadlock the application could be the victim",
-            server.deadlock_timeout_ms
-        )
-    })
 }

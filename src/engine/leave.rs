@@ -32,7 +32,7 @@ async fn good_bye(part: &Part) -> Option<Totals> {
 /// Says good-bye and adds up.
 pub(super) async fn leave(part: &Part, left: Left, began: Instant, last: &LastProgress) -> Summary {
     let progress = match say_good_bye(part).await {
-        Some(totals) => Progress { totals, ..Progress::default() },
+        Some(totals) => Progress { kind: part.facts.run.kind, totals, ..Progress::default() },
         None => last.lock().clone(),
     };
     let outcome = match left.outcome {

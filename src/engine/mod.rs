@@ -10,6 +10,7 @@ mod batch_size;
 mod blockers;
 mod claimed;
 mod complete;
+mod create;
 mod error_policy;
 mod exit;
 mod follow;
@@ -27,6 +28,7 @@ mod range_strategy;
 mod retry_bad_rows;
 mod speed;
 mod supervisor;
+mod suspects;
 mod worker;
 
 pub use api::{EngineError, Options, Which, connections_beside};

@@ -20,7 +20,7 @@ use crate::db::{Error, Found, NextAct, Pool, Primary, Session, identity};
 use crate::job::{Job, Limits};
 use crate::key::Key;
 use crate::plan::{self, Plan};
-use crate::run::{RangeNo, RunId, RunState};
+use crate::run::{RangeNo, RunId, RunKind, RunState};
 use crate::scan::Scan;
 use crate::sql::settings;
 use crate::store::{self, BadKey, Run, StoreError};
@@ -102,8 +102,8 @@ async fn retry_all(
 ) -> Result<RetrySummary, EngineError> {
     let mut session = pool.session().await?;
     let server = writable(&session, pool).await?;
-    let plan = plan::preflight(&mut session, job, &server.user).await?;
-    let latest = store::latest(&session, job.name.as_str()).await?;
+    let plan = plan::preflight(&mut session, job, &server.user, RunKind::Backfill).await?;
+    let latest = store::latest(&session, job.name.as_str(), RunKind::Backfill).await?;
     let run = latest.ok_or_else(|| EngineError::Store(StoreError::NoRun(job.name.to_string())))?;
     if let Some(why) = join::differs(&run, job, &plan, &server) {
         return Err(EngineError::InTheWay(why));

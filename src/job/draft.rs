@@ -16,6 +16,7 @@ use super::source::{Source, Spot};
 use super::steps::{StepMark, Steps, WrittenEnd, WrittenStep, check_steps};
 use super::sync::{Sync, WrittenSync};
 use super::table::TableName;
+use super::verify::{VerifySettings, WrittenVerify};
 use super::written::Written;
 use crate::run::Knobs;
 use crate::signal::Guard;
@@ -48,8 +49,7 @@ pub(super) struct Draft {
     pub(super) steps: Vec<WrittenStep>,
     pub(super) sync: WrittenSync,
     pub(super) end: WrittenEnd,
-    /// Which rows the job is about.
-    pub(super) rows: Option<Written>,
+    pub(super) verify: WrittenVerify,
     pub(super) pace: Pace,
     pub(super) limits: Limits,
     pub(super) order: Order,
@@ -103,7 +103,7 @@ impl Draft {
             steps: Vec::new(),
             sync: WrittenSync::default(),
             end: WrittenEnd::default(),
-            rows: None,
+            verify: WrittenVerify::default(),
             pace: Pace::default(),
             limits: Limits::default(),
             order: Order::default(),
@@ -121,9 +121,9 @@ impl Draft {
         self.check_lookup(faults);
         check_steps(&self.steps, &self.end, faults);
         self.check_settings(faults);
-        let sync = self.sync.check(faults);
+        let (sync, verify) = (self.sync.check(faults), self.verify.check(&self.set, faults));
         let table = self.check_table(faults)?;
-        Some(self.into_job(table, sync))
+        Some(self.into_job(table, sync, verify))
     }
 
     fn check_table(&self, faults: &mut Faults) -> Option<TableName> {
@@ -209,7 +209,7 @@ impl Draft {
         written.cloned().unwrap_or_else(|| self.origin.of(&settings[0].replace('_', "-")))
     }
 
-    fn into_job(self, table: TableName, sync: Option<Sync>) -> Job {
+    fn into_job(self, table: TableName, sync: Option<Sync>, verify: VerifySettings) -> Job {
         let at = |written: &Option<Written>| written.as_ref().map(|written| written.at.clone());
         let text = |written: Option<Written>| written.map(|written| written.text);
         let (signals, signals_at) = self.signals.into_iter().unzip();
@@ -223,6 +223,8 @@ impl Draft {
             signals: signals_at,
             order: self.settings_at.get("order").cloned(),
             steps: StepMark::all(&self.steps, &self.sync, &self.end),
+            rows: at(&self.verify.rows),
+            checks: self.verify.checks.iter().map(|(_, condition)| condition.at.clone()).collect(),
         };
         let set: Vec<_> = self.set.into_iter().map(NewValue::new).collect();
         Job {
@@ -233,7 +235,8 @@ impl Draft {
             set,
             filter: text(self.filter),
             lookup: text(self.from).zip(text(self.on)).map(|(from, on)| Lookup { from, on }),
-            steps: Steps::new(&self.steps, sync, (text(self.rows), &self.end)),
+            steps: Steps::new(&self.steps, sync, &self.end),
+            verify,
             pace: Pace { knobs: Knobs { guard: self.guard, ..self.pace.knobs } },
             limits: self.limits,
             order: self.order,

@@ -22,6 +22,7 @@ mod sync;
 mod table;
 mod text;
 pub mod units;
+mod verify;
 mod written;
 
 pub use crate::run::Mode;
@@ -39,6 +40,7 @@ pub use suggest::did_you_mean;
 pub use sync::{Conflict, Sync};
 pub use table::TableName;
 pub use units::{parse_bytes, parse_count, parse_duration_ms};
+pub use verify::{RowCheck, VerifySettings};
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use super::scan::ScanSettings;
 use super::source::{Place, Spot};
 use super::steps::{Phase, Step, StepMark, Steps};
 use super::table::TableName;
+use super::verify::VerifySettings;
 
 /// One column and the SQL expression for its new value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Job {
     pub lookup: Option<Lookup>,
     /// What is made before the run and after it.
     pub steps: Steps,
+    /// What a verification is to look at.
+    pub verify: VerifySettings,
     /// How fast.
     pub pace: Pace,
     /// How patient.
@@ -85,6 +88,10 @@ pub enum Part<'a> {
     Order,
     /// A step of a phase.
     Step(Phase, &'a Step),
+    /// Which rows are judged.
+    VerifyRows,
+    /// The condition of a check, from 0.
+    RowCheck(usize),
 }
 
 /// Where the parts of a job were written.
@@ -99,6 +106,8 @@ pub(super) struct Marks {
     pub(super) signals: Vec<Spot>,
     pub(super) order: Option<Spot>,
     pub(super) steps: Vec<StepMark>,
+    pub(super) rows: Option<Spot>,
+    pub(super) checks: Vec<Spot>,
 }
 
 #[derive(Clone, Debug)]
@@ -135,6 +144,7 @@ impl PartialEq for Job {
             filter,
             lookup,
             steps,
+            verify,
             pace,
             limits,
             order,
@@ -144,7 +154,7 @@ impl PartialEq for Job {
         } = self;
         (name, description, table, key) == (&other.name, &other.description, &other.table, &other.key)
             && (set, filter, lookup) == (&other.set, &other.filter, &other.lookup)
-            && *steps == other.steps
+            && (steps, verify) == (&other.steps, &other.verify)
             && (pace, limits) == (&other.pace, &other.limits)
             && (order, scan) == (&other.order, &other.scan)
             && *signals == other.signals
@@ -167,6 +177,8 @@ impl Marks {
             Part::Signal(number) => self.signals.get(number),
             Part::Order => self.order.as_ref(),
             Part::Step(phase, step) => StepMark::find(&self.steps, (phase, step)),
+            Part::VerifyRows => self.rows.as_ref(),
+            Part::RowCheck(number) => self.checks.get(number),
         };
         spot.unwrap_or(&self.table)
     }

@@ -6,7 +6,7 @@ use super::diagnostic::Faults;
 use super::source::Spot;
 use super::sync::{Sync, WrittenSync};
 use super::table::NAME_BYTES_MAX;
-use super::units::parse_duration_ms;
+use super::units::parse_long_s;
 use super::written::Written;
 
 /// The half of a change that a step belongs to.
@@ -80,8 +80,6 @@ pub struct Steps {
     pub contract: Vec<Step>,
     /// How the new columns are kept in step, if they are.
     pub sync: Option<Sync>,
-    /// Which rows the job is about, where its `where` says more than what is left to do.
-    pub rows: Option<String>,
     /// Columns that go at last, when a person says so.
     pub drop: Vec<Step>,
     /// How long they are kept after the contract, in seconds.
@@ -95,10 +93,8 @@ pub(super) struct WrittenEnd {
     pub(super) keep: Option<Written>,
 }
 
-/// Seconds of a day.
-const DAY_S: u64 = 86_400;
 /// Two weeks: as long as people take to notice what a release has lost.
-const KEEP_DEFAULT_S: u64 = 14 * DAY_S;
+const KEEP_DEFAULT_S: u64 = 14 * 86_400;
 
 impl WrittenEnd {
     /// How long columns are kept; a fault if it cannot be read.
@@ -106,14 +102,8 @@ impl WrittenEnd {
         let Some(written) = self.keep.as_ref().filter(|written| !written.text.is_empty()) else {
             return KEEP_DEFAULT_S;
         };
-        let days = written.text.trim().strip_suffix('d').and_then(|days| days.trim().parse::<u64>().ok());
-        let seconds = days.filter(|days| *days <= 3_650).map(|days| days * DAY_S).or_else(|| {
-            parse_duration_ms(&written.text, &(1..=u32::MAX)).ok().map(|ms| u64::from(ms.get()) / 1000)
-        });
-        seconds.unwrap_or_else(|| {
-            let message =
-                format!("`{}` is not a duration such as `14d` or `12h`", written.text.escape_debug());
-            faults.add(&written.at, message, None);
+        parse_long_s(&written.text).unwrap_or_else(|why| {
+            faults.add(&written.at, why, None);
             KEEP_DEFAULT_S
         })
     }
@@ -230,11 +220,7 @@ impl Steps {
     }
 
     /// The steps in the order in which they are made, whatever the order in the file is.
-    pub(super) fn new(
-        written: &[WrittenStep],
-        sync: Option<Sync>,
-        (rows, end): (Option<String>, &WrittenEnd),
-    ) -> Self {
+    pub(super) fn new(written: &[WrittenStep], sync: Option<Sync>, end: &WrittenEnd) -> Self {
         let of = |phase: Phase| {
             let mut steps: Vec<_> =
                 written.iter().filter(|step| step.phase == phase).map(WrittenStep::step).collect();
@@ -255,14 +241,7 @@ impl Steps {
             definition: String::new(),
             free: None,
         });
-        Self {
-            expand,
-            contract,
-            sync,
-            rows,
-            drop: drop.collect(),
-            keep_s: end.keep_s(&mut Faults::default()),
-        }
+        Self { expand, contract, sync, drop: drop.collect(), keep_s: end.keep_s(&mut Faults::default()) }
     }
 }
 

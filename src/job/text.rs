@@ -11,6 +11,7 @@ use super::model::Job;
 use super::settings::{Kind, Settings};
 use super::steps::{FreeStep, Phase, Step, StepKind};
 use super::sync::Sync;
+use super::verify::{RowCheck, VerifySettings};
 
 /// Grows when the same job must no longer be taken for the same.
 const FINGERPRINT_VERSION: &[u8] = b"pgbackfill job 1";
@@ -29,6 +30,22 @@ impl Job {
         fingerprint(self)
     }
 
+    /// Lower-case hex SHA-256 of what decides the result of a verification: the fingerprint, and `[verify]`
+    /// but for how long it counts.
+    #[must_use]
+    pub fn verify_fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        feed(&mut hash, self.fingerprint().as_bytes());
+        feed_optional(&mut hash, self.verify.rows.as_ref());
+        feed_optional(&mut hash, self.verify.columns.as_ref().map(|columns| columns.join("\0")).as_ref());
+        feed_count(&mut hash, self.verify.checks.len());
+        for RowCheck { name, condition } in &self.verify.checks {
+            feed(&mut hash, name.as_bytes());
+            feed(&mut hash, condition.as_bytes());
+        }
+        hex(hash)
+    }
+
     /// What the fingerprint covers as TOML, an item a line, for a diff between two jobs.
     #[must_use]
     pub fn definition(&self) -> String {
@@ -44,10 +61,7 @@ fn whole(job: &Job) -> String {
     }
     out.push_str(&definition(job));
     steps(&mut out, Phase::Expand, job);
-    if let Some(rows) = &job.steps.rows {
-        out.push_str("\n[verify]\n");
-        item(&mut out, "rows", rows);
-    }
+    verify(&mut out, &job.verify);
     steps(&mut out, Phase::Contract, job);
     section(&mut out, "pace", &job.pace);
     section(&mut out, "limits", &job.limits);
@@ -95,6 +109,25 @@ fn steps(out: &mut String, phase: Phase, job: &Job) {
     for step in steps {
         free(out, phase, step);
     }
+}
+
+fn verify(out: &mut String, settings: &VerifySettings) {
+    let VerifySettings { rows, columns, checks, within_s } = settings;
+    if *settings == VerifySettings::default() {
+        return;
+    }
+    out.push_str("\n[verify]\n");
+    if let Some(rows) = rows {
+        item(out, "rows", rows);
+    }
+    if let Some(columns) = columns {
+        let columns: Vec<_> = columns.iter().map(|column| value(column)).collect();
+        let _ = writeln!(out, "columns = [{}]", columns.join(", "));
+    }
+    for RowCheck { name, condition } in checks {
+        item(out, &format!("check.{}", key(name)), condition);
+    }
+    let _ = writeln!(out, "within = \"{within_s}s\"");
 }
 
 /// A step of the job's own.
@@ -169,6 +202,10 @@ fn fingerprint(job: &Job) -> String {
     feed_optional(&mut hash, job.filter.as_ref());
     feed_optional(&mut hash, from);
     feed_optional(&mut hash, on);
+    hex(hash)
+}
+
+fn hex(hash: Sha256) -> String {
     hash.finalize().iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex

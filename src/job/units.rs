@@ -33,6 +33,19 @@ pub fn parse_duration_ms(text: &str, allowed: &RangeInclusive<u32>) -> Result<No
         })
 }
 
+/// The longest time in days, such as how long a column is kept.
+const DAYS_MAX: u64 = 3_650;
+
+/// A time in days such as `14d`, or a duration such as `12h`, in seconds.
+pub fn parse_long_s(text: &str) -> Result<u64, String> {
+    let days = text.trim().strip_suffix('d').and_then(|days| days.trim().parse::<u64>().ok());
+    let of_days = days.filter(|days| *days <= DAYS_MAX).map(|days| days * 86_400);
+    let other = || parse_duration_ms(text, &(1..=u32::MAX)).ok().map(|ms| u64::from(ms.get()) / 1000);
+    of_days
+        .or_else(other)
+        .ok_or_else(|| format!("`{}` is not a duration such as `14d` or `12h`", text.escape_debug()))
+}
+
 /// An amount of bytes such as `16MiB` or `16777216`; at least 1.
 pub fn parse_bytes(text: &str) -> Result<NonZeroU64, String> {
     let seen = text.escape_debug();

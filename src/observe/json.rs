@@ -107,6 +107,6 @@ mod tests {
             halted_ms: 0,
             progress: Progress::default(),
         });
-        insta::assert_snapshot!(line(&event), @r#"{"schema":1,"at":"1970-01-01T00:00:00.000Z","database":"shop","event":"left","run":3,"job":"x","outcome":"max_rows","reason":null,"rows_changed_here":1,"batches_here":1,"retries_here":0,"elapsed_ms":10,"halted_ms":0,"progress":{"rows_changed":0,"rows_passed":0,"rows_total":0,"sweeps_passed":0,"sweeps_total":0,"ranges_done":0,"ranges_open":0,"bad_rows":0,"retries":0,"times":{"working_ms":0,"throttled_ms":0,"paused_ms":0,"blocked_ms":0},"workers":0,"processes":0,"waiting":null,"hold":null,"held_ms":null,"rows_per_s":0.0,"eta_s":null,"halted":false}}"#);
+        insta::assert_snapshot!(line(&event), @r#"{"schema":1,"at":"1970-01-01T00:00:00.000Z","database":"shop","event":"left","run":3,"job":"x","outcome":"max_rows","reason":null,"rows_changed_here":1,"batches_here":1,"retries_here":0,"elapsed_ms":10,"halted_ms":0,"progress":{"kind":"backfill","rows_changed":0,"rows_passed":0,"rows_total":0,"sweeps_passed":0,"sweeps_total":0,"ranges_done":0,"ranges_open":0,"bad_rows":0,"retries":0,"times":{"working_ms":0,"throttled_ms":0,"paused_ms":0,"blocked_ms":0},"workers":0,"processes":0,"waiting":null,"hold":null,"held_ms":null,"rows_per_s":0.0,"eta_s":null,"halted":false}}"#);
     }
 }

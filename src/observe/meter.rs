@@ -27,7 +27,7 @@ pub(super) fn line(p: &Progress) -> String {
     let parts = [
         percent(totals.passed(), totals.total()).map(|percent| format!("{percent} %")),
         first,
-        Some(counted(totals.rows_changed, "row changed", "rows changed")),
+        Some(format!("{} {}", counted(totals.rows_changed, "row", "rows"), p.kind.counted())),
         speed,
         p.eta_s.map(|s| format!("{} left", duration(Duration::from_secs(s)))),
         Some(workers(p)),

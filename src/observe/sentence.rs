@@ -11,8 +11,8 @@ use crate::run::{Knobs, RunState};
 /// The sentence for an event; none for those that only move the progress, and none for the last one.
 pub(super) fn of(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Entered { run, job, table, entry, knobs } => {
-            format!("{} run {run} of {job} on {table}: {}", verb(*entry), describe(knobs))
+        Event::Entered { run, job, table, kind, entry, knobs } => {
+            format!("{} {} {run} of {job} on {table}: {}", verb(*entry), kind.noun(), describe(knobs))
         }
         Event::Retrying { worker, sqlstate, message, wait_ms } => {
             retrying(*worker, sqlstate.as_deref(), message, *wait_ms)
@@ -82,7 +82,7 @@ fn describe(knobs: &Knobs) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::RunId;
+    use crate::run::{RunId, RunKind};
 
     fn say(event: &Event) -> String {
         of(event).unwrap()
@@ -95,6 +95,7 @@ mod tests {
             run: RunId(3),
             job: "orders_status_v2".into(),
             table: "app.orders".into(),
+            kind: RunKind::Backfill,
             entry: Entry::Resumed,
             knobs,
         };

@@ -24,20 +24,21 @@ pub fn text(summary: &Summary) -> String {
 #[must_use]
 pub fn headline(summary: &Summary) -> String {
     let Summary { job, run, .. } = summary;
+    let noun = summary.progress.kind.noun();
     let reason =
         summary.reason.as_ref().map(|why| format!(": {}", one_line(unrepeated(why)))).unwrap_or_default();
     let far = far(summary);
     match summary.outcome {
-        Outcome::Complete => format!("complete: {job}, run {run}"),
+        Outcome::Complete => format!("complete: {job}, {noun} {run}"),
         Outcome::CompleteWithBadRows => {
             let bad = counted(summary.progress.totals.bad_rows, "row", "rows");
-            format!("complete but for {bad} in quarantine: {job}, run {run}")
+            format!("complete but for {bad} in quarantine: {job}, {noun} {run}")
         }
-        Outcome::AlreadyComplete => format!("complete before this process came: {job}, run {run}"),
-        Outcome::Stopped => format!("stopped{far}: {job}, run {run}{reason}"),
-        Outcome::MaxRows => format!("stopped at --max-rows{far}: {job}, run {run}{reason}"),
-        Outcome::Cancelled => format!("cancelled{far}: {job}, run {run}{reason}"),
-        Outcome::Blocked => format!("blocked{far}: {job}, run {run}{reason}"),
+        Outcome::AlreadyComplete => format!("complete before this process came: {job}, {noun} {run}"),
+        Outcome::Stopped => format!("stopped{far}: {job}, {noun} {run}{reason}"),
+        Outcome::MaxRows => format!("stopped at --max-rows{far}: {job}, {noun} {run}{reason}"),
+        Outcome::Cancelled => format!("cancelled{far}: {job}, {noun} {run}{reason}"),
+        Outcome::Blocked => format!("blocked{far}: {job}, {noun} {run}{reason}"),
     }
 }
 
@@ -52,11 +53,15 @@ fn far(summary: &Summary) -> String {
 }
 
 fn work(summary: &Summary) -> String {
-    let here = summary.rows_changed_here;
+    let (here, kind) = (summary.rows_changed_here, summary.progress.kind);
     let whole = Duration::from_millis(summary.elapsed_ms);
     let worked_s = Duration::from_millis(summary.elapsed_ms.saturating_sub(summary.halted_ms)).as_secs_f64();
-    let mut parts =
-        vec![format!("{} changed by this process in {}", counted(here, "row", "rows"), elapsed(whole))];
+    let mut parts = vec![format!(
+        "{} {} by this process in {}",
+        counted(here, "row", "rows"),
+        kind.counted(),
+        elapsed(whole)
+    )];
     parts.extend((here > 0 && worked_s > 0.0).then(|| rate(here as f64 / worked_s)));
     parts.push(counted(summary.batches_here, "batch", "batches"));
     parts.push(match summary.retries_here {
@@ -80,19 +85,19 @@ fn times(summary: &Summary) -> Option<String> {
 }
 
 fn hint(summary: &Summary) -> Option<String> {
-    let job = &summary.job;
+    let (job, command) = (&summary.job, summary.progress.kind.command());
     match summary.outcome {
         Outcome::Complete | Outcome::AlreadyComplete => None,
         Outcome::CompleteWithBadRows => Some(format!(
             "`pgbackfill status {job}` shows the rows in quarantine; once they are mended, `pgbackfill retry` with the same job changes them"
         )),
         Outcome::Stopped | Outcome::MaxRows => {
-            Some("the same `pgbackfill run` again goes on from the checkpoint".to_owned())
+            Some(format!("the same `{command}` again goes on from the checkpoint"))
         }
         Outcome::Cancelled => Some(format!("`pgbackfill resume {job}` lets it go on from the checkpoint")),
-        Outcome::Blocked => Some(
-            "mend the cause; then the same `pgbackfill run` again goes on from the checkpoint".to_owned(),
-        ),
+        Outcome::Blocked => {
+            Some(format!("mend the cause; then the same `{command}` again goes on from the checkpoint"))
+        }
     }
 }
 

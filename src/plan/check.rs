@@ -97,6 +97,11 @@ fn diagnose<'a>(job: &Job, plan: &Plan, check: &Check<'a>, error: &ServerError) 
         Clause::Signal(number) => {
             (Part::Signal(number), job.signals.get(number).map(|own| own.query.as_str()))
         }
+        Clause::VerifyRows => (Part::VerifyRows, job.verify.rows.as_deref()),
+        Clause::RowCheck(number) => {
+            let check = job.verify.checks.get(number);
+            (Part::RowCheck(number), check.map(|check| check.condition.as_str()))
+        }
         Clause::Whole => (whole_part(job, error), None),
     };
     let text = text.unwrap_or_default();
@@ -155,7 +160,12 @@ fn message(clause: Clause<'_>, aim: Aim, error: &ServerError) -> String {
     match clause {
         Clause::Set(_) => said.replace("not allowed in WHERE", "not allowed in SET"),
         Clause::On => said.replace("not allowed in WHERE", "not allowed in the condition of a join"),
-        Clause::From | Clause::Where | Clause::Signal(_) | Clause::Whole => said.to_owned(),
+        Clause::From
+        | Clause::Where
+        | Clause::Signal(_)
+        | Clause::VerifyRows
+        | Clause::RowCheck(_)
+        | Clause::Whole => said.to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod ask;
 mod check;
+mod compare;
 mod estimate;
 mod finding;
 mod fit;
@@ -52,6 +53,8 @@ pub struct Plan {
     pub volatile: Vec<String>,
     /// In which order the rows are walked.
     pub ordering: Ordering,
+    /// Of a verification: columns that it cannot compare, and why.
+    pub left_out: Vec<String>,
 }
 
 impl Plan {

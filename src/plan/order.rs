@@ -176,8 +176,7 @@ async fn texts(session: &mut Session, plan: &Plan) -> Result<Texts, Error> {
     found.reads_itself = own > 1;
     found.reads_alone &= !found.reads_itself;
     for (column, expression) in plan.change.values() {
-        let told = planned(session, &plan.change.volatile(&scan, expression)).await?;
-        if nodes(&told).iter().any(|node| node["Alias"] == VALUE) {
+        if is_volatile(session, plan, &scan, expression).await? {
             found.volatile.push(column.0.clone());
         }
         if reads_target(session, plan, &scan, expression).await? {
@@ -187,19 +186,34 @@ async fn texts(session: &mut Session, plan: &Plan) -> Result<Texts, Error> {
     Ok(found)
 }
 
+/// Whether an expression may have another value at each evaluation.
+pub(super) async fn is_volatile(
+    session: &mut Session,
+    plan: &Plan,
+    scan: &Scan,
+    expression: &str,
+) -> Result<bool, Error> {
+    let told = planned(session, &plan.change.volatile(scan, expression)).await?;
+    Ok(nodes(&told).iter().any(|node| node["Alias"] == VALUE))
+}
+
 /// Whether an expression is understood without the columns that are set. Of one that reads the row as a whole
 /// that is not found out here; each batch counts what it has changed.
-async fn reads_target(
+pub(super) async fn reads_target(
     session: &mut Session,
     plan: &Plan,
     scan: &Scan,
     expression: &str,
 ) -> Result<bool, Error> {
     let asked = plan.change.without_targets(scan, expression, &plan.columns);
-    match session.query_and_rollback(settings::CHECKING, &asked, &[]).await {
-        Ok(_) => Ok(false),
-        // What the role may not read is not told apart from it.
-        Err(error) if matches!(error.next_act(), NextAct::Block | NextAct::Bisect) => Ok(true),
+    Ok(!is_understood(session, &asked).await?)
+}
+
+/// Whether the server can plan it. What the role may not read is not told apart from what is not there.
+pub(super) async fn is_understood(session: &mut Session, asked: &str) -> Result<bool, Error> {
+    match session.query_and_rollback(settings::CHECKING, asked, &[]).await {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.next_act(), NextAct::Block | NextAct::Bisect) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -259,16 +273,18 @@ async fn add_condition(
     plan: &mut Plan,
     columns: &[Column],
 ) -> Result<Option<String>, Error> {
-    let Change::Update(update) = &mut plan.change;
-    update.differs = Some(differs(&update.set, &plan.walk.alias, columns));
+    let Change::Update(update) = &mut plan.change else { return Ok(None) };
+    let differs: Vec<_> = update.set.iter().map(|value| differs(value, &plan.walk.alias, columns)).collect();
+    update.differs = Some(differs.join("\nOR "));
     let blocks = LeafOrder::Heap(Blocks { rows: 1.0, are_swept: false });
     let rows = plan.walk.leaf(plan.table.name.clone(), blocks).rows_planned();
     let asked = format!("EXPLAIN {}", plan.change.statement(&rows).whole());
     match session.query_and_rollback(settings::CHECKING, &asked, &rows.params()).await {
         Ok(_) => Ok(None),
         Err(Error::Server(error)) => {
-            let Change::Update(update) = &mut plan.change;
-            update.differs = None;
+            if let Change::Update(update) = &mut plan.change {
+                update.differs = None;
+            }
             Ok(Some(format!("old and new values cannot be compared: {}", error.message)))
         }
         Err(lost) => Err(lost),
@@ -293,22 +309,19 @@ const TEXTS: [Type; 2] = [Type::TEXT, Type::VARCHAR];
 /// That a column has not the value that the expression gives, as the column would hold it. Compared byte by
 /// byte: a type may take for equal what is not the same (`citext`), or have no equality (`json`). Measured
 /// with a text: 17 µs a row with IS DISTINCT FROM, 21 µs with records.
-fn differs(set: &[(Ident, String)], alias: &Ident, columns: &[Column]) -> String {
-    let of = |(name, expression): &(Ident, String)| {
-        let column = columns.iter().find(|column| column.name == name.0);
-        let (ty, base) = column.map_or(("text", 0), |column| (column.type_name.as_str(), column.base_type));
-        let is_one_of = |types: &[Type]| types.iter().any(|ty| ty.oid() == base);
-        let (target, value) = (format!("{alias}.{name}"), format!("CAST({} AS {ty})", enclosed(expression)));
-        if is_one_of(&EQUAL_IS_SAME) {
-            format!("{target} IS DISTINCT FROM {value}")
-        } else if is_one_of(&TEXTS) {
-            let c = "COLLATE pg_catalog.\"C\"";
-            format!("{target} {c} IS DISTINCT FROM {value} {c}")
-        } else {
-            format!("ROW({target})::record *<> ROW({value})::record")
-        }
-    };
-    set.iter().map(of).collect::<Vec<_>>().join("\nOR ")
+pub(super) fn differs((name, expression): &(Ident, String), alias: &Ident, columns: &[Column]) -> String {
+    let column = columns.iter().find(|column| column.name == name.0);
+    let (ty, base) = column.map_or(("text", 0), |column| (column.type_name.as_str(), column.base_type));
+    let is_one_of = |types: &[Type]| types.iter().any(|ty| ty.oid() == base);
+    let (target, value) = (format!("{alias}.{name}"), format!("CAST({} AS {ty})", enclosed(expression)));
+    if is_one_of(&EQUAL_IS_SAME) {
+        format!("{target} IS DISTINCT FROM {value}")
+    } else if is_one_of(&TEXTS) {
+        let c = "COLLATE pg_catalog.\"C\"";
+        format!("{target} {c} IS DISTINCT FROM {value} {c}")
+    } else {
+        format!("ROW({target})::record *<> ROW({value})::record")
+    }
 }
 
 fn refuse_heap(job: &Job, why: &str) -> Diagnostic {

@@ -2,16 +2,17 @@
 //!
 //! Must not know: what a run is.
 
-use super::{Code, Ordering, Plan, Refusal, check, fit};
+use super::{Code, Ordering, Plan, Refusal, check, compare, fit};
 use crate::catalog;
-use crate::change::{Change, Lookup, Update};
+use crate::change::{Change, Lookup, Needs, Update, Verify};
 use crate::db::Session;
 use crate::job::{Diagnostic, Job, Part, did_you_mean};
+use crate::run::RunKind;
 use crate::scan::{self, Walk};
 use crate::sql::{Ident, settings};
 
-/// The plan of a job, or everything that keeps it from running.
-pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<Plan, Refusal> {
+/// The plan of a run of a job, or everything that keeps it from running.
+pub async fn preflight(session: &mut Session, job: &Job, user: &str, kind: RunKind) -> Result<Plan, Refusal> {
     let table = find_table(session, job).await?;
     let facts = fit::Facts {
         columns: catalog::columns(session, table.relation).await?,
@@ -21,14 +22,14 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<P
     };
     let fit::Fitted { key, without_key } = fit::fit(job, &facts)?;
     let names: Vec<_> = key.iter().map(|column| column.name.clone()).collect();
-    let change = change(job);
-    let needs = change.needs();
+    let mut update = update(job);
+    let needs = needs(kind);
     let relation = facts.table.relation;
     let leaves = catalog::leaves(session, settings::CHECKING, relation, &names, needs.privileges).await?;
     fit::fit_leaves(job, &facts, &leaves, needs)?;
     let alias = Ident(job.table.name.clone());
-    let (order, quiet) = catalog::order(session, relation, &change.columns(), &names).await?;
-    let Change::Update(mut update) = change;
+    let set: Vec<_> = update.set.iter().map(|(column, _)| column.0.clone()).collect();
+    let (order, quiet) = catalog::order(session, relation, &set, &names).await?;
     if job.order.quiet {
         update.quiet = quiet.into_iter().map(Ident).collect();
     }
@@ -39,10 +40,25 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str) -> Result<P
     let walk = Walk { alias, key, joins_bands, reads_alone: false };
     let columns = facts.columns.iter().map(|column| column.name.clone()).collect();
     let (change, ordering) = (Change::Update(update), Ordering::of_key(walk.has_key()));
-    let mut plan =
-        Plan { table: facts.table, walk, change, order, leaves, columns, volatile: vec![], ordering };
-    check(session, job, &plan).await?;
-    super::order::decide(session, job, &mut plan, &facts.columns, without_key).await?;
+    let mut plan = Plan {
+        table: facts.table,
+        walk,
+        change,
+        order,
+        leaves,
+        columns,
+        volatile: vec![],
+        ordering,
+        left_out: vec![],
+    };
+    if kind == RunKind::Backfill {
+        check(session, job, &plan).await?;
+        super::order::decide(session, job, &mut plan, &facts.columns, without_key).await?;
+    } else {
+        compare::decide(session, job, &mut plan, &facts.columns, without_key).await?;
+        plan.change = compare::change(plan.change, kind);
+        check(session, job, &plan).await?;
+    }
     Ok(plan)
 }
 
@@ -54,16 +70,23 @@ pub async fn find_table(session: &Session, job: &Job) -> Result<catalog::Table, 
     }
 }
 
+fn needs(kind: RunKind) -> Needs {
+    match kind {
+        RunKind::Backfill | RunKind::Repair => Update::NEEDS,
+        RunKind::Verify => Verify::NEEDS,
+    }
+}
+
 /// What the job does to its rows.
-fn change(job: &Job) -> Change {
+fn update(job: &Job) -> Update {
     let lookup = |lookup: &crate::job::Lookup| Lookup { from: lookup.from.clone(), on: lookup.on.clone() };
-    Change::Update(Update {
+    Update {
         set: job.set.iter().map(|a| (Ident(a.column.clone()), a.expression.clone())).collect(),
         quiet: vec![],
         filter: job.filter.clone(),
         differs: None,
         lookup: job.lookup.as_ref().map(lookup),
-    })
+    }
 }
 
 /// The name as the server reads it: quoted, so that nothing is folded twice.

@@ -5,6 +5,7 @@
 
 mod hold;
 mod ids;
+mod kind;
 mod knobs;
 pub mod pace;
 mod state;
@@ -12,6 +13,7 @@ mod totals;
 
 pub use hold::Hold;
 pub use ids::{RangeNo, RunId};
+pub use kind::RunKind;
 pub use knobs::{Knobs, Mode};
 pub use state::{IllegalMove, Move, RunState};
 pub use totals::{Times, Totals};

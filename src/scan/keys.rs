@@ -116,7 +116,17 @@ impl KeyScan {
 
     fn found(&self, condition: String, values: Vec<(Option<TextParam<String>>, Type)>) -> Rows {
         let (walked, alias) = (self.source(), self.alias.clone());
-        Rows { walked, alias, beside: None, condition, may_come_again: false, settings: "", values }
+        let key_texts = self.key_texts();
+        Rows {
+            walked,
+            alias,
+            beside: None,
+            condition,
+            may_come_again: false,
+            key_texts,
+            settings: "",
+            values,
+        }
     }
 
     pub(super) fn rows(&self, span: &Span, stripe: Stripe, rows: u32) -> Rows {
@@ -174,6 +184,11 @@ impl KeyScan {
         let all = [Some(self.is_at()), bands::condition(&self.columns(), &self.key, stripe)];
         let condition = all.into_iter().flatten().collect::<Vec<_>>().join("\nAND ");
         self.found(condition, self.typed(key.0.iter().cloned().map(Some)))
+    }
+
+    /// JSON has one form for dates, whatever the session's settings are, and every server reads it.
+    pub(super) fn key_texts(&self) -> Vec<String> {
+        self.columns().iter().map(|column| format!("to_jsonb({column}) #>> '{{}}'")).collect()
     }
 
     pub(super) fn key_at_ctid(&self) -> String {

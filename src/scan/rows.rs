@@ -22,6 +22,8 @@ pub struct Rows {
     /// Whether such a row may be met again, or not at all: then the change has to be one that can be
     /// repeated.
     pub may_come_again: bool,
+    /// The columns of a row's key as texts, in one form whatever the settings are.
+    pub key_texts: Vec<String>,
     /// What has to be set in the transaction before the statement; empty: nothing.
     pub settings: &'static str,
     /// A value for each parameter; none where the rows are only shown or planned for.

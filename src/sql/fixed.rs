@@ -52,10 +52,16 @@ pub const HORIZON: &str = include_str!("horizon.sql");
 pub const IDENTITY: &str = include_str!("identity.sql");
 /// `job_state.sql`
 pub const JOB_STATE: &str = include_str!("job_state.sql");
+/// `job_unverified.sql`
+pub const JOB_UNVERIFIED: &str = include_str!("job_unverified.sql");
 /// `leaf_again.sql`
 pub const LEAF_AGAIN: &str = include_str!("leaf_again.sql");
 /// `leaf_all.sql`
 pub const LEAF_ALL: &str = include_str!("leaf_all.sql");
+/// `leaf_bounds.sql`
+pub const LEAF_BOUNDS: &str = include_str!("leaf_bounds.sql");
+/// `leaf_extend.sql`
+pub const LEAF_EXTEND: &str = include_str!("leaf_extend.sql");
 /// `leaf_frontier.sql`
 pub const LEAF_FRONTIER: &str = include_str!("leaf_frontier.sql");
 /// `leaf_insert.sql`
@@ -100,6 +106,8 @@ pub const RANGE_LOCK: &str = include_str!("range_lock.sql");
 pub const RANGE_OPEN_COUNT: &str = include_str!("range_open_count.sql");
 /// `relation_bytes.sql`
 pub const RELATION_BYTES: &str = include_str!("relation_bytes.sql");
+/// `repair_insert.sql`
+pub const REPAIR_INSERT: &str = include_str!("repair_insert.sql");
 /// `review_reads.sql`
 pub const REVIEW_READS: &str = include_str!("review_reads.sql");
 /// `review_server.sql`
@@ -184,6 +192,16 @@ pub const STEP_TREE: &str = include_str!("step_tree.sql");
 pub const STEP_TYPE: &str = include_str!("step_type.sql");
 /// `step_undone.sql`
 pub const STEP_UNDONE: &str = include_str!("step_undone.sql");
+/// `suspect_add.sql`
+pub const SUSPECT_ADD: &str = include_str!("suspect_add.sql");
+/// `suspect_list.sql`
+pub const SUSPECT_LIST: &str = include_str!("suspect_list.sql");
+/// `suspect_next.sql`
+pub const SUSPECT_NEXT: &str = include_str!("suspect_next.sql");
+/// `suspect_pending.sql`
+pub const SUSPECT_PENDING: &str = include_str!("suspect_pending.sql");
+/// `suspect_settle.sql`
+pub const SUSPECT_SETTLE: &str = include_str!("suspect_settle.sql");
 /// `table_columns.sql`
 pub const TABLE_COLUMNS: &str = include_str!("table_columns.sql");
 /// `table_find.sql`
@@ -198,6 +216,12 @@ pub const TRANSACTION_END: &str = include_str!("transaction_end.sql");
 pub const TRANSACTION_MARK: &str = include_str!("transaction_mark.sql");
 /// `transaction_timeout_off.sql`
 pub const TRANSACTION_TIMEOUT_OFF: &str = include_str!("transaction_timeout_off.sql");
+/// `verification_end.sql`
+pub const VERIFICATION_END: &str = include_str!("verification_end.sql");
+/// `verification_insert.sql`
+pub const VERIFICATION_INSERT: &str = include_str!("verification_insert.sql");
+/// `verification_latest.sql`
+pub const VERIFICATION_LATEST: &str = include_str!("verification_latest.sql");
 /// `version_add.sql`
 pub const VERSION_ADD: &str = include_str!("version_add.sql");
 /// `version_found.sql`
@@ -208,7 +232,7 @@ pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 12] = [
+pub const SCHEMA_STEPS: [&str; 13] = [
     include_str!("schema/001_control_schema.sql"),
     include_str!("schema/002_assert_complete.sql"),
     include_str!("schema/003_stripes.sql"),
@@ -221,4 +245,5 @@ pub const SCHEMA_STEPS: [&str; 12] = [
     include_str!("schema/010_heap.sql"),
     include_str!("schema/011_state.sql"),
     include_str!("schema/012_step.sql"),
+    include_str!("schema/013_verify.sql"),
 ];

@@ -17,6 +17,8 @@ pub struct Gate<'a> {
     pub from: Vec<String>,
     /// Which rows the job would change.
     pub conditions: Vec<&'a str>,
+    /// Whether it has to be verified, too, within so many seconds if it says so.
+    pub verified: Option<Option<u64>>,
 }
 
 impl Gate<'_> {
@@ -34,7 +36,19 @@ impl Gate<'_> {
     }
 
     fn body(&self) -> String {
-        let Self { job, command, .. } = self;
+        let Self { job, command, verified, .. } = self;
+        let tables = match verified {
+            None => ["run", "bad_row"].as_slice(),
+            Some(_) => ["run", "bad_row", "verification"].as_slice(),
+        };
+        let tables: Vec<_> = tables.iter().map(|table| format!("pgbackfill.{table}")).collect();
+        let may = |table: &String| format!("has_table_privilege('{table}', 'SELECT')");
+        let may = tables.iter().map(may).collect::<Vec<_>>().join(" AND ");
+        let more = match verified {
+            None => String::new(),
+            Some(None) => ", verified => true".to_owned(),
+            Some(Some(s)) => format!(", verified => true, within => '{s} s'"),
+        };
         let rights = format!(" may not ask whether backfill \"{job}\" is complete");
         let never =
             format!("backfill \"{job}\" has never been run in this database, and there are rows to fill");
@@ -47,7 +61,7 @@ impl Gate<'_> {
         WHERE nspname = 'pgbackfill' AND relname = 'run'
     ) THEN
         IF (CASE WHEN has_schema_privilege('pgbackfill', 'USAGE')
-                 THEN NOT (has_table_privilege('pgbackfill.run', 'SELECT') AND has_table_privilege('pgbackfill.bad_row', 'SELECT'))
+                 THEN NOT ({may})
                  ELSE true
             END)
         THEN
@@ -55,10 +69,10 @@ impl Gate<'_> {
                 ERRCODE = 'insufficient_privilege',
                 MESSAGE = 'role ' || quote_ident(current_user) || {rights},
                 HINT = 'GRANT USAGE ON SCHEMA pgbackfill TO ' || quote_ident(current_user)
-                    || '; GRANT SELECT ON pgbackfill.run, pgbackfill.bad_row TO ' || quote_ident(current_user);
+                    || '; GRANT SELECT ON {tables} TO ' || quote_ident(current_user);
         END IF;
         IF EXISTS (SELECT FROM pgbackfill.run WHERE job = {job}) THEN
-            PERFORM pgbackfill.assert_complete({job});
+            PERFORM pgbackfill.assert_complete({job}{more});
             RETURN;
         END IF;
     END IF;
@@ -73,6 +87,7 @@ impl Gate<'_> {
     END IF;
 END
 ",
+            tables = tables.join(", "),
             rights = literal(&rights),
             job = literal(job),
             rows = self.rows(),
@@ -100,7 +115,8 @@ mod tests {
     fn block(condition: &str) -> String {
         let from = vec!["\"app\".\"orders\"".to_owned(), "users AS u".to_owned()];
         let conditions = vec!["u.id = orders.user_id", condition];
-        Gate { job: "status", command: "pgbackfill run jobs/status.toml", from, conditions }.block()
+        Gate { job: "status", command: "pgbackfill run jobs/status.toml", from, conditions, verified: None }
+            .block()
     }
 
     #[test]

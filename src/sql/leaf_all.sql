@@ -1,5 +1,5 @@
 -- name: leaf_all
-SELECT number, relation, schema, name, scan, rows_per_block, sweep, swept,
+SELECT number, relation, schema, name, scan, rows_per_block, sweep, swept, bound, pass,
        state = 'open'
            OR EXISTS (SELECT FROM pgbackfill.range AS r WHERE r.run = leaf.run AND r.leaf = leaf.number AND r.state = 'open') AS has_work
 FROM pgbackfill.leaf

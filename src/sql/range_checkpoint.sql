@@ -7,6 +7,7 @@ SET stripe = $3,
     -- A stripe passes its part of a cell's keys; what rounding left over is settled at the end.
     rows_passed = CASE WHEN $5 = 'done' THEN rows_planned ELSE least(rows_passed + $6, rows_planned) END,
     rows_changed = rows_changed + $7,
+    rows_wrong = rows_wrong + $12,
     -- What this transaction has updated without a new entry in any index; a trigger's updates of the table
     -- count, too.
     rows_hot = rows_hot + greatest(least(pg_stat_get_xact_tuples_hot_updated($8) - $11, $7), 0),

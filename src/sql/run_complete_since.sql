@@ -3,5 +3,6 @@
 SELECT extract(epoch FROM clock_timestamp() - state_at)::float8 AS seconds
 FROM pgbackfill.run
 WHERE job = $1
+AND kind = 'backfill'
 ORDER BY id DESC
 LIMIT 1

@@ -50,6 +50,12 @@ pub const INSTALLING: &str = "SET LOCAL lock_timeout = '10s'";
 /// What was deferred to the end of the transaction is done at once, and so is what would be from now on.
 pub const NOTHING_DEFERRED: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
+/// What fails from here on can be taken back, without the transaction.
+pub const SAVEPOINT: &str = "SAVEPOINT pgbackfill_look";
+
+/// Takes it back.
+pub const TO_SAVEPOINT: &str = "ROLLBACK TO SAVEPOINT pgbackfill_look";
+
 /// Sequential scans are as good as any other.
 pub const SEQUENTIAL_SCANS: &str = "SET LOCAL enable_seqscan = on";
 

@@ -4,6 +4,7 @@
 
 use crate::db::Session;
 use crate::job::did_you_mean;
+use crate::run::RunKind;
 use crate::store::{self, Run, StoreError};
 
 /// Why there is no run to show or to work with.
@@ -31,16 +32,29 @@ impl From<crate::db::Error> for FindError {
     }
 }
 
-/// The latest run of a job.
-pub async fn latest(session: &Session, name: &str) -> Result<Run, FindError> {
-    if let Some(run) = store::latest(session, name).await? {
-        return Ok(run);
+/// The run of a job that a person means: the latest that is not at its end, whatever it is for, else the
+/// latest backfill.
+pub async fn current(session: &Session, name: &str) -> Result<Run, FindError> {
+    match store::current(session, name).await? {
+        Some(run) => Ok(run),
+        None => Err(never_run(session, name).await?),
     }
+}
+
+/// The latest run of a job that makes its change.
+pub async fn latest(session: &Session, name: &str) -> Result<Run, FindError> {
+    match store::latest(session, name, RunKind::Backfill).await? {
+        Some(run) => Ok(run),
+        None => Err(never_run(session, name).await?),
+    }
+}
+
+async fn never_run(session: &Session, name: &str) -> Result<FindError, FindError> {
     let known = store::list(session, None).await?;
     let near = did_you_mean(name, known.iter().map(|run| run.job.as_str()));
     let hint = match near {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => "pgbackfill list shows the jobs that were run".to_owned(),
     };
-    Err(FindError::NeverRun { name: name.to_owned(), hint })
+    Ok(FindError::NeverRun { name: name.to_owned(), hint })
 }

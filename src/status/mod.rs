@@ -6,6 +6,8 @@ mod find;
 mod sentence;
 mod view;
 
-pub use find::{FindError, latest};
-pub use sentence::{guard, held, pace, process, progress, proof, rate, standing, step, stripes};
+pub use find::{FindError, current, latest};
+pub use sentence::{
+    guard, held, pace, process, progress, proof, rate, standing, step, stripes, verification,
+};
 pub use view::{View, view};

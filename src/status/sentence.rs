@@ -11,7 +11,7 @@ use crate::run::pace::READING_VALID;
 use crate::run::{Hold, Knobs, Mode, RunState};
 use crate::scan::ScanOrder;
 use crate::signal::{Reading, blind};
-use crate::store::{Process, Proof, Read, STEP_SILENCE_S_MAX, StoredStep, StripesNow};
+use crate::store::{Process, Proof, Read, STEP_SILENCE_S_MAX, StoredStep, StripesNow, Verification};
 
 /// The run's state in a sentence. A running run without a process does nothing, and that is said first.
 #[must_use]
@@ -43,9 +43,10 @@ pub fn progress(view: &View) -> String {
     let total = human::count(progress.rows_total);
     let about = if view.state == RunState::Complete { "" } else { "about " };
     format!(
-        "{percent}{} of {about}{total} rows passed, {} changed; ranges: {} done, {} open{}",
+        "{percent}{} of {about}{total} rows passed, {} {}; ranges: {} done, {} open{}",
         human::count(progress.rows_passed),
         human::count(progress.rows_changed),
+        view.kind.counted(),
         human::count(progress.ranges_done),
         human::count(progress.ranges_open),
         if progress.bad_rows > 0 { format!("; {} in quarantine", progress.bad_rows) } else { String::new() }
@@ -104,6 +105,20 @@ pub fn stripes(order: &StripesNow) -> String {
 pub fn proof(proof: &Proof) -> String {
     let proven = if proof.proven { "proven" } else { "not proven" };
     format!("{proven}: {}", human::one_line(&proof.text))
+}
+
+/// What the latest verification has found out.
+#[must_use]
+pub fn verification(found: &Verification, unverified: Option<&str>) -> String {
+    let rows = human::count((found.rows + found.rows_later).unsigned_abs());
+    let wrong = found.wrong().join(", ");
+    let what = if found.verified {
+        format!("{rows} rows compared, none differs")
+    } else {
+        format!("{wrong} of {rows} rows")
+    };
+    let but = unverified.map(|why| format!("; does not count: {why}")).filter(|_| found.verified);
+    format!("run {} at {}: {what}{}", found.run, found.ended_at, but.unwrap_or_default())
 }
 
 /// What the signals say, and what could not be read.

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::find::{self, FindError};
 use crate::db::Session;
-use crate::run::{Knobs, RunId, RunState, Totals};
-use crate::store::{self, BadRow, Listed, Process, Proof, Read, StoredStep, StripesNow};
+use crate::run::{Knobs, RunId, RunKind, RunState, Totals};
+use crate::store::{self, BadRow, Listed, Process, Proof, Read, StoredStep, StripesNow, Verification};
 
 /// Rows of the quarantine that are shown.
 const BAD_ROWS_SHOWN: i64 = 5;
@@ -21,6 +21,8 @@ pub struct View {
     pub run: RunId,
     /// The job's name.
     pub job: String,
+    /// What it is for.
+    pub kind: RunKind,
     /// The target, as PostgreSQL would quote it.
     pub table: String,
     /// Its state.
@@ -55,14 +57,18 @@ pub struct View {
     pub bad_rows: Vec<BadRow>,
     /// The steps before the run and after it.
     pub steps: Vec<StoredStep>,
+    /// What the latest verification of the latest backfill has found out; none: there is none that has ended.
+    pub verification: Option<Verification>,
+    /// Why that backfill does not count as verified, where there is a verification.
+    pub unverified: Option<String>,
 }
 
 /// The latest run of the job, or without one the latest run that is not at its end.
 pub async fn view(session: &Session, job: Option<&str>) -> Result<View, FindError> {
     let listed = match job {
         Some(job) => {
-            let job = find::latest(session, job).await?.job;
-            store::list(session, Some(&job)).await?.into_iter().next()
+            let run = find::current(session, job).await?;
+            store::list(session, Some(&run.job)).await?.into_iter().find(|listed| listed.run == run.id)
         }
         None => current(store::list(session, None).await?),
     };
@@ -71,8 +77,15 @@ pub async fn view(session: &Session, job: Option<&str>) -> Result<View, FindErro
     let processes = store::live(session, listed.run).await?;
     let guard = if processes.is_empty() { None } else { store::guard_now(session).await? };
     let sum = |speed: fn(&Process) -> f64| processes.iter().map(speed).fold(0.0, |sum, one| sum + one);
+    let verification = store::verification(session, &listed.job, None).await?;
+    let unverified = match &verification {
+        Some(_) => store::unverified(session, &listed.job, None).await?,
+        None => None,
+    };
     Ok(View {
         schema: 1,
+        verification,
+        unverified,
         percent: progress.percent(listed.state),
         eta_s: progress.eta_s(listed.state, sum(|process| process.rows_passed_per_s)),
         rows_per_s: sum(|process| process.rows_per_s),
@@ -80,6 +93,7 @@ pub async fn view(session: &Session, job: Option<&str>) -> Result<View, FindErro
         steps: store::steps(session, &listed.job).await?,
         run: listed.run,
         job: listed.job,
+        kind: listed.kind,
         table: listed.table,
         state: listed.state,
         reason: listed.reason,

@@ -2,6 +2,8 @@
 //!
 //! Must not know: how a boundary is found.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tokio_postgres::types::Type;
 
@@ -53,6 +55,10 @@ pub struct StoredLeaf {
     pub swept: Option<Swept>,
     /// Whether anything is left to do in it.
     pub has_work: bool,
+    /// Its last mark; none: it was empty.
+    pub bound: Option<Mark>,
+    /// How often it was walked before.
+    pub pass: i32,
 }
 
 /// How the sweeps of a leaf ended.
@@ -135,13 +141,14 @@ fn rows_per_block(order: LeafOrder) -> Option<f64> {
     }
 }
 
-/// Adds a leaf that was found in the catalog; nothing happens if the run has it.
+/// Adds a leaf that was found in the catalog, with the number of its pass; nothing happens if the run has it.
 pub async fn add_leaf_in_txn(
     session: &Session,
     run: RunId,
     leaf: &crate::catalog::Leaf,
     order: LeafOrder,
     bound: Option<&Mark>,
+    pass: i32,
 ) -> Result<(), Error> {
     let shape = leaf.shape.clone().unwrap_or_default();
     let bound = bound.map(|mark| &mark.0);
@@ -156,6 +163,7 @@ pub async fn add_leaf_in_txn(
         (&order.order().as_str() as _, Type::TEXT),
         (&rows_per_block(order) as _, Type::FLOAT8),
         (&order.rows_of_sweep(leaf.blocks) as _, Type::INT8),
+        (&pass as _, Type::INT4),
     ];
     session.execute(fixed::LEAF_INSERT, &params).await.map(drop)
 }
@@ -175,8 +183,29 @@ pub async fn leaves(session: &Session, run: RunId) -> Result<Vec<StoredLeaf>, Er
                 [Swept::Clean, Swept::RowsCome].into_iter().find(|swept| swept.as_str() == text)
             }),
             has_work: row.get("has_work"),
+            bound: row.get::<_, Option<Vec<String>>>("bound").map(Mark),
+            pass: row.get("pass"),
         })
         .collect())
+}
+
+/// The last keys of the leaves that a run has walked by key.
+pub async fn leaf_bounds(session: &Session, run: RunId) -> Result<BTreeMap<u32, Option<Mark>>, Error> {
+    let rows = session.query(fixed::LEAF_BOUNDS, &[(&run.0, Type::INT8)]).await?;
+    let bound = |row: &tokio_postgres::Row| row.get::<_, Option<Vec<String>>>("bound").map(Mark);
+    Ok(rows.iter().map(|row| (row.get("relation"), bound(row))).collect())
+}
+
+/// Plans what came behind the last mark of a leaf, too; none: nothing came.
+pub async fn extend_leaf_in_txn(
+    session: &Session,
+    run: RunId,
+    leaf: LeafNo,
+    to: Option<&Mark>,
+) -> Result<(), Error> {
+    let to = to.map(|mark| &mark.0);
+    let params = [(&run.0 as _, Type::INT8), (&leaf.0 as _, Type::INT4), (&to as _, Type::TEXT_ARRAY)];
+    session.execute(fixed::LEAF_EXTEND, &params).await.map(drop)
 }
 
 /// The first leaf that is not planned to its end, locked.

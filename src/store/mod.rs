@@ -10,6 +10,7 @@ use std::time::Duration;
 mod bad_row;
 mod guard;
 mod leaf;
+mod listed;
 mod others;
 mod process;
 mod proof;
@@ -17,6 +18,7 @@ mod range;
 mod run;
 mod schema;
 mod step;
+mod verification;
 mod waiters;
 
 pub use bad_row::{
@@ -27,9 +29,10 @@ pub use bad_row::{
 pub use guard::{Lead, Learned, Led, Published, QuietTime, Read, guard_now, leave_guard, read_guard};
 pub use leaf::{
     Again, LeafNo, LockedLeaf, OpenLeaf, PassedLeaf, StoredLeaf, Swept, add_leaf_in_txn, end_sweeps_in_txn,
-    leaves, lock_leaf_in_txn, move_frontier_in_txn, next_leaf_in_txn, passed_leaves_in_txn,
-    walk_again_in_txn,
+    extend_leaf_in_txn, leaf_bounds, leaves, lock_leaf_in_txn, move_frontier_in_txn, next_leaf_in_txn,
+    passed_leaves_in_txn, walk_again_in_txn,
 };
+pub use listed::{Listed, Recorded, history, list};
 pub use others::{OthersSeen, others_seen};
 pub use process::{Assignment, Beat, Heard, Process, beat, leave, live};
 pub use proof::{Proof, lock_proof_in_txn, note_proof_in_txn, proof};
@@ -38,13 +41,18 @@ pub use range::{
     add_range_in_txn, claim, keep, latest_stripes, lock_range, open_work, release, rest,
 };
 pub use run::{
-    Ask, Listed, NewRun, Recorded, Run, StoreError, adopt_pace_in_txn, create_in_txn, history, latest, list,
-    lock_in_txn, lock_table_in_txn, move_in_txn, note, request, set_knobs_in_txn, totals,
+    Ask, NewRun, Run, StoreError, adopt_pace_in_txn, create_in_txn, current, latest, lock_in_txn,
+    lock_table_in_txn, move_in_txn, note, request, set_knobs_in_txn, totals,
 };
 pub use schema::{SCHEMA_VERSION, SchemaError, ensure, installed, up_to_date};
 pub use step::{
     STEP_SILENCE_S_MAX, StepClaim, StoredStep, ask_for_way, claim_step, job_state, note_step, run_in_state_s,
     step_is_done, step_is_undone, steps, was_in_step,
+};
+pub use verification::{
+    Looked, NewVerification, Suspect, Verification, WrongRow, add_suspects_in_txn, begin_repair_in_txn,
+    begin_verification_in_txn, end_verification_in_txn, next_suspect, pending_suspects, settle_suspect,
+    unverified, verification, wrong_rows,
 };
 pub use waiters::{Waiter, Waiters};
 

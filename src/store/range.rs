@@ -140,6 +140,8 @@ pub struct Checkpoint {
     pub rows_changed: i64,
     /// The counter of HOT updates before it, as the lock found it.
     pub hot_before: i64,
+    /// Of a verification: rows that differed.
+    pub rows_wrong: i64,
 }
 
 /// The counters of a range after a checkpoint.
@@ -302,6 +304,7 @@ impl Checkpoint {
             (&hint.worker as _, Type::TEXT),
             (&hint.for_s as _, Type::FLOAT8),
             (&self.hot_before as _, Type::INT8),
+            (&self.rows_wrong as _, Type::INT8),
         ];
         let row = session.query_and_commit(fixed::RANGE_CHECKPOINT, &params).await?;
         let count = |column: &str| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);

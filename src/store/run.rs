@@ -2,14 +2,13 @@
 //!
 //! Must not know: ranges' contents, workers.
 
-use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::ANSWER_MAX;
 use crate::db::{Error, Param, Session};
 use crate::key::KeyColumn;
-use crate::run::{IllegalMove, Knobs, Move, RunId, RunState, Times, Totals};
+use crate::run::{IllegalMove, Knobs, Move, RunId, RunKind, RunState, Times, Totals};
 use crate::sql::fixed;
 use crate::sql::settings::LASTING;
 
@@ -70,6 +69,10 @@ pub struct Run {
     pub protocol: i32,
     /// The cluster it was made in.
     pub system_identifier: String,
+    /// What it is for.
+    pub kind: RunKind,
+    /// The run that it is about, if it is no backfill.
+    pub of: Option<RunId>,
 }
 
 /// A run to be made.
@@ -99,6 +102,10 @@ pub struct NewRun<'a> {
     pub timeline: i32,
     /// Who: `user@host`.
     pub by: &'a str,
+    /// What it is for.
+    pub kind: RunKind,
+    /// The run that it is about, if it is no backfill.
+    pub of: Option<RunId>,
 }
 
 /// What a person asks of a run from elsewhere.
@@ -110,58 +117,41 @@ pub enum Ask {
     Knobs(Knobs, String),
 }
 
-/// One line of `list`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Listed {
-    /// The run.
-    pub run: RunId,
-    /// The job.
-    pub job: String,
-    /// The state.
-    pub state: RunState,
-    /// Why.
-    pub reason: Option<String>,
-    /// The target.
-    pub table: String,
-    /// RFC 3339, UTC, by the database's clock.
-    pub created_at: String,
-    /// Who.
-    pub created_by: String,
-    /// When it came to this state.
-    pub state_at: String,
-    /// The knobs in force.
-    pub knobs: Knobs,
-}
-
-/// One line of `history`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Recorded {
-    /// The run.
-    pub run: RunId,
-    /// RFC 3339, UTC, by the database's clock.
-    pub at: String,
-    /// What kind of event.
-    pub kind: String,
-    /// Who: `user@host`.
-    pub by: String,
-    /// In words.
-    pub detail: String,
-}
-
-fn state_of(row: &Row, run: RunId) -> Result<RunState, StoreError> {
+pub(super) fn state_of(row: &Row, run: RunId) -> Result<RunState, StoreError> {
     let text: &str = row.get("state");
     RunState::parse(text).ok_or_else(|| StoreError::Unreadable { run, what: format!("state \"{text}\"") })
 }
 
-fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str, run: RunId) -> Result<T, StoreError> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(
+    row: &Row,
+    column: &str,
+    run: RunId,
+) -> Result<T, StoreError> {
     let text: &str = row.get(column);
     serde_json::from_str(text)
         .map_err(|error| StoreError::Unreadable { run, what: format!("{column}: {error}") })
 }
 
-/// The latest run of a job.
-pub async fn latest(session: &Session, job: &str) -> Result<Option<Run>, StoreError> {
-    let row = session.query_opt(fixed::RUN_LATEST, &[(&job, Type::TEXT)]).await?;
+pub(super) fn kind_of(row: &Row, run: RunId) -> Result<RunKind, StoreError> {
+    let text: &str = row.get("kind");
+    RunKind::parse(text).ok_or_else(|| StoreError::Unreadable { run, what: format!("kind \"{text}\"") })
+}
+
+/// The latest run of a job of this kind.
+pub async fn latest(session: &Session, job: &str, kind: RunKind) -> Result<Option<Run>, StoreError> {
+    latest_of(session, job, Some(kind)).await
+}
+
+/// The run of a job that a person means: the latest that is not at its end, whatever it is for, else the
+/// latest backfill.
+pub async fn current(session: &Session, job: &str) -> Result<Option<Run>, StoreError> {
+    latest_of(session, job, None).await
+}
+
+async fn latest_of(session: &Session, job: &str, kind: Option<RunKind>) -> Result<Option<Run>, StoreError> {
+    let kind = kind.map(RunKind::as_str);
+    let params = [(&job as _, Type::TEXT), (&kind as _, Type::TEXT)];
+    let row = session.query_opt(fixed::RUN_LATEST, &params).await?;
     row.map(|row| read(&row)).transpose()
 }
 
@@ -182,6 +172,8 @@ fn read(row: &Row) -> Result<Run, StoreError> {
         settings: row.get("settings"),
         protocol: row.get("protocol"),
         system_identifier: row.get("system_identifier"),
+        kind: kind_of(row, id)?,
+        of: row.get::<_, Option<i64>>("of_run").map(RunId),
     })
 }
 
@@ -212,12 +204,17 @@ pub async fn create_in_txn(session: &Session, new: &NewRun<'_>) -> Result<RunId,
                 (&new.system_identifier, Type::TEXT),
                 (&new.timeline, Type::INT4),
                 (&new.by, Type::TEXT),
+                (&new.kind.as_str(), Type::TEXT),
+                (&new.of.map(|of| of.0), Type::INT8),
             ],
         )
         .await?;
     let run = RunId(row.get(0));
-    note_in_txn(session, run, "started", new.by, &format!("job \"{}\" on {}", new.job, new.target_name))
-        .await?;
+    let what = match new.of {
+        Some(of) => format!("{} of run {of}, job \"{}\" on {}", new.kind, new.job, new.target_name),
+        None => format!("job \"{}\" on {}", new.job, new.target_name),
+    };
+    note_in_txn(session, run, "started", new.by, &what).await?;
     Ok(run)
 }
 
@@ -342,40 +339,4 @@ pub async fn totals(session: &Session, run: RunId) -> Result<Totals, Error> {
             blocked_ms: number("blocked_ms"),
         },
     })
-}
-
-/// All runs, or those of one job, the latest first.
-pub async fn list(session: &Session, job: Option<&str>) -> Result<Vec<Listed>, StoreError> {
-    let rows = session.query(fixed::RUN_LIST, &[(&job, Type::TEXT)]).await?;
-    rows.iter()
-        .map(|row| {
-            let run = RunId(row.get("id"));
-            Ok(Listed {
-                run,
-                job: row.get("job"),
-                state: state_of(row, run)?,
-                reason: row.get("reason"),
-                table: row.get("target_name"),
-                created_at: row.get("created_at"),
-                created_by: row.get("created_by"),
-                state_at: row.get("state_at"),
-                knobs: json(row, "knobs", run)?,
-            })
-        })
-        .collect()
-}
-
-/// The audit trail of a job's runs, the oldest first.
-pub async fn history(session: &Session, job: &str) -> Result<Vec<Recorded>, StoreError> {
-    let rows = session.query(fixed::EVENT_LIST, &[(&job, Type::TEXT)]).await?;
-    Ok(rows
-        .iter()
-        .map(|row| Recorded {
-            run: RunId(row.get("run")),
-            at: row.get("at"),
-            kind: row.get("kind"),
-            by: row.get("by"),
-            detail: row.get("detail"),
-        })
-        .collect())
 }

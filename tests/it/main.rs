@@ -17,3 +17,4 @@ mod sandbox;
 mod sql;
 mod steps;
 mod support;
+mod verify;

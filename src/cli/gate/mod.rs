@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use pgbackfill::job::TableName;
+use pgbackfill::job::units::parse_long_s;
 use pgbackfill::sql::{Gate, Ident};
 
 use super::exit::Exit;
@@ -32,6 +33,13 @@ pub(crate) struct GateArgs {
     /// The tool that runs the migration
     #[arg(long = "for", value_enum, value_name = "TOOL", default_value_t = Tool::Sql)]
     tool: Tool,
+    /// Pass only where the rows were compared, too (pgbackfill verify)
+    #[arg(long)]
+    verified: bool,
+    /// And no longer ago than that, for example 1d [default: as long as the sync trigger is not changed; 1d
+    /// without one]
+    #[arg(long, value_name = "TIME", requires = "verified", value_parser = parse_long_s)]
+    within: Option<u64>,
 }
 
 pub(crate) fn run(args: &GateArgs) -> anyhow::Result<Exit> {
@@ -41,7 +49,8 @@ pub(crate) fn run(args: &GateArgs) -> anyhow::Result<Exit> {
     let from = std::iter::once(table(&job.table)).chain(lookup.map(|lookup| lookup.from.clone())).collect();
     let conditions =
         lookup.map(|lookup| &lookup.on).into_iter().chain(&job.filter).map(String::as_str).collect();
-    let gate = Gate { job: name, command: &command, from, conditions };
+    let verified = args.verified.then_some(args.within);
+    let gate = Gate { job: name, command: &command, from, conditions, verified };
     out::text(args.tool.wrap(name, &gate.block()).trim_end())?;
     Ok(Exit::Complete)
 }

@@ -13,6 +13,7 @@ use pgbackfill::plan::{
     self, Finding, Measured, Plan, Refusal, Severity, Trial, estimate, rows_estimated, rows_to_change,
 };
 
+use pgbackfill::run::RunKind;
 use pgbackfill::scan::Strategy;
 use pgbackfill::store;
 use serde::Serialize;
@@ -101,7 +102,7 @@ async fn review(
     if server.standby {
         return Err(Failure::from(EngineError::Standby { address: address.to_owned() }).into());
     }
-    let plan = match plan::preflight(session, job, &server.user).await {
+    let plan = match plan::preflight(session, job, &server.user, RunKind::Backfill).await {
         Ok(plan) => plan,
         Err(Refusal::Job(errors)) => {
             // What it lacks may be what `expand` makes.
@@ -132,7 +133,7 @@ async fn existing(session: &Session, job: &Job) -> Option<Existing> {
     if !store::installed(session).await.ok()? {
         return None;
     }
-    let run = store::latest(session, job.name.as_str()).await.ok()??;
+    let run = store::latest(session, job.name.as_str(), RunKind::Backfill).await.ok()??;
     Some(Existing { run: run.id, state: run.state })
 }
 

@@ -8,11 +8,13 @@ use super::super::exit::End;
 use super::super::lease::BatchError;
 use super::super::part::Part;
 use super::super::proof::{self, Proved};
+use super::super::suspects;
 use super::state::{Interruption, LOOK_AGAIN, Worker};
 use crate::db::{Error, Session};
 use crate::event::Event;
+use crate::human;
 use crate::plan;
-use crate::run::Hold;
+use crate::run::{Hold, RunKind};
 use crate::scan::{CELLS_MAX, Cell};
 use crate::store::{self, Claim};
 use crate::throttle::{Reason, Why};
@@ -80,6 +82,9 @@ impl Worker {
 /// There seems to be nothing left: the run is completed, or it is said what is waited for.
 async fn finish(part: &Part, worker: u32, session: &mut Session) -> Result<(), Interruption> {
     let mut found = complete::look(part, session).await?;
+    if found == Ending::AllDone && part.facts.run.kind == RunKind::Verify {
+        found = suspects::look_again(part, session).await?;
+    }
     if found == Ending::AllDone {
         found = end(part, session).await?;
     }
@@ -90,6 +95,11 @@ async fn finish(part: &Part, worker: u32, session: &mut Session) -> Result<(), I
             let others = || Reason::idle("the last ranges are with other workers");
             let resting = part.account.resting().map(|why| Reason::new(Hold::Blocked, Why::Retry, why));
             part.wait(worker, resting.unwrap_or_else(others), LOOK_AGAIN).await;
+            Ok(())
+        }
+        Ending::Suspects(rows) => {
+            let rows = human::counted(rows.unsigned_abs(), "row differs", "rows differ");
+            part.wait(worker, Reason::idle(format!("{rows} and looked at again")), LOOK_AGAIN).await;
             Ok(())
         }
         Ending::LeafGone(name) => Err(BatchError::TableChanged(leaf_gone(&name)).into()),

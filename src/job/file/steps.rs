@@ -11,6 +11,7 @@ use super::{Reader, entries};
 use crate::job::draft::Draft;
 use crate::job::steps::{FreeStep, Phase, StepKind, WrittenStep};
 use crate::job::sync::WrittenSync;
+use crate::job::verify::VerifySettings;
 use crate::job::written::Written;
 
 impl Reader<'_> {
@@ -180,7 +181,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `[verify]`: so far which rows the job is about.
+    /// `[verify]`: which rows the job is about, and what has to hold for them.
     pub(super) fn verify(&mut self, draft: &mut Draft, value: &Spanned<DeValue<'_>>) {
         let DeValue::Table(table) = value.get_ref() else {
             self.wrong_type("`verify`", "a table such as verify.rows = \"kind = 'a'\"", value);
@@ -188,9 +189,37 @@ impl Reader<'_> {
         };
         for (key, span, value) in entries(table) {
             match key {
-                "rows" => draft.rows = Some(self.text("`rows`", value)),
-                unknown => self.unknown_key(unknown, &span, "verify", ["rows"].into_iter()),
+                "rows" => draft.verify.rows = Some(self.text("`rows`", value)),
+                "columns" => self.compared_columns(draft, value),
+                "check" => self.row_checks(draft, value),
+                "within" => draft.verify.within = Some(self.text("`within`", value)),
+                unknown => self.unknown_key(unknown, &span, "verify", VerifySettings::KEYS.into_iter()),
             }
+        }
+    }
+
+    /// `columns = ["status_v2"]`.
+    fn compared_columns(&mut self, draft: &mut Draft, value: &Spanned<DeValue<'_>>) {
+        let DeValue::Array(columns) = value.get_ref() else {
+            self.wrong_type("`columns`", "an array of columns such as [\"status_v2\"]", value);
+            return;
+        };
+        let columns = columns.iter().map(|column| self.text("a column of `columns`", column));
+        draft.verify.columns = Some(columns.collect());
+    }
+
+    /// `check.<name> = "…"`, one or several.
+    fn row_checks(&mut self, draft: &mut Draft, value: &Spanned<DeValue<'_>>) {
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong_type("`check`", "a name and its condition, check.<name> = \"…\"", value);
+            return;
+        };
+        for (name, span, value) in entries(table) {
+            let at = self.spot(&span);
+            let what = format!("the condition of check `{}`", name.escape_debug());
+            let name = Written::new("the name of a check", name, at, &mut self.faults);
+            let condition = self.text(&what, value);
+            draft.verify.checks.push((name, condition));
         }
     }
 

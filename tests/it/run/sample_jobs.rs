@@ -144,6 +144,9 @@ async fn from_the_table_to_the_contract(sample: &Sample) {
     run(&db, sample, []).run().await.expect_code(0);
     let wrong = client.query(sample.wrong, &[]).await.unwrap().len();
     assert_eq!(wrong, 0, "{}: rows are not as they should be", sample.job);
+    let early = step(&db, sample, "contract").run().await.expect_code(1).stderr;
+    assert!(early.contains("complete, but not verified"), "{early}");
+    step(&db, sample, "verify").run().await.expect_code(0);
     step(&db, sample, "contract").run().await.expect_code(0);
     execute(&client, &statements(sample.job, "After the contract")).await;
 }

@@ -212,7 +212,14 @@ async fn quiet(db: &Database, job: &str) -> Vec<String> {
     use pgbackfill::db::Pool;
     let params = ConnectParams::resolve(db.url(), &|_| None).unwrap();
     let mut session = Pool::new(&params, 1).unwrap().session().await.unwrap();
-    let plan = pgbackfill::plan::preflight(&mut session, &self::job(job), "tester").await.unwrap();
+    let plan = pgbackfill::plan::preflight(
+        &mut session,
+        &self::job(job),
+        "tester",
+        pgbackfill::run::RunKind::Backfill,
+    )
+    .await
+    .unwrap();
     plan.change.quiet().iter().map(|column| column.0.clone()).collect()
 }
 

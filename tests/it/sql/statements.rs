@@ -343,7 +343,7 @@ async fn checkpoints_stay_hot_however_many_there_are() {
     for i in 0..400_i64 {
         let txn = client.transaction().await.unwrap();
         let (cursor, number) = (vec![format!("{i:010}")], i % 20 + 1);
-        let params: [Param<'_>; 11] = [
+        let params: [Param<'_>; 12] = [
             (&1_i64, Type::INT8),
             (&number, Type::INT8),
             (&0_i32, Type::INT4),
@@ -354,6 +354,7 @@ async fn checkpoints_stay_hot_however_many_there_are() {
             (&0_u32, Type::OID),
             (&"a process with a name/0", Type::TEXT),
             (&1.0_f64, Type::FLOAT8),
+            (&0_i64, Type::INT8),
             (&0_i64, Type::INT8),
         ];
         // What a backend has not reported yet counts, too, so only the difference tells.

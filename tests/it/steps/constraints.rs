@@ -5,7 +5,9 @@
 
 use tokio_postgres::Client;
 
-use super::{catalog, contract, ends, expand, filled, job, orders, text, until_it_waits_for, version};
+use super::{
+    catalog, contract, ends, expand, filled, job, orders, text, until_it_waits_for, verify, version,
+};
 use crate::support::{JobFile, Pgbackfill, database, skipped};
 
 const STEPS: &str = "
@@ -38,6 +40,9 @@ async fn nothing_that_builds_upon_a_run_is_made_before_it_is_complete() {
     assert!(said.contains("is cancelled") && said.contains("pgbackfill resume job"), "{said}");
     Pgbackfill::new(["resume", "job"]).on(&db).run().await.expect_code(0);
     job.run(&db).run().await.expect_code(0);
+    let said = refused().await;
+    assert!(said.contains("is complete, but not verified: it was not verified"), "{said}");
+    verify(&db, &job).run().await.expect_code(0);
     contract(&db, &job).run().await.expect_code(0);
 }
 

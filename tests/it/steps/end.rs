@@ -4,7 +4,7 @@
 
 use tokio_postgres::Client;
 
-use super::{CLOSED, catalog, contract, expand, filled, text};
+use super::{CLOSED, catalog, contract, expand, filled, text, verify};
 use crate::support::{Database, JobFile, Pgbackfill, database};
 
 const BOTH_WAYS: &str = "
@@ -81,6 +81,10 @@ async fn the_names_are_swapped_and_what_is_written_is_in_both_columns() {
     assert_eq!(text(&client, rows).await, "1new0 2new0 100paid1");
     let again = undo(&db, &job).run().await.expect_code(0).stderr;
     assert_eq!(again.matches("was not made").count(), 4, "{again}");
+    // The trigger is another one by now.
+    let said = contract(&db, &job).run().await.expect_code(1).stderr;
+    assert!(said.contains("its sync trigger was changed or disabled since"), "{said}");
+    verify(&db, &job).run().await.expect_code(0);
     contract(&db, &job).run().await.expect_code(0);
     assert_eq!(catalog(&client, "orders").await, after);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{catalog, contract, expand, filled, orders, text};
+use super::{catalog, contract, expand, filled, orders, text, verify};
 use crate::support::{Database, JobFile, Pgbackfill, random};
 
 const STEPS: &str = "
@@ -54,6 +54,7 @@ async fn killed_at_any_instant_it_ends_in_the_same_catalog() {
     let (db, job) = orders(300, STEPS).await;
     let mut kills = killed_until_done(|| expand(&db, &job), &mut rng).await;
     job.run(&db).run().await.expect_code(0);
+    verify(&db, &job).run().await.expect_code(0);
     kills += killed_until_done(|| contract(&db, &job), &mut rng).await;
     let client = db.client().await;
     assert!(kills > 5, "it was killed {kills} times only");

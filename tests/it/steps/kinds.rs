@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
-use super::{catalog, contract, ends, expand, orders, text, until_it_waits_for};
+use super::{catalog, contract, ends, expand, orders, text, until_it_waits_for, verify};
 use crate::support::{Database, JobFile, database};
 
 const LABELS: &str =
@@ -28,6 +28,7 @@ async fn a_type_is_made_before_the_column_and_gets_the_labels_that_it_lacks() {
     assert!(said.contains("1/2 type kind: makes it"), "{said}");
     assert_eq!(text(&client, LABELS).await, "new paid");
     job.run(&db).run().await.expect_code(0);
+    verify(&db, &job).run().await.expect_code(0);
     contract(&db, &job).run().await.expect_code(0);
     expand(&db, &of("'new', 'paid', \"it's gone\", 'x'")).run().await.expect_code(0);
     assert_eq!(text(&client, LABELS).await, "new paid it's gone x");
@@ -50,6 +51,7 @@ async fn orders_of_users(tables: &str) -> (Database, JobFile, Client) {
     );
     expand(&db, &job).run().await.expect_code(0);
     job.run(&db).run().await.expect_code(0);
+    verify(&db, &job).run().await.expect_code(0);
     (db, job, client)
 }
 

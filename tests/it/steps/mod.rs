@@ -42,10 +42,15 @@ fn contract(db: &Database, job: &JobFile) -> Pgbackfill {
     Pgbackfill::new(["contract"]).arg(job.path()).on(db)
 }
 
-/// A column that was added, filled, and is complete.
+/// A column that was added, filled, and compared.
 async fn filled(db: &Database, job: &JobFile) {
     expand(db, job).run().await.expect_code(0);
     job.run(db).run().await.expect_code(0);
+    verify(db, job).run().await.expect_code(0);
+}
+
+fn verify(db: &Database, job: &JobFile) -> Pgbackfill {
+    Pgbackfill::new(["verify", "--mode", "full"]).arg(job.path()).on(db)
 }
 
 /// The first step waits for somebody, whose name is in this.

@@ -5,7 +5,7 @@
 
 use tokio_postgres::Client;
 
-use super::{CLOSED, ORDERS, contract, expand, orders, text, version};
+use super::{CLOSED, ORDERS, contract, expand, orders, text, verify, version};
 use crate::support::{Database, JobFile, Pgbackfill, database};
 
 /// A number becomes a word, one way.
@@ -75,6 +75,7 @@ async fn every_write_is_in_step_from_then_on_and_the_run_fills_the_rest() {
     assert_eq!(text(&client, "SELECT count(*) FROM orders WHERE status_v2 IS NULL").await, "0");
     let again = expand(&db, &job).run().await.expect_code(0).stderr;
     assert_eq!(again.matches("is there already").count(), 2, "{again}");
+    verify(&db, &job).run().await.expect_code(0);
     contract(&db, &job).run().await.expect_code(0);
     client.batch_execute("INSERT INTO orders VALUES (101, '0')").await.unwrap();
 }
@@ -122,6 +123,7 @@ async fn a_value_that_cannot_be_computed_does_not_fail_the_write() {
     // Once NULL is not allowed any more an UPDATE keeps the last value, and only an INSERT is refused.
     client.batch_execute("UPDATE orders SET status = '0' WHERE id IN (1, 100)").await.unwrap();
     job.run(&db).run().await.expect_code(0);
+    verify(&db, &job).run().await.expect_code(0);
     contract(&db, &job).run().await.expect_code(0);
     client.batch_execute("UPDATE orders SET status = '9' WHERE id = 1").await.unwrap();
     assert_eq!(text(&client, "SELECT status || status_v2 FROM orders WHERE id = 1").await, "9new");

@@ -22,6 +22,7 @@ pub(crate) struct Ran {
 
 pub(crate) fn options() -> Options {
     Options {
+        kind: pgbackfill::run::RunKind::Backfill,
         which: Which::Current,
         workers: NonZeroU32::new(2),
         max_rows: None,

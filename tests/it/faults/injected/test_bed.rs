@@ -143,8 +143,10 @@ impl TestBed {
     async fn resume(&self, reason: &str) {
         let params = ConnectParams::resolve(&self.direct_url(), &|_| None).unwrap();
         let mut session = Pool::new(&params, 1).unwrap().session().await.unwrap();
-        let run =
-            store::latest(&session, self.work.job().name.as_str()).await.unwrap().expect("there is a run");
+        let run = store::latest(&session, self.work.job().name.as_str(), pgbackfill::run::RunKind::Backfill)
+            .await
+            .unwrap()
+            .expect("there is a run");
         assert_eq!((run.state, run.reason.as_deref()), (RunState::Blocked, Some(reason)));
         let turn = Ask::State(Move::Resume);
         store::request(&mut session, run.id, &turn, None, "somebody").await.unwrap();

@@ -365,7 +365,8 @@ async fn assert_reviewed(place: &Place, job: &Job) {
     let params = ConnectParams::resolve(place.db.url(), &|_| None).unwrap();
     let mut session = Pool::new(&params, 1).unwrap().session().await.unwrap();
     let server = catalog::server(&session).await.unwrap();
-    let plan = plan::preflight(&mut session, job, &server.user).await.unwrap();
+    let plan =
+        plan::preflight(&mut session, job, &server.user, pgbackfill::run::RunKind::Backfill).await.unwrap();
     let facts = look(&mut session, job, &plan).await;
     let findings =
         judge(&Subject { job, plan: &plan, server: &server, facts: &facts, measured: None, estimate: None });

@@ -1,0 +1,157 @@
+//! Which rows differ, and how they are put right.
+//!
+//! Must not know: writers.
+
+use super::{CLOSED, SYNC, behind_its_back, filled, found, repair, verify, wrong};
+use crate::support::{JobFile, Pgbackfill, database};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_rows_are_told_by_their_keys_and_repaired_and_no_others() {
+    let check = "[verify]\ncheck.loud = \"status_v2 = upper(status_v2)\"\n";
+    let (db, job, client) = filled(3_000, &format!("{SYNC}{check}")).await;
+    let clean = verify(&db, &job).run().await.expect_code(0).stdout;
+    assert!(clean.contains("3,000 rows compared") && clean.contains("no row differs"), "{clean}");
+    behind_its_back(
+        &client,
+        "UPDATE orders SET status_v2 = 'PAID' WHERE id = 17;
+         UPDATE orders SET status_v2 = NULL WHERE id = 1500;
+         UPDATE orders SET status_v2 = status WHERE id = 2999",
+    )
+    .await;
+    let said = verify(&db, &job).run().await.expect_code(4).stdout;
+    for row in [
+        "public.orders 17: \"status_v2\" is not what `set` gives\n",
+        "public.orders 1500: is still selected by the job, \"status_v2\" is not what `set` gives\n",
+        "public.orders 2999: \"status_v2\" is not what `set` gives, check loud is false\n",
+    ] {
+        assert!(said.contains(row), "{said}");
+    }
+    assert!(said.contains("found 3 rows that differ") && said.contains("--repair"), "{said}");
+    // As they are written, no row is locked, and none is changed that was right.
+    let before: String =
+        client.query_one("SELECT max(xmin::text::bigint)::text FROM orders", &[]).await.unwrap().get(0);
+    let said = repair(&db, &job).run().await.expect_code(0).stdout;
+    assert!(said.contains("3 rows changed"), "{said}");
+    let written = format!("SELECT count(*) FROM orders WHERE xmin::text::bigint > {before}");
+    assert_eq!(client.query_one(&written, &[]).await.unwrap().get::<_, i64>(0), 3);
+    verify(&db, &job).run().await.expect_code(0);
+    assert_eq!(wrong(&client).await, []);
+    let nothing = repair(&db, &job).run().await.expect_code(1).stderr;
+    assert!(nothing.contains("there is nothing to repair"), "{nothing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_dates_and_texts_in_any_date_style_and_a_lookup() {
+    let db = database().await;
+    let client = db.client().await;
+    client
+        .batch_execute(&format!(
+            "{CLOSED};
+             CREATE TABLE country (code text PRIMARY KEY, name text NOT NULL);
+             INSERT INTO country VALUES ('de', 'Germany'), ('fr', 'France');
+             CREATE TABLE visit (at timestamptz, who text COLLATE \"C\", code text, country text, PRIMARY KEY (at, who)) PARTITION BY RANGE (at);
+             CREATE TABLE visit_1 PARTITION OF visit FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
+             CREATE TABLE visit_2 PARTITION OF visit FOR VALUES FROM ('2024-02-01') TO ('2024-03-01');
+             INSERT INTO visit SELECT timestamptz '2024-01-02 03:04:05.678901+00' + i * interval '1 hour', 'O''Hara ' || i, 'de'
+             FROM generate_series(1, 1000) AS i;
+             ALTER ROLE CURRENT_USER IN DATABASE \"{}\" SET datestyle = 'SQL, DMY';
+             ALTER ROLE CURRENT_USER IN DATABASE \"{}\" SET timezone = 'Asia/Kolkata'",
+            db.name, db.name
+        ))
+        .await
+        .unwrap();
+    let job = JobFile::new(
+        "table = 'visit'\nfrom = 'country AS c'\non = 'c.code = visit.code'\nwhere = 'visit.country IS NULL'\nset.country = 'c.name'\n",
+    );
+    job.run(&db).run().await.expect_code(0);
+    verify(&db, &job).run().await.expect_code(0);
+    behind_its_back(&client, "UPDATE visit SET country = 'France' WHERE who IN ('O''Hara 7', 'O''Hara 900')")
+        .await;
+    let said = verify(&db, &job).run().await.expect_code(4).stdout;
+    assert!(
+        said.contains("found 2 rows that differ") && said.contains("O'Hara 900): \"country\" is not"),
+        "{said}"
+    );
+    repair(&db, &job).run().await.expect_code(0);
+    verify(&db, &job).run().await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_compared_is_told_and_the_others_are_compared() {
+    let db = database().await;
+    let client = db.client().await;
+    let table = "CREATE TABLE t (id int PRIMARY KEY, n int, share int); INSERT INTO t SELECT i, i FROM generate_series(1, 500) AS i";
+    client.batch_execute(table).await.unwrap();
+    let job = JobFile::new("table = 't'\nset.share = '1000 / n'\nwhere = 'share IS NULL'\n");
+    job.run(&db).run().await.expect_code(0);
+    client
+        .batch_execute("UPDATE t SET n = 0 WHERE id = 250; UPDATE t SET share = 1 WHERE id = 300")
+        .await
+        .unwrap();
+    let said = verify(&db, &job).run().await.expect_code(4).stdout;
+    assert!(said.contains("1 row that differs, 1 row that cannot be compared"), "{said}");
+    assert!(said.contains("  250: ") && said.contains("division by zero"), "{said}");
+    assert_eq!(found(&client, "rows").await, 499);
+    assert_eq!(wrong(&client).await, [("300".to_owned(), "\"share\" is not what `set` gives".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_computed_once_more_is_left_out_and_said_so() {
+    let db = database().await;
+    let client = db.client().await;
+    let table =
+        "CREATE TABLE t (id int PRIMARY KEY, n int, at timestamptz, done bool NOT NULL DEFAULT false);
+                 INSERT INTO t SELECT i, i FROM generate_series(1, 100) AS i";
+    client.batch_execute(table).await.unwrap();
+    let in_place =
+        "table = 't'\nwhere = 'NOT done'\n[set]\nn = 'n + 1'\nat = 'clock_timestamp()'\ndone = 'true'\n";
+    let job = JobFile::new(in_place);
+    job.run(&db).run().await.expect_code(0);
+    let ran = verify(&db, &job).run().await.expect_code(0);
+    assert!(ran.stdout.contains("compared: rows\n"), "{}", ran.stdout);
+    for why in [
+        "not compared: \"n\" is made of what the change sets",
+        "not compared: \"at\" has another value each time",
+        "not compared: \"done\" gets the same value in each row",
+    ] {
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    }
+    client.batch_execute("UPDATE t SET done = false WHERE id = 3").await.unwrap();
+    verify(&db, &job).run().await.expect_code(4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_only_read_the_table_can_verify_it() {
+    let (db, job, client) = filled(100, "").await;
+    let role = format!("reader_{}", db.name);
+    client
+        .batch_execute(&format!(
+            "CREATE ROLE {role} LOGIN;
+             GRANT SELECT ON orders TO {role};
+             GRANT USAGE ON SCHEMA pgbackfill TO {role};
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pgbackfill TO {role}"
+        ))
+        .await
+        .unwrap();
+    let as_reader = |command: Pgbackfill| command.env("DATABASE_URL", db.url_of(&role));
+    as_reader(verify(&db, &job)).run().await.expect_code(0);
+    client.batch_execute("UPDATE orders SET status_v2 = 'x' WHERE id = 5").await.unwrap();
+    as_reader(verify(&db, &job)).run().await.expect_code(4);
+    let refused = as_reader(repair(&db, &job)).run().await.expect_code(2).stderr;
+    assert!(refused.contains("may not read and update"), "{refused}");
+    client.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_wrong_rows_than_are_kept_are_counted() {
+    let (db, job, client) = filled(30_000, "").await;
+    client.batch_execute("UPDATE orders SET status_v2 = 'x'").await.unwrap();
+    let said = verify(&db, &job).args(["--max-rows-per-batch", "5000"]).run().await.expect_code(4).stdout;
+    let (listed, unlisted) = (found(&client, "mismatches").await, found(&client, "unlisted").await);
+    assert_eq!(listed + unlisted, 30_000);
+    assert!((1_000..=10_000).contains(&listed), "{listed}");
+    assert!(said.contains("were too many to be looked at again"), "{said}");
+    // Those that were not listed are repaired as well.
+    repair(&db, &job).run().await.expect_code(0);
+    verify(&db, &job).run().await.expect_code(0);
+}
