@@ -43,6 +43,7 @@ fn build_the_update_of_a_batch(bencher: Bencher<'_, '_>) {
         filter: Some("status_v2 IS NULL".into()),
         differs: None,
         lookup: None,
+        keeps: None,
     });
     let mark = |key: u32| Mark(vec![key.to_string()]);
     let span = Span { after: Some(mark(1_000_000)), through: mark(1_080_000) };

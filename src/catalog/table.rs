@@ -36,6 +36,10 @@ pub struct Column {
     pub base_type: u32,
     /// The type as a person writes it.
     pub type_name: String,
+    /// The same with its schema, where that is not the server's own.
+    pub full_type: String,
+    /// `typcategory` of the base type: `A` an array, `C` a row type.
+    pub type_category: String,
     /// Declared NOT NULL.
     pub not_null: bool,
     /// GENERATED ALWAYS AS (…) STORED or VIRTUAL.
@@ -97,6 +101,8 @@ pub async fn columns(session: &Session, relation: u32) -> Result<Vec<Column>, Er
             name: row.get("name"),
             base_type: row.get("base_type"),
             type_name: row.get("type_name"),
+            full_type: row.get("full_type"),
+            type_category: row.get("type_category"),
             not_null: row.get("not_null"),
             generated: row.get("generated"),
             identity_always: row.get("identity_always"),

@@ -68,6 +68,7 @@ mod tests {
             filter: None,
             differs: None,
             lookup: None,
+            keeps: None,
         });
         let (table, leaf) = (Qualified::new("public", "orders"), Qualified::new("parts", "orders_1"));
         let wanted = Grants {

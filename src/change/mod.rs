@@ -5,9 +5,11 @@
 mod check;
 mod explain;
 mod grant;
+mod keep;
 mod needs;
 mod statement;
 mod survey;
+mod undo;
 mod update;
 mod verify;
 
@@ -17,11 +19,13 @@ pub use grant::{Grants, grants};
 pub use needs::Needs;
 pub use statement::{Answer, Measure, Statement};
 pub use survey::{VALUE, nodes};
+pub use undo::Undo;
 pub use update::{Lookup, Update};
 pub use verify::Verify;
 
+use self::statement::Counts;
 use crate::scan::{Rows, Scan};
-use crate::sql::Ident;
+use crate::sql::{Ident, OldValues};
 
 /// What a job does to its rows. Each kind is a file of this room.
 #[derive(Clone, Debug)]
@@ -30,6 +34,8 @@ pub enum Change {
     Update(Update),
     /// None: they are compared with the values that they should have.
     Verify(Verify),
+    /// Columns get back the values that they had.
+    Undo(Box<Undo>),
 }
 
 impl Change {
@@ -38,6 +44,49 @@ impl Change {
         match self {
             Self::Update(update) => update,
             Self::Verify(verify) => &verify.of,
+            Self::Undo(undo) => &undo.of,
+        }
+    }
+
+    /// Lets the change keep the values that it replaces in this table.
+    pub fn keep(&mut self, old: OldValues) {
+        if let Self::Update(update) = self {
+            update.keeps = Some(old);
+        }
+    }
+
+    /// A query for the key of the row at a place of one part, as one `text[]`.
+    #[must_use]
+    pub fn undo_key_at(&self, rows: &Rows, place: u32) -> Option<String> {
+        match self {
+            Self::Undo(undo) => Some(undo.key_at(rows, place)),
+            Self::Update(_) | Self::Verify(_) => None,
+        }
+    }
+
+    /// A query for the number of rows that would be put back, of those that were changed since, and of those
+    /// that are gone.
+    #[must_use]
+    pub fn undo_preview(&self, rows: &Rows) -> Option<String> {
+        match self {
+            Self::Undo(undo) => Some(undo.preview(rows)),
+            Self::Update(_) | Self::Verify(_) => None,
+        }
+    }
+
+    /// The run that lists what an undo leaves as it is.
+    pub fn list_in(&mut self, run: i64) {
+        if let Self::Undo(undo) = self {
+            undo.run = run;
+        }
+    }
+
+    /// The statement that puts back what one part has from one place to another.
+    #[must_use]
+    pub fn undo_among<'a>(&self, rows: &'a Rows, places: (u32, u32)) -> Option<Statement<'a>> {
+        match self {
+            Self::Undo(undo) => Some(Statement::counting(undo.text(rows, Some(places)), rows)),
+            Self::Update(_) | Self::Verify(_) => None,
         }
     }
 
@@ -45,9 +94,13 @@ impl Change {
     #[must_use]
     pub fn statement<'a>(&self, rows: &'a Rows) -> Statement<'a> {
         match self {
+            Self::Update(update @ Update { keeps: Some(old), .. }) => {
+                Statement::counting((keep::keeping(update, old, rows), Counts::OF_CHANGED), rows)
+            }
             Self::Update(update) if rows.may_come_again => Statement::counting(update.counting(rows), rows),
             Self::Update(update) => Statement::new(update.text(rows), rows),
             Self::Verify(verify) => Statement::comparing(verify.text(rows), rows),
+            Self::Undo(undo) => Statement::counting(undo.text(rows, None), rows),
         }
     }
 
@@ -78,6 +131,7 @@ impl Change {
         match self {
             Self::Update(_) => Update::NEEDS,
             Self::Verify(_) => Verify::NEEDS,
+            Self::Undo(_) => Undo::NEEDS,
         }
     }
 
@@ -86,7 +140,7 @@ impl Change {
     pub fn privileges(&self) -> String {
         match self {
             Self::Update(update) => update.privileges(),
-            Self::Verify(_) => Verify::NEEDS.privileges.join(", "),
+            Self::Verify(_) | Self::Undo(_) => self.needs().privileges.join(", "),
         }
     }
 
@@ -97,6 +151,7 @@ impl Change {
         match self {
             Self::Update(update) => update.checks(scan),
             Self::Verify(verify) => verify.checks(scan),
+            Self::Undo(undo) => undo.checks(scan),
         }
     }
 

@@ -62,6 +62,14 @@ pub(super) struct Counts {
     pub(super) rows: &'static str,
 }
 
+impl Counts {
+    /// Of a statement whose CTE of changed rows tells whether each would be selected `again`.
+    pub(super) const OF_CHANGED: Self = Self {
+        numbers: "SELECT count(*), count(*) FILTER (WHERE again) FROM pgbackfill_changed",
+        rows: "SELECT FROM pgbackfill_changed WHERE again",
+    };
+}
+
 impl<'a> Statement<'a> {
     pub(super) fn new(text: String, rows: &'a Rows) -> Self {
         Self { text, answers: Answers::Count, rows }

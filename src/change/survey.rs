@@ -133,6 +133,7 @@ mod tests {
             filter: Some("total IS NULL".into()),
             differs: None,
             lookup: lookup.map(|(from, on)| Lookup { from: from.to_owned(), on: on.to_owned() }),
+            keeps: None,
         }
     }
 

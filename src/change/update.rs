@@ -9,7 +9,7 @@ use super::needs::Needs;
 use super::statement::Counts;
 use super::survey::Reads;
 use crate::scan::{Rows, Scan};
-use crate::sql::{Ident, enclosed};
+use crate::sql::{Ident, OldValues, enclosed};
 
 /// Columns and the expressions for their values.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Update {
     pub differs: Option<String>,
     /// Another relation that the expressions read.
     pub lookup: Option<Lookup>,
+    /// Where the values that it replaces are kept, if they are.
+    pub keeps: Option<OldValues>,
 }
 
 /// Another relation that expressions read.
@@ -44,33 +46,51 @@ impl Update {
     /// The UPDATE of these rows as the first part of a statement that tells how many of them it would select
     /// again. RETURNING sees each row as it is now, BEFORE triggers included.
     pub(super) fn counting(&self, rows: &Rows) -> (String, Counts) {
-        let again: Vec<_> = self.conditions().chain(self.differs()).collect();
-        let again = if again.is_empty() { "true".to_owned() } else { again.join("\nAND ") };
         let text = format!(
-            "WITH pgbackfill_changed AS (\n{}\nRETURNING ({again}) IS TRUE AS again\n)",
-            self.text(rows)
+            "WITH pgbackfill_changed AS (\n{}\nRETURNING ({}) IS TRUE AS again\n)",
+            self.text(rows),
+            self.again(rows)
         );
-        let counts = Counts {
-            numbers: "SELECT count(*), count(*) FILTER (WHERE again) FROM pgbackfill_changed",
-            rows: "SELECT FROM pgbackfill_changed WHERE again",
-        };
-        (text, counts)
+        (text, Counts::OF_CHANGED)
+    }
+
+    /// Whether a row that was changed would be selected again; of one that is met once it does not matter.
+    pub(super) fn again(&self, rows: &Rows) -> String {
+        if !rows.may_come_again {
+            return "false".to_owned();
+        }
+        let again: Vec<_> = self.conditions().chain(self.differs()).collect();
+        if again.is_empty() { "true".to_owned() } else { again.join("\nAND ") }
+    }
+
+    /// What selects a row, besides that it is one of these.
+    pub(super) fn selecting(&self, rows: &Rows) -> impl Iterator<Item = String> {
+        self.conditions().chain(self.differs().filter(|_| rows.may_come_again))
     }
 
     /// The UPDATE of these rows that the predicate selects.
     pub(super) fn text(&self, rows: &Rows) -> String {
+        self.of_sources(rows.beside.as_deref(), &rows.condition, rows)
+    }
+
+    /// The same of those rows that a FROM item beside the table names.
+    pub(super) fn text_beside(&self, beside: &str, condition: &str, rows: &Rows) -> String {
+        self.of_sources(Some(beside), condition, rows)
+    }
+
+    fn of_sources(&self, beside: Option<&str>, condition: &str, rows: &Rows) -> String {
         let quiet = self.quiet.iter().map(|column| format!("{column} = {}.{column}", rows.alias));
         let set = self.set.iter().map(|(column, e)| format!("{column} = {}", enclosed(e)));
         let set: Vec<_> = set.chain(quiet).collect();
         let mut sql = format!("UPDATE {}\nSET {}", rows.walked, set.join(",\n    "));
-        let sources: Vec<_> =
-            rows.beside.iter().chain(self.lookup.iter().map(|lookup| &lookup.from)).cloned().collect();
+        let lookup = self.lookup.iter().map(|lookup| lookup.from.as_str());
+        let sources: Vec<_> = beside.into_iter().chain(lookup).collect();
         // Writing to a String cannot fail.
         if !sources.is_empty() {
             let _ = write!(sql, "\nFROM {}", sources.join(", "));
         }
-        let _ = write!(sql, "\nWHERE {}", rows.condition);
-        for condition in self.conditions().chain(self.differs().filter(|_| rows.may_come_again)) {
+        let _ = write!(sql, "\nWHERE {condition}");
+        for condition in self.selecting(rows) {
             let _ = write!(sql, "\nAND {condition}");
         }
         sql
@@ -156,6 +176,7 @@ pub(super) mod tests {
             filter: Some("status_v2 IS NULL".into()),
             differs: None,
             lookup: None,
+            keeps: None,
         }
     }
 
@@ -257,6 +278,7 @@ pub(super) mod tests {
             filter: Some("c".into()),
             differs: None,
             lookup: None,
+            keeps: None,
         };
         let checks = update.checks(&walk.leaf(Qualified::new("public", "größe"), LeafOrder::Keys));
         for check in checks.iter().filter(|check| check.clause != Clause::Whole) {

@@ -89,7 +89,7 @@ impl Verify {
             .map(|Reason { words, condition }| format!("CASE WHEN {condition} THEN {} END", literal(words)))
             .collect();
         let (alias, words) = (&rows.alias, words.join(",\n"));
-        let key = rows.key_texts.join(", ");
+        let key = rows.key_texts().join(", ");
         let from: Vec<_> = std::iter::once(&rows.walked)
             .chain(&rows.beside)
             .chain(self.of.lookup.iter().map(|lookup| &lookup.from))

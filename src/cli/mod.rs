@@ -6,6 +6,7 @@ mod check;
 mod connect;
 mod demo;
 mod exit;
+mod forget;
 mod gate;
 mod globals;
 mod history;
@@ -23,6 +24,7 @@ mod runtime;
 mod show;
 mod status;
 mod steps;
+mod undo;
 mod verify;
 mod wait;
 
@@ -55,8 +57,10 @@ enum Command {
     Verify(Box<verify::VerifyArgs>),
     /// Make what [contract] says, once the run is complete: NOT NULL, checks, indexes
     Contract(steps::ContractArgs),
-    /// Take back what contract has made
-    Undo(steps::UndoArgs),
+    /// Put back what a run has replaced, or take back what contract has made
+    Undo(Box<undo::UndoArgs>),
+    /// Drop the values that runs have replaced, or take one row out of all that is kept
+    Forget(forget::ForgetArgs),
     /// Show one run: state, progress, rate, processes, errors
     Status(status::StatusArgs),
     /// Show all runs in this database
@@ -120,7 +124,8 @@ async fn ask(command: &Command, globals: &Globals) -> anyhow::Result<Exit> {
         Command::Expand(args) => steps::expand(args, globals).await,
         Command::Verify(args) => verify::run(args, globals).await,
         Command::Contract(args) => steps::contract(args, globals).await,
-        Command::Undo(args) => steps::undo(args, globals).await,
+        Command::Undo(args) => undo::run(args, globals).await,
+        Command::Forget(args) => forget::run(args, globals).await,
         Command::Status(args) => status::run(args, globals).await,
         Command::List(args) => list::run(args, globals).await,
         Command::History(args) => history::run(args, globals).await,

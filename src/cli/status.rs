@@ -111,6 +111,7 @@ fn text(view: &View) -> String {
     let verified = view.verification.as_ref();
     let told = verified.map(|found| status::verification(found, view.unverified.as_deref()));
     rows.extend(told.map(|told| ("verified", told)));
+    rows.extend(view.kept.iter().map(|kept| ("kept", status::kept(kept, &view.job))));
     rows.extend(view.steps.iter().map(|step| ("step", status::step(step))));
     labelled(&rows)
 }
@@ -132,6 +133,8 @@ mod tests {
             kind: RunKind::Backfill,
             verification: None,
             unverified: None,
+            kept: vec![],
+            is_undone: false,
             table: "\"public\".\"orders\"".into(),
             state: RunState::Running,
             reason: None,

@@ -34,12 +34,6 @@ any time. No statement of it keeps the application waiting for longer than --sta
 
 Exit code 3: its turn did not come, nothing was changed; 5: another process makes it.";
 
-const UNDO_EXAMPLES: &str = "\
-Example:
-  pgbackfill undo --contract jobs/orders_status_v2.toml
-
-What was there before contract stays. A column that was dropped does not come back.";
-
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXPAND_EXAMPLES)]
 pub(crate) struct ExpandArgs {
@@ -58,16 +52,6 @@ pub(crate) struct ContractArgs {
     /// The name of a column to drop, where there is no terminal to type it; can be repeated
     #[arg(long, value_name = "NAME", requires = "drop")]
     yes_drop: Vec<String>,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(after_help = UNDO_EXAMPLES)]
-pub(crate) struct UndoArgs {
-    #[command(flatten)]
-    args: StepArgs,
-    /// Take back what contract has made: the last step first, each as gently as it was made
-    #[arg(long, required = true)]
-    contract: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -127,8 +111,14 @@ pub(crate) async fn contract(args: &ContractArgs, globals: &Globals) -> anyhow::
     work(&args.args, asked, &args.yes_drop, globals).await
 }
 
-pub(crate) async fn undo(args: &UndoArgs, globals: &Globals) -> anyhow::Result<Exit> {
-    work(&args.args, Asked::Undo, &[], globals).await
+/// Takes back what contract has made, with the `stall` and the `patience` that were given.
+pub(crate) async fn undo_contract(
+    job: &str,
+    (stall, patience): (Option<String>, Option<String>),
+    globals: &Globals,
+) -> anyhow::Result<Exit> {
+    let args = StepArgs { job: job.to_owned(), yes: true, stall, patience };
+    work(&args, Asked::Undo, &[], globals).await
 }
 
 /// Each column that goes is named by a person, by typing it or by a flag.

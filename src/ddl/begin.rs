@@ -162,6 +162,7 @@ pub(super) async fn complete(
             format!("fill what was missed: {run} --new-run"),
         ),
         "never run" => ("was never run in this database".to_owned(), format!("run it first: {run}")),
+        "undone" => ("was undone".to_owned(), format!("run it again: {run} --new-run")),
         "complete with bad rows" => (
             "left rows in the quarantine".to_owned(),
             format!("mend them and run them again: pgbackfill retry {name}"),

@@ -91,7 +91,10 @@ pub(super) async fn attend(
     let joined = match join::join(&mut session, job, &plan, server, options, follows).await? {
         Joined::Run(joined) => *joined,
         Joined::AlreadyComplete(run) => {
-            return Ok(Attended { summary: already_complete(&session, run, job).await?, moved: None });
+            return Ok(Attended {
+                summary: already_complete(&session, run, (job, options.kind)).await?,
+                moved: None,
+            });
         }
     };
     let events = events.of_run(joined.run.id);
@@ -111,6 +114,7 @@ pub(super) async fn attend(
     });
     let trouble = watch::Sender::new(None);
     let team = Arc::new(Team::new(joined.assignment, options.workers, joined.run.knobs.workers));
+    let plan = of_run(plan, &joined.run, server);
     let part = Arc::new(part(call, joined.run, plan, server, team, events, &trouble));
     let last = LastProgress::default();
     let worked = work(&part, session, trouble, last.clone()).await;
@@ -123,6 +127,16 @@ pub(super) async fn attend(
     let workers = part.team.own_number();
     let moved = left.moved.take().map(|what| Moved { from: part.primary.clone(), what, workers });
     Ok(Attended { summary: leave::leave(&part, left, began, &last).await, moved })
+}
+
+/// The plan, with what is known of the run.
+pub(super) fn of_run(mut plan: Plan, run: &Run, server: &Server) -> Plan {
+    if run.keeps_old {
+        let old = plan::old_values(run.id.0, &plan, &plan.all_columns, server.version);
+        plan.change.keep(old);
+    }
+    plan.change.list_in(run.id.0);
+    plan
 }
 
 fn schema_error(error: SchemaError) -> EngineError {
@@ -182,6 +196,7 @@ const BAD_ROWS_OF_A_VERIFICATION: u64 = 1_000;
 fn limits(job: &Job, kind: RunKind) -> Limits {
     match kind {
         RunKind::Backfill | RunKind::Repair => job.limits,
+        RunKind::Undo => Limits { max_bad_rows: u64::MAX >> 1, ..job.limits },
         RunKind::Verify => {
             let max_bad_rows = job.limits.max_bad_rows.max(BAD_ROWS_OF_A_VERIFICATION);
             Limits { max_bad_rows, ..job.limits }
@@ -193,11 +208,15 @@ fn limits(job: &Job, kind: RunKind) -> Limits {
 fn stripes(job: &Job, kind: RunKind) -> Option<NonZeroU32> {
     match kind {
         RunKind::Backfill | RunKind::Repair => job.order.stripes,
-        RunKind::Verify => Some(NonZeroU32::MIN),
+        RunKind::Verify | RunKind::Undo => Some(NonZeroU32::MIN),
     }
 }
 
-async fn already_complete(session: &Session, run: RunId, job: &Job) -> Result<Summary, EngineError> {
+async fn already_complete(
+    session: &Session,
+    run: RunId,
+    (job, kind): (&Job, RunKind),
+) -> Result<Summary, EngineError> {
     let totals = store::totals(session, run).await?;
     Ok(Summary {
         run,
@@ -209,7 +228,7 @@ async fn already_complete(session: &Session, run: RunId, job: &Job) -> Result<Su
         retries_here: 0,
         elapsed_ms: 0,
         halted_ms: 0,
-        progress: Progress { totals, ..Progress::default() },
+        progress: Progress { kind, totals, ..Progress::default() },
     })
 }
 

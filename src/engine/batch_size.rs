@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::plan::RangeCut;
-use crate::run::Knobs;
+use crate::run::{Knobs, RunKind};
 use crate::scan::{Choice, SLICES};
 use crate::throttle::Share;
 
@@ -54,6 +54,14 @@ impl Default for BatchSize {
 }
 
 impl BatchSize {
+    /// Of the first batch of a run of this kind. A row of the kept values stands for thousands of the table.
+    pub(super) fn first(kind: RunKind) -> Self {
+        match kind {
+            RunKind::Undo => Self { rows: 1.0, ..Self::default() },
+            RunKind::Backfill | RunKind::Verify | RunKind::Repair => Self::default(),
+        }
+    }
+
     /// Rows for the next batch.
     pub(super) fn next(&self, knobs: &Knobs, share: Share) -> NonZeroU32 {
         // Where the time that a batch may take has become less, the next one must not be of the old size.

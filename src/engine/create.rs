@@ -9,9 +9,9 @@ use crate::change::Change;
 use crate::db::Session;
 use crate::event::Entry;
 use crate::job::{Job, set_knobs};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::run::{Knobs, RunId, RunKind};
-use crate::sql::sync_function;
+use crate::sql::{Ident, sync_function};
 use crate::store::{self, Assignment, NewRun, NewVerification, Run, StoreError};
 
 /// A run that this process is part of.
@@ -58,15 +58,39 @@ pub(super) async fn create_in_txn(session: &Session, wanted: Wanted<'_>) -> Resu
     };
     let id = store::create_in_txn(session, &new).await?;
     match (options.kind, of) {
-        (RunKind::Backfill, _) | (_, None) => add_leaves_in_txn(session, id, plan).await?,
+        (RunKind::Backfill | RunKind::Undo, _) | (_, None) => add_leaves_in_txn(session, id, plan).await?,
         (RunKind::Verify, Some(of)) => begin_verification_in_txn(session, id, job, plan, of.id).await?,
         (RunKind::Repair, Some(of)) => store::begin_repair_in_txn(session, id, of.id).await?,
     }
+    let not_kept = keep_in_txn(session, id, wanted).await?;
     let missing = || StoreError::Unreadable { run: id, what: "it cannot be found after it was made".into() };
     let run = store::latest(session, job.name.as_str(), options.kind).await?.ok_or_else(missing)?;
     let left_out = plan.left_out.iter().map(|why| format!("not compared: {why}"));
-    let notices = advice(job, server).into_iter().chain(left_out).collect();
+    let notices = advice(job, server).into_iter().chain(left_out).chain(not_kept).collect();
     Ok(JoinedRun { assignment: assignment(&run), run, entry: Entry::Started, notices })
+}
+
+/// Lets a backfill keep the values that it replaces, where it is to; gives what a person should know if it
+/// cannot.
+async fn keep_in_txn(
+    session: &Session,
+    run: RunId,
+    wanted: Wanted<'_>,
+) -> Result<Option<String>, EngineError> {
+    let Wanted { plan, server, options, .. } = wanted;
+    if options.kind != RunKind::Backfill || !plan.keeps.yes {
+        return Ok(None);
+    }
+    let old = plan::old_values(run.0, plan, &plan.all_columns, server.version);
+    let Some(why) = store::keep_old_values_in_txn(session, run, &old).await? else { return Ok(None) };
+    let what =
+        format!("the values that the run replaces cannot be kept, so that it could not be undone: {why}");
+    let hint = format!("GRANT CREATE ON SCHEMA pgbackfill TO {}", Ident(server.user.clone()));
+    if plan.keeps.is_asked {
+        let message = format!("{what}\nhint: {hint}; or write values = \"off\" under [undo]");
+        return Err(EngineError::NotNow(message));
+    }
+    Ok(Some(format!("{what} ({hint})")))
 }
 
 async fn add_leaves_in_txn(session: &Session, run: RunId, plan: &Plan) -> Result<(), StoreError> {
@@ -98,7 +122,7 @@ async fn begin_verification_in_txn(
     }
     let compared = match &plan.change {
         Change::Verify(verify) => verify.compared(),
-        Change::Update(_) => vec![],
+        Change::Update(_) | Change::Undo(_) => vec![],
     };
     let sync = job.steps.sync.as_ref().map(|_| sync_function(job.name.as_str()).name.0);
     let expressions = job.verify_fingerprint();

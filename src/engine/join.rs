@@ -2,9 +2,8 @@
 //!
 //! Must not know: workers.
 
-use similar::TextDiff;
-
 use super::create::{JoinedRun, Wanted, assignment, create_in_txn, set};
+use super::subject::{differs, subject};
 use super::{EngineError, Options, Which};
 use crate::catalog::Server;
 use crate::db::{NextAct, Session};
@@ -101,6 +100,12 @@ async fn join_in_txn(
     let arrival = if follows.is_some() { Arrival::Following } else { Arrival::New };
     match (decide(latest.as_ref(), wanted, which, live), latest) {
         (Decision::InTheWay(why), _) => Err(EngineError::InTheWay(why)),
+        (Decision::Complete, Some(run))
+            if run.kind == RunKind::Backfill && store::is_undone(session, run.id).await? =>
+        {
+            let what = format!("run {} of job \"{}\" was undone", run.id, run.job);
+            Err(EngineError::InTheWay(format!("{what}\nhint: --new-run starts over from the beginning")))
+        }
         (Decision::Complete, Some(run)) => Ok(Joined::AlreadyComplete(run.id)),
         (Decision::GoOn, Some(run)) => go_on_in_txn(session, job, run, live, options, arrival).await,
         (Decision::Replace, Some(run)) => {
@@ -112,56 +117,13 @@ async fn join_in_txn(
     }
 }
 
-/// The run that a verification or a repair is about.
-async fn subject(
-    session: &Session,
-    job: &Job,
-    plan: &Plan,
-    server: &Server,
-    kind: RunKind,
-) -> Result<Option<Run>, EngineError> {
-    let name = job.name.as_str();
-    if kind == RunKind::Backfill {
-        return Ok(None);
-    }
-    let run = store::latest(session, name, RunKind::Backfill).await?;
-    let run = run.ok_or_else(|| EngineError::Store(StoreError::NoRun(name.to_owned())))?;
-    if let Some(why) = differs(&run, job, plan, server) {
-        return Err(EngineError::InTheWay(why));
-    }
-    if run.state != RunState::Complete {
-        let what = format!(
-            "run {} of job \"{name}\" is {}: its rows can be verified once it is complete",
-            run.id, run.state
-        );
-        return Err(EngineError::NotNow(format!(
-            "{what}\nhint: pgbackfill status {name} shows where it stands"
-        )));
-    }
-    if kind == RunKind::Verify {
-        return Ok(Some(run));
-    }
-    let found = store::verification(session, name, None).await?;
-    let verified = store::latest(session, name, RunKind::Verify).await?;
-    match (found, verified) {
-        (Some(found), Some(run)) if found.run == run.id && !found.verified => Ok(Some(run)),
-        (Some(found), Some(run)) if found.run == run.id => Err(EngineError::NotNow(format!(
-            "there is nothing to repair: verification {} of job \"{name}\" has found no row that differs",
-            found.run
-        ))),
-        _ => Err(EngineError::NotNow(format!(
-            "there is no verification of job \"{name}\" that has ended: which rows differ is not known\n\
-             hint: pgbackfill verify {name} comes first"
-        ))),
-    }
-}
-
 fn decide(latest: Option<&Run>, wanted: Wanted<'_>, which: Which, live: usize) -> Decision {
     let Some(run) = latest else { return Decision::Create };
     let Wanted { job, plan, server, of, .. } = wanted;
     let finished = matches!(run.state, RunState::Complete | RunState::Cancelled);
     // Another look is another run; and one of another backfill says nothing about this one.
-    let is_other = of.is_some_and(|of| finished || run.of != Some(of.id));
+    let is_once = run.kind == RunKind::Undo;
+    let is_other = of.is_some_and(|of| finished && !is_once || run.of != Some(of.id));
     if which == Which::New || is_other {
         return match (finished, live) {
             (true, _) => Decision::Create,
@@ -169,7 +131,10 @@ fn decide(latest: Option<&Run>, wanted: Wanted<'_>, which: Which, live: usize) -
             (false, live) => Decision::InTheWay(still_live(run, live)),
         };
     }
-    if let Some(why) = differs(run, job, plan, server) {
+    // What another run is about was compared with the job before.
+    if of.is_none()
+        && let Some(why) = differs(run, job, plan, server)
+    {
         return Decision::InTheWay(why);
     }
     match run.state {
@@ -199,42 +164,6 @@ fn cancelled(run: &Run) -> String {
         run.reason.as_deref().unwrap_or("no reason given"),
         run.job
     )
-}
-
-/// Why the stored run is not the one that this job would make.
-pub(super) fn differs(run: &Run, job: &Job, plan: &Plan, server: &Server) -> Option<String> {
-    let what = if run.fingerprint != job.fingerprint() {
-        let diff = TextDiff::from_lines(&run.definition, job.definition())
-            .unified_diff()
-            .header("as it was started", "as it is now")
-            .to_string();
-        return Some(format!(
-            "job \"{}\" is not the one that run {} was started with; it would change other rows or change them otherwise\n\n{diff}\n\
-             hint: put the old text back to go on, or start over with --new-run; only [pace], [limits], [order], [guard] and description may differ",
-            run.job, run.id
-        ));
-    } else if run.system_identifier != server.system_identifier {
-        "was started on another server; this is a copy of its database".to_owned()
-    } else if run.target != plan.table.relation {
-        format!(
-            "was started on another table of the name {}: it was renamed, or dropped and created again",
-            run.target_name
-        )
-    } else if run.key != plan.walk.key {
-        "was started with another key: its columns, their types or their collations changed since".to_owned()
-    } else if run.protocol != store::PROTOCOL {
-        format!(
-            "was started by a pgbackfill that speaks protocol {}, this one speaks {}",
-            run.protocol,
-            store::PROTOCOL
-        )
-    } else {
-        return None;
-    };
-    Some(format!(
-        "run {} of job \"{}\" {what}\nhint: --new-run starts over from the beginning",
-        run.id, run.job
-    ))
 }
 
 async fn go_on_in_txn(

@@ -27,10 +27,14 @@ mod quarantine;
 mod range_strategy;
 mod retry_bad_rows;
 mod speed;
+mod subject;
 mod supervisor;
 mod suspects;
+mod undo_part;
+mod undo_preview;
 mod worker;
 
 pub use api::{EngineError, Options, Which, connections_beside};
 pub use follow::run;
 pub use retry_bad_rows::{Fate, Retried, RetrySummary, retry_bad_rows};
+pub use undo_preview::{UndoPreview, preview_undo};

@@ -11,9 +11,9 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 
-use super::attend::writable;
+use super::attend::{of_run, writable};
 use super::lease::{self, BatchError};
-use super::{EngineError, error_policy, join};
+use super::{EngineError, error_policy, subject};
 use crate::catalog::Server;
 use crate::change::Measure;
 use crate::db::{Error, Found, NextAct, Pool, Primary, Session, identity};
@@ -105,10 +105,11 @@ async fn retry_all(
     let plan = plan::preflight(&mut session, job, &server.user, RunKind::Backfill).await?;
     let latest = store::latest(&session, job.name.as_str(), RunKind::Backfill).await?;
     let run = latest.ok_or_else(|| EngineError::Store(StoreError::NoRun(job.name.to_string())))?;
-    if let Some(why) = join::differs(&run, job, &plan, &server) {
+    if let Some(why) = subject::differs(&run, job, &plan, &server) {
         return Err(EngineError::InTheWay(why));
     }
     may_change(&run, run.state)?;
+    let plan = of_run(plan, &run, &server);
     let mut retry = Retry::new(pool, session, run, plan, job.limits, &server, tell);
     retry.all().await?;
     retry.end(by).await

@@ -16,6 +16,7 @@ use super::source::{Source, Spot};
 use super::steps::{StepMark, Steps, WrittenEnd, WrittenStep, check_steps};
 use super::sync::{Sync, WrittenSync};
 use super::table::TableName;
+use super::undo::UndoSettings;
 use super::verify::{VerifySettings, WrittenVerify};
 use super::written::Written;
 use crate::run::Knobs;
@@ -50,6 +51,7 @@ pub(super) struct Draft {
     pub(super) sync: WrittenSync,
     pub(super) end: WrittenEnd,
     pub(super) verify: WrittenVerify,
+    pub(super) undo: UndoSettings,
     pub(super) pace: Pace,
     pub(super) limits: Limits,
     pub(super) order: Order,
@@ -104,6 +106,7 @@ impl Draft {
             sync: WrittenSync::default(),
             end: WrittenEnd::default(),
             verify: WrittenVerify::default(),
+            undo: UndoSettings::default(),
             pace: Pace::default(),
             limits: Limits::default(),
             order: Order::default(),
@@ -237,6 +240,7 @@ impl Draft {
             lookup: text(self.from).zip(text(self.on)).map(|(from, on)| Lookup { from, on }),
             steps: Steps::new(&self.steps, sync, &self.end),
             verify,
+            undo: self.undo,
             pace: Pace { knobs: Knobs { guard: self.guard, ..self.pace.knobs } },
             limits: self.limits,
             order: self.order,

@@ -23,7 +23,7 @@ use crate::signal::Guard;
 
 mod steps;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "description",
     "table",
     "key",
@@ -34,6 +34,7 @@ const KEYS: [&str; 15] = [
     "expand",
     "verify",
     "contract",
+    "undo",
     "pace",
     "limits",
     "order",
@@ -111,6 +112,7 @@ impl Reader<'_> {
             "pace" => self.settings(draft, |draft| &mut draft.pace, key, value),
             "limits" => self.settings(draft, |draft| &mut draft.limits, key, value),
             "order" => self.settings(draft, |draft| &mut draft.order, key, value),
+            "undo" => self.settings(draft, |draft| &mut draft.undo, key, value),
             "scan" => self.settings(draft, |draft| &mut draft.scan, key, value),
             "guard" => self.settings(draft, |draft| &mut draft.guard, key, value),
             unknown => self.unknown_key(unknown, &span, "", KEYS.into_iter()),

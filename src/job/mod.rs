@@ -21,6 +21,7 @@ mod suggest;
 mod sync;
 mod table;
 mod text;
+mod undo;
 pub mod units;
 mod verify;
 mod written;
@@ -39,6 +40,7 @@ pub use steps::{FreeStep, Phase, Step, StepKind, Steps, kept_name};
 pub use suggest::did_you_mean;
 pub use sync::{Conflict, Sync};
 pub use table::TableName;
+pub use undo::{AskedValues, UndoSettings};
 pub use units::{parse_bytes, parse_count, parse_duration_ms};
 pub use verify::{RowCheck, VerifySettings};
 

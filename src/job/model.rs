@@ -11,6 +11,7 @@ use super::scan::ScanSettings;
 use super::source::{Place, Spot};
 use super::steps::{Phase, Step, StepMark, Steps};
 use super::table::TableName;
+use super::undo::UndoSettings;
 use super::verify::VerifySettings;
 
 /// One column and the SQL expression for its new value.
@@ -52,6 +53,8 @@ pub struct Job {
     pub steps: Steps,
     /// What a verification is to look at.
     pub verify: VerifySettings,
+    /// Whether the values that a run replaces are kept.
+    pub undo: UndoSettings,
     /// How fast.
     pub pace: Pace,
     /// How patient.
@@ -145,6 +148,7 @@ impl PartialEq for Job {
             lookup,
             steps,
             verify,
+            undo,
             pace,
             limits,
             order,
@@ -154,7 +158,7 @@ impl PartialEq for Job {
         } = self;
         (name, description, table, key) == (&other.name, &other.description, &other.table, &other.key)
             && (set, filter, lookup) == (&other.set, &other.filter, &other.lookup)
-            && (steps, verify) == (&other.steps, &other.verify)
+            && (steps, verify, undo) == (&other.steps, &other.verify, &other.undo)
             && (pace, limits) == (&other.pace, &other.limits)
             && (order, scan) == (&other.order, &other.scan)
             && *signals == other.signals

@@ -63,6 +63,7 @@ fn whole(job: &Job) -> String {
     steps(&mut out, Phase::Expand, job);
     verify(&mut out, &job.verify);
     steps(&mut out, Phase::Contract, job);
+    section(&mut out, "undo", &job.undo);
     section(&mut out, "pace", &job.pace);
     section(&mut out, "limits", &job.limits);
     section(&mut out, "order", &job.order);

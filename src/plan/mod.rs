@@ -17,6 +17,7 @@ pub mod review;
 mod sample;
 mod settings;
 mod trial;
+mod undo;
 
 pub use check::check;
 pub use estimate::{Bottleneck, Estimate, Sizes, estimate, rows_estimated, rows_to_change};
@@ -28,9 +29,11 @@ pub use refusal::Refusal;
 pub use sample::Sample;
 pub use settings::{answer_max, batch_settings, statement_timeout};
 pub use trial::{Measured, Trial, measure, trial};
+pub use undo::{Keeps, old_values};
 
 use crate::catalog;
 use crate::change::Change;
+use crate::key::KeyColumn;
 use crate::scan::{Blocks, LeafOrder, Scan, ScanOrder, Walk};
 use crate::sql::Qualified;
 
@@ -39,6 +42,8 @@ use crate::sql::Qualified;
 pub struct Plan {
     /// The table that the job names.
     pub table: catalog::Table,
+    /// Its key, also where other rows than its own are walked.
+    pub key: Vec<KeyColumn>,
     /// How its rows are walked.
     pub walk: Walk,
     /// What is done to them.
@@ -55,6 +60,10 @@ pub struct Plan {
     pub ordering: Ordering,
     /// Of a verification: columns that it cannot compare, and why.
     pub left_out: Vec<String>,
+    /// Whether the values that are replaced are kept.
+    pub keeps: Keeps,
+    /// The table's columns.
+    pub all_columns: Vec<catalog::Column>,
 }
 
 impl Plan {

@@ -2,7 +2,7 @@
 //!
 //! Must not know: what a run is.
 
-use super::{Code, Ordering, Plan, Refusal, check, compare, fit};
+use super::{Code, Keeps, Ordering, Plan, Refusal, check, compare, fit, undo};
 use crate::catalog;
 use crate::change::{Change, Lookup, Needs, Update, Verify};
 use crate::db::Session;
@@ -42,6 +42,7 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str, kind: RunKi
     let (change, ordering) = (Change::Update(update), Ordering::of_key(walk.has_key()));
     let mut plan = Plan {
         table: facts.table,
+        key: walk.key.clone(),
         walk,
         change,
         order,
@@ -50,10 +51,15 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str, kind: RunKi
         volatile: vec![],
         ordering,
         left_out: vec![],
+        keeps: Keeps { is_asked: false, why: String::new(), yes: false },
+        all_columns: facts.columns.clone(),
     };
     if kind == RunKind::Backfill {
         check(session, job, &plan).await?;
         super::order::decide(session, job, &mut plan, &facts.columns, without_key).await?;
+        plan.keeps = undo::decide(job, &plan)?;
+    } else if kind == RunKind::Undo {
+        undo::put_back(session, job, &mut plan, &facts.columns, without_key).await?;
     } else {
         compare::decide(session, job, &mut plan, &facts.columns, without_key).await?;
         plan.change = compare::change(plan.change, kind);
@@ -72,7 +78,7 @@ pub async fn find_table(session: &Session, job: &Job) -> Result<catalog::Table, 
 
 fn needs(kind: RunKind) -> Needs {
     match kind {
-        RunKind::Backfill | RunKind::Repair => Update::NEEDS,
+        RunKind::Backfill | RunKind::Repair | RunKind::Undo => Update::NEEDS,
         RunKind::Verify => Verify::NEEDS,
     }
 }
@@ -86,6 +92,7 @@ fn update(job: &Job) -> Update {
         filter: job.filter.clone(),
         differs: None,
         lookup: job.lookup.as_ref().map(lookup),
+        keeps: None,
     }
 }
 

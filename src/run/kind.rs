@@ -17,11 +17,13 @@ pub enum RunKind {
     Verify,
     /// It changes the rows that a verification has found.
     Repair,
+    /// It puts back what a backfill has replaced.
+    Undo,
 }
 
 impl RunKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Backfill, Self::Verify, Self::Repair];
+    pub const ALL: [Self; 4] = [Self::Backfill, Self::Verify, Self::Repair, Self::Undo];
 
     /// The spelling in the control schema, in JSON and on the screen.
     #[must_use]
@@ -30,6 +32,7 @@ impl RunKind {
             Self::Backfill => "backfill",
             Self::Verify => "verify",
             Self::Repair => "repair",
+            Self::Undo => "undo",
         }
     }
 
@@ -46,6 +49,7 @@ impl RunKind {
             Self::Backfill => "run",
             Self::Verify => "verification",
             Self::Repair => "repair",
+            Self::Undo => "undo",
         }
     }
 
@@ -55,6 +59,7 @@ impl RunKind {
         match self {
             Self::Backfill | Self::Repair => "changed",
             Self::Verify => "compared",
+            Self::Undo => "put back",
         }
     }
 
@@ -65,6 +70,7 @@ impl RunKind {
             Self::Backfill => "pgbackfill run",
             Self::Verify => "pgbackfill verify",
             Self::Repair => "pgbackfill verify --repair",
+            Self::Undo => "pgbackfill undo",
         }
     }
 }

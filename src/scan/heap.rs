@@ -165,8 +165,9 @@ impl HeapScan {
         let condition = conditions.into_iter().collect::<Vec<_>>().join("\nAND ");
         let settings = if self.reads_alone { BY_BLOCK } else { "" };
         let values = places.into_iter().map(|place| (place.map(TextParam), Type::TID)).collect();
-        let key_texts = self.key_texts();
-        Rows { walked, alias, beside: None, condition, may_come_again: true, key_texts, settings, values }
+        let key = self.by_key().map_or_else(|| vec![self.ctid()], |keys| keys.columns());
+        let around = condition.clone();
+        Rows { walked, alias, beside: None, condition, may_come_again: true, key, around, settings, values }
     }
 
     pub(super) fn rows(&self, span: &Span, stripe: Stripe) -> Rows {
@@ -196,10 +197,6 @@ impl HeapScan {
             Some(keys) => keys.row_in(key, Stripe::ALL),
             None => self.row_at(&Mark(key.0.clone()), Stripe::ALL),
         }
-    }
-
-    fn key_texts(&self) -> Vec<String> {
-        self.by_key().map_or_else(|| vec![format!("{}::text", self.ctid())], |keys| keys.key_texts())
     }
 
     pub(super) fn key_at_ctid(&self) -> String {

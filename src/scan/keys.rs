@@ -116,14 +116,15 @@ impl KeyScan {
 
     fn found(&self, condition: String, values: Vec<(Option<TextParam<String>>, Type)>) -> Rows {
         let (walked, alias) = (self.source(), self.alias.clone());
-        let key_texts = self.key_texts();
+        let (key, around) = (self.columns(), condition.clone());
         Rows {
             walked,
             alias,
             beside: None,
             condition,
             may_come_again: false,
-            key_texts,
+            key,
+            around,
             settings: "",
             values,
         }
@@ -154,6 +155,7 @@ impl KeyScan {
         Rows {
             beside: Some(bands::from_item(bands)),
             settings: LOOKING_UP,
+            around: self.between(Bounds::AfterAndThrough),
             ..self.found(bands::within(&self.columns().concat()), values)
         }
     }
@@ -184,11 +186,6 @@ impl KeyScan {
         let all = [Some(self.is_at()), bands::condition(&self.columns(), &self.key, stripe)];
         let condition = all.into_iter().flatten().collect::<Vec<_>>().join("\nAND ");
         self.found(condition, self.typed(key.0.iter().cloned().map(Some)))
-    }
-
-    /// JSON has one form for dates, whatever the session's settings are, and every server reads it.
-    pub(super) fn key_texts(&self) -> Vec<String> {
-        self.columns().iter().map(|column| format!("to_jsonb({column}) #>> '{{}}'")).collect()
     }
 
     pub(super) fn key_at_ctid(&self) -> String {

@@ -22,8 +22,10 @@ pub struct Rows {
     /// Whether such a row may be met again, or not at all: then the change has to be one that can be
     /// repeated.
     pub may_come_again: bool,
-    /// The columns of a row's key as texts, in one form whatever the settings are.
-    pub key_texts: Vec<String>,
+    /// The columns of a row's key, as its index has them; of a table without one the place of a row.
+    pub key: Vec<String>,
+    /// What holds for these rows, and perhaps for others near them; it needs no other FROM item.
+    pub around: String,
     /// What has to be set in the transaction before the statement; empty: nothing.
     pub settings: &'static str,
     /// A value for each parameter; none where the rows are only shown or planned for.
@@ -31,6 +33,13 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// The key as texts. JSON has one form for dates, whatever the session's settings are, and every server
+    /// reads it.
+    #[must_use]
+    pub fn key_texts(&self) -> Vec<String> {
+        self.key.iter().map(|column| format!("to_jsonb({column}) #>> '{{}}'")).collect()
+    }
+
     /// The parameters, in their order.
     #[must_use]
     pub fn params(&self) -> Vec<Param<'_>> {

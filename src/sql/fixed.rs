@@ -38,6 +38,8 @@ pub const DOOR_UNLIMITED: &str = include_str!("door_unlimited.sql");
 pub const EVENT_INSERT: &str = include_str!("event_insert.sql");
 /// `event_list.sql`
 pub const EVENT_LIST: &str = include_str!("event_list.sql");
+/// `forget_key.sql`
+pub const FORGET_KEY: &str = include_str!("forget_key.sql");
 /// `guard_leave.sql`
 pub const GUARD_LEAVE: &str = include_str!("guard_leave.sql");
 /// `guard_now.sql`
@@ -122,6 +124,8 @@ pub const RUN_COMPLETE_SINCE: &str = include_str!("run_complete_since.sql");
 pub const RUN_HOLD: &str = include_str!("run_hold.sql");
 /// `run_insert.sql`
 pub const RUN_INSERT: &str = include_str!("run_insert.sql");
+/// `run_keeps.sql`
+pub const RUN_KEEPS: &str = include_str!("run_keeps.sql");
 /// `run_knobs.sql`
 pub const RUN_KNOBS: &str = include_str!("run_knobs.sql");
 /// `run_latest.sql`
@@ -142,6 +146,8 @@ pub const RUN_STATE: &str = include_str!("run_state.sql");
 pub const RUN_TABLE_LOCK: &str = include_str!("run_table_lock.sql");
 /// `run_totals.sql`
 pub const RUN_TOTALS: &str = include_str!("run_totals.sql");
+/// `run_undone.sql`
+pub const RUN_UNDONE: &str = include_str!("run_undone.sql");
 /// `schema_create.sql`
 pub const SCHEMA_CREATE: &str = include_str!("schema_create.sql");
 /// `server.sql`
@@ -216,6 +222,18 @@ pub const TRANSACTION_END: &str = include_str!("transaction_end.sql");
 pub const TRANSACTION_MARK: &str = include_str!("transaction_mark.sql");
 /// `transaction_timeout_off.sql`
 pub const TRANSACTION_TIMEOUT_OFF: &str = include_str!("transaction_timeout_off.sql");
+/// `undo_arrays.sql`
+pub const UNDO_ARRAYS: &str = include_str!("undo_arrays.sql");
+/// `undo_compression.sql`
+pub const UNDO_COMPRESSION: &str = include_str!("undo_compression.sql");
+/// `undo_kept.sql`
+pub const UNDO_KEPT: &str = include_str!("undo_kept.sql");
+/// `undo_later.sql`
+pub const UNDO_LATER: &str = include_str!("undo_later.sql");
+/// `undo_left.sql`
+pub const UNDO_LEFT: &str = include_str!("undo_left.sql");
+/// `undo_writers.sql`
+pub const UNDO_WRITERS: &str = include_str!("undo_writers.sql");
 /// `verification_end.sql`
 pub const VERIFICATION_END: &str = include_str!("verification_end.sql");
 /// `verification_insert.sql`
@@ -232,7 +250,7 @@ pub const VERSION_LOCK: &str = include_str!("version_lock.sql");
 pub const VERSION_MAX: &str = include_str!("version_max.sql");
 
 /// The steps of the control schema: step `n` leads to version `n`. Only ever appended to.
-pub const SCHEMA_STEPS: [&str; 13] = [
+pub const SCHEMA_STEPS: [&str; 14] = [
     include_str!("schema/001_control_schema.sql"),
     include_str!("schema/002_assert_complete.sql"),
     include_str!("schema/003_stripes.sql"),
@@ -246,4 +264,5 @@ pub const SCHEMA_STEPS: [&str; 13] = [
     include_str!("schema/011_state.sql"),
     include_str!("schema/012_step.sql"),
     include_str!("schema/013_verify.sql"),
+    include_str!("schema/014_undo.sql"),
 ];

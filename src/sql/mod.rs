@@ -10,6 +10,7 @@ mod fence;
 pub mod fixed;
 mod gate;
 mod name;
+mod old_values;
 mod probe;
 pub mod settings;
 mod sync;
@@ -23,6 +24,7 @@ pub use door::{
 pub use fence::{bad_row_lock, range_lock};
 pub use gate::Gate;
 pub use name::{Ident, Qualified, uncut_name};
+pub use old_values::{KeptColumn, NUMBER, OldValues};
 pub use probe::{custom_signal, latency_probe};
 pub use settings::literal;
 pub use sync::{QUIET, SyncTrigger};

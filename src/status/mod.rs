@@ -8,6 +8,6 @@ mod view;
 
 pub use find::{FindError, current, latest};
 pub use sentence::{
-    guard, held, pace, process, progress, proof, rate, standing, step, stripes, verification,
+    guard, held, kept, pace, process, progress, proof, rate, standing, step, stripes, verification,
 };
 pub use view::{View, view};

@@ -11,7 +11,9 @@ use crate::run::pace::READING_VALID;
 use crate::run::{Hold, Knobs, Mode, RunState};
 use crate::scan::ScanOrder;
 use crate::signal::{Reading, blind};
-use crate::store::{Process, Proof, Read, STEP_SILENCE_S_MAX, StoredStep, StripesNow, Verification};
+use crate::store::{
+    KeptValues, Process, Proof, Read, STEP_SILENCE_S_MAX, StoredStep, StripesNow, Verification,
+};
 
 /// The run's state in a sentence. A running run without a process does nothing, and that is said first.
 #[must_use]
@@ -19,7 +21,8 @@ pub fn standing(view: &View) -> String {
     if view.state == RunState::Running && view.processes.is_empty() {
         return "running, but no process is at work: run the job to go on".to_owned();
     }
-    let state = human::one_line(&view.state.sentence(view.reason.as_deref()));
+    let undone = if view.is_undone { ", undone since" } else { "" };
+    let state = format!("{}{undone}", human::one_line(&view.state.sentence(view.reason.as_deref())));
     // What holds every process holds the run.
     match view.processes.iter().map(held).collect::<Option<Vec<_>>>() {
         Some(held) if view.state == RunState::Running && !held.is_empty() => format!("{state}, {}", held[0]),
@@ -119,6 +122,17 @@ pub fn verification(found: &Verification, unverified: Option<&str>) -> String {
     };
     let but = unverified.map(|why| format!("; does not count: {why}")).filter(|_| found.verified);
     format!("run {} at {}: {what}{}", found.run, found.ended_at, but.unwrap_or_default())
+}
+
+/// What a run has replaced, and is kept.
+#[must_use]
+pub fn kept(kept: &KeptValues, job: &str) -> String {
+    let age = human::duration(Duration::try_from_secs_f64(kept.age_s.max(0.0)).unwrap_or_default());
+    let bytes = human::bytes(kept.bytes.unsigned_abs());
+    format!(
+        "{bytes} of what run {} replaced, {age} old: pgbackfill undo {job} puts it back, forget {job} drops it",
+        kept.run
+    )
 }
 
 /// What the signals say, and what could not be read.

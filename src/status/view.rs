@@ -7,7 +7,9 @@ use serde::Serialize;
 use super::find::{self, FindError};
 use crate::db::Session;
 use crate::run::{Knobs, RunId, RunKind, RunState, Totals};
-use crate::store::{self, BadRow, Listed, Process, Proof, Read, StoredStep, StripesNow, Verification};
+use crate::store::{
+    self, BadRow, KeptValues, Listed, Process, Proof, Read, StoredStep, StripesNow, Verification,
+};
 
 /// Rows of the quarantine that are shown.
 const BAD_ROWS_SHOWN: i64 = 5;
@@ -59,6 +61,10 @@ pub struct View {
     pub steps: Vec<StoredStep>,
     /// What the latest verification of the latest backfill has found out; none: there is none that has ended.
     pub verification: Option<Verification>,
+    /// What the job's runs have replaced, and is kept.
+    pub kept: Vec<KeptValues>,
+    /// Whether an undo of the run has begun.
+    pub is_undone: bool,
     /// Why that backfill does not count as verified, where there is a verification.
     pub unverified: Option<String>,
 }
@@ -86,6 +92,8 @@ pub async fn view(session: &Session, job: Option<&str>) -> Result<View, FindErro
         schema: 1,
         verification,
         unverified,
+        kept: store::kept_values(session, &listed.job).await?,
+        is_undone: store::is_undone(session, listed.run).await?,
         percent: progress.percent(listed.state),
         eta_s: progress.eta_s(listed.state, sum(|process| process.rows_passed_per_s)),
         rows_per_s: sum(|process| process.rows_per_s),

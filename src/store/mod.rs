@@ -18,6 +18,7 @@ mod range;
 mod run;
 mod schema;
 mod step;
+mod undo;
 mod verification;
 mod waiters;
 
@@ -48,6 +49,10 @@ pub use schema::{SCHEMA_VERSION, SchemaError, ensure, installed, up_to_date};
 pub use step::{
     STEP_SILENCE_S_MAX, StepClaim, StoredStep, ask_for_way, claim_step, job_state, note_step, run_in_state_s,
     step_is_done, step_is_undone, steps, was_in_step,
+};
+pub use undo::{
+    KeptValues, Later, Left, drop_old_values, forget_key, is_undone, keep_old_values_in_txn, kept_values,
+    key_columns, later_backfills, left_by_undo,
 };
 pub use verification::{
     Looked, NewVerification, Suspect, Verification, WrongRow, add_suspects_in_txn, begin_repair_in_txn,

@@ -73,6 +73,8 @@ pub struct Run {
     pub kind: RunKind,
     /// The run that it is about, if it is no backfill.
     pub of: Option<RunId>,
+    /// Whether the values that it replaces are kept.
+    pub keeps_old: bool,
 }
 
 /// A run to be made.
@@ -174,6 +176,7 @@ fn read(row: &Row) -> Result<Run, StoreError> {
         system_identifier: row.get("system_identifier"),
         kind: kind_of(row, id)?,
         of: row.get::<_, Option<i64>>("of_run").map(RunId),
+        keeps_old: row.get("keeps_old"),
     })
 }
 

@@ -377,7 +377,7 @@ fn the_guide_has_every_exit_code() {
 
 // The job file.
 
-const SECTIONS: [&str; 5] = ["pace", "limits", "order", "scan", "guard"];
+const SECTIONS: [&str; 6] = ["undo", "pace", "limits", "order", "scan", "guard"];
 
 fn job_file() -> Page {
     Page::read("docs/job-file.md")
@@ -434,6 +434,7 @@ fn the_page_on_the_job_file_lists_exactly_the_keys_that_it_takes() {
     assert_eq!(section("limits").words(), known_limits);
     assert_eq!(section("order").words(), list_in_sources("impl Settings for Order"));
     assert_eq!(section("scan").words(), list_in_sources("impl Settings for ScanSettings"));
+    assert_eq!(section("undo").words(), list_in_sources("impl Settings for UndoSettings"));
 }
 
 #[test]

@@ -17,4 +17,5 @@ mod sandbox;
 mod sql;
 mod steps;
 mod support;
+mod undo;
 mod verify;

@@ -11,12 +11,13 @@ use super::super::lease::BatchError;
 use super::super::part::Part;
 use super::super::passes::{self, Again};
 use super::super::quarantine::{self, Quarantined};
+use super::super::undo_part;
 use super::state::{Interruption, LOOK_AGAIN, Worker};
-use crate::db::{Error, NextAct, sqlstate};
+use crate::db::{Error, NextAct, Session, sqlstate};
 use crate::event::Event;
-use crate::run::{Hold, Move, RunState};
+use crate::run::{Hold, Move, RunKind, RunState};
 use crate::scan::CELLS_MAX;
-use crate::store::{self, Ask, BadRow, StoreError};
+use crate::store::{self, Ask, BadRow, Hint, StoreError};
 use crate::throttle::{Reason, Why};
 
 /// So long no worker looks at a range whose next row others have locked.
@@ -239,6 +240,9 @@ impl Worker {
             return Err(Interruption::Idle);
         }
         let hint = self.hint(1);
+        if self.part.facts.run.kind == RunKind::Undo {
+            return put_back_one_by_one(self, (session, range), batch, &hint).await;
+        }
         let done = quarantine::put_aside(&self.part, &mut session, &range, batch, error, &hint).await;
         self.session = session.is_usable().then_some(session);
         let done = done?;
@@ -287,6 +291,25 @@ async fn walk_again(worker: &mut Worker, reason: passes::Reason) -> Option<End> 
         Err(StoreError::Database(error)) => Box::pin(worker.handle_error(&error, None)).await,
         Err(other) => Some(worker.block(other.to_string()).await),
     }
+}
+
+/// The values of this part that can be put back are, and the rows at fault are put aside.
+async fn put_back_one_by_one(
+    worker: &mut Worker,
+    (mut session, range): (Session, ClaimedRange),
+    batch: &NextBatch,
+    hint: &Hint,
+) -> Result<(Quarantined, Option<BadRow>), Interruption> {
+    let done = undo_part::put_back_one_by_one(&worker.part, &mut session, &range, batch, hint).await;
+    worker.session = session.is_usable().then_some(session);
+    let done = done?;
+    worker.part.counters.committed(done.rows_changed, batch.stripe_rows.into());
+    for BadRow { key, sqlstate, message } in done.bad {
+        worker.part.events.emit(Event::BadRow { key: key.0, sqlstate, message });
+    }
+    worker.failures = Failures::default();
+    worker.range = range.advance(batch);
+    Ok((Quarantined::Kept, None))
 }
 
 /// A batch will be tried again after a pause.

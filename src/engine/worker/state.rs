@@ -71,13 +71,14 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(part: Arc<Part>, index: u32) -> Self {
+        let size = BatchSize::first(part.facts.run.kind);
         Self {
             part,
             index,
             session: None,
             range: None,
             batch: None,
-            size: BatchSize::default(),
+            size,
             usual_size: None,
             debt: Debt::default(),
             failures: Failures::default(),

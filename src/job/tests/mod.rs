@@ -93,6 +93,9 @@ fn the_text_of_a_job_is_stable_and_readable() {
           "x\y"
         '''
 
+        [undo]
+        values = "auto"
+
         [pace]
         mode = "full"
         workers = 8

@@ -175,7 +175,14 @@ fn cases() -> impl Iterator<Item = Keyed> {
 
 fn count_up() -> Change {
     let set = vec![(Ident("n".into()), "n + 1".into())];
-    Change::Update(Update { set, quiet: vec![], filter: Some("n >= 0".into()), differs: None, lookup: None })
+    Change::Update(Update {
+        set,
+        quiet: vec![],
+        filter: Some("n >= 0".into()),
+        differs: None,
+        lookup: None,
+        keeps: None,
+    })
 }
 
 async fn keyed_table() -> (Database, Session) {
@@ -219,6 +226,7 @@ async fn a_stretch_of_blocks_is_read_and_no_index() {
         filter: Some("n > 0".into()),
         differs: None,
         lookup: None,
+        keeps: None,
     });
     for after in [None, Some(place(9))] {
         let rows = scan.rows(&Span { after, through: place(19) }, *STRIPE, 100);

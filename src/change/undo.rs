@@ -1,0 +1,130 @@
+//! What puts the values back that a run has replaced: in those rows that nobody has changed since.
+//!
+//! Must not know: which rows of the kept values, when.
+
+use super::check::{self, Check};
+use super::needs::Needs;
+use super::statement::Counts;
+use super::update::Update;
+use crate::scan::{Rows, Scan};
+use crate::sql::{Ident, KeptColumn, OldValues, Qualified};
+
+/// What the table is called where values are put back.
+const ROW: &str = "pgbackfill_row";
+
+/// The values that a run has replaced, and where they belong.
+#[derive(Clone, Debug)]
+pub struct Undo {
+    /// The change that was made.
+    pub of: Update,
+    /// The run that lists what is left as it is.
+    pub run: i64,
+    /// The table with all its partitions.
+    pub table: Qualified,
+    /// The columns of its key as expressions of [`Undo::alias`], as its index has them.
+    pub key: Vec<String>,
+    /// The kept values.
+    pub old: OldValues,
+}
+
+impl Undo {
+    pub(super) const NEEDS: Needs = Needs { privileges: &["SELECT"], words: "read" };
+
+    /// What expressions of the key call the table.
+    #[must_use]
+    pub fn alias() -> Ident {
+        Ident(ROW.to_owned())
+    }
+
+    /// The kept rows, each with its place in its part.
+    fn kept(&self, rows: &Rows, among: Option<(u32, u32)>) -> String {
+        let apart = self.old.taken_apart(&rows.alias.to_string());
+        let all =
+            format!("SELECT pgbackfill_kept.*\nFROM {}, {apart}\nWHERE {}", rows.walked, rows.condition);
+        match among {
+            // The order in which arrays are taken apart is theirs.
+            Some((from, to)) => format!(
+                "SELECT * FROM (SELECT *, row_number() OVER () AS place FROM (\n{all}\n) AS kept) AS placed\nWHERE place BETWEEN {from} AND {to}"
+            ),
+            None => all,
+        }
+    }
+
+    /// `k = k AND …`
+    fn same_key(&self, of: &str) -> String {
+        let keys = self.old.keys();
+        let all = keys.iter().zip(&self.key).map(|(kept, column)| format!("{column} = {of}.{kept}"));
+        all.collect::<Vec<_>>().join(" AND ")
+    }
+
+    fn source(&self) -> String {
+        format!("{} AS {}", self.table, Self::alias())
+    }
+
+    /// Puts values back, and lists the rows that stay as they are.
+    pub(super) fn text(&self, rows: &Rows, among: Option<(u32, u32)>) -> (String, Counts) {
+        let keys = self.old.keys();
+        let columns = self.old.columns.iter().zip(self.old.values());
+        let set = columns.map(|(column, kept): (&KeptColumn, String)| {
+            format!("{} = {}", column.name, column.restored(&format!("pgbackfill_old.{kept}")))
+        });
+        let key: Vec<_> = keys.iter().map(|key| format!("to_jsonb(o.{key}) #>> '{{}}'")).collect();
+        let of_changed: Vec<_> = keys.iter().map(|key| format!("c.{key} = o.{key}")).collect();
+        let text = format!(
+            "WITH pgbackfill_old AS MATERIALIZED (\n{kept}\n), pgbackfill_changed AS (\n\
+             UPDATE {source}\nSET {set}\nFROM pgbackfill_old\nWHERE {same}\nAND {now} = pgbackfill_old.written\n\
+             RETURNING {returned}, false AS again\n), pgbackfill_left AS (\n\
+             INSERT INTO pgbackfill.undo_left (run, key, why)\n\
+             SELECT {run}, ARRAY[{key}], CASE WHEN EXISTS (SELECT FROM {source} WHERE {there}) THEN 'changed' ELSE 'gone' END\n\
+             FROM pgbackfill_old AS o\nWHERE NOT EXISTS (SELECT FROM pgbackfill_changed AS c WHERE {of_changed})\n)",
+            kept = self.kept(rows, among),
+            source = self.source(),
+            set = set.collect::<Vec<_>>().join(",\n    "),
+            same = self.same_key("pgbackfill_old"),
+            now = self.old.fingerprint(&Self::alias().to_string()),
+            returned = keys.iter().map(|key| format!("pgbackfill_old.{key}")).collect::<Vec<_>>().join(", "),
+            run = self.run,
+            key = key.join(", "),
+            there = self.same_key("o"),
+            of_changed = of_changed.join(" AND "),
+        );
+        (text, Counts::OF_CHANGED)
+    }
+
+    /// How many rows would be put back, how many were changed since, how many are gone.
+    #[must_use]
+    pub fn preview(&self, rows: &Rows) -> String {
+        let (alias, keys) = (Self::alias(), self.old.keys());
+        let first = &self.old.key[0].name;
+        format!(
+            "SELECT count(*) FILTER (WHERE {now} = kept.written),\n       count(*) FILTER (WHERE {alias}.{first} IS NOT NULL AND {now} <> kept.written),\n       \
+             count(*) FILTER (WHERE {alias}.{first} IS NULL)\nFROM (\n{all}\n) AS kept ({names})\nLEFT JOIN {source} ON {same}",
+            now = self.old.fingerprint(&alias.to_string()),
+            all = self.kept(rows, None),
+            names = self.old.arrays().join(", "),
+            source = self.source(),
+            same = keys
+                .iter()
+                .zip(&self.key)
+                .map(|(kept, column)| format!("{column} = kept.{kept}"))
+                .collect::<Vec<_>>()
+                .join(" AND "),
+        )
+    }
+
+    /// The key of the row at a place of one part, as texts.
+    #[must_use]
+    pub fn key_at(&self, rows: &Rows, place: u32) -> String {
+        let key: Vec<_> = self.old.keys().iter().map(|key| format!("to_jsonb({key}) #>> '{{}}'")).collect();
+        format!(
+            "SELECT ARRAY[{}] FROM (\n{}\n) AS kept",
+            key.join(", "),
+            self.kept(rows, Some((place, place)))
+        )
+    }
+
+    pub(super) fn checks(&self, scan: &Scan) -> Vec<Check<'_>> {
+        let (text, counts) = self.text(&scan.rows_planned(), None);
+        vec![check::whole(&format!("{text}\n{}", counts.numbers))]
+    }
+}

@@ -1,0 +1,150 @@
+//! The values that a run replaces: whether they are kept, and how they are put back.
+//!
+//! Must not know: batches.
+
+use super::{Code, Ordering, Plan, Refusal};
+use crate::catalog::{self, Column};
+use crate::change::{Change, Undo};
+use crate::db::Session;
+use crate::job::{AskedValues, Diagnostic, Job, NewValue, Part, StepKind};
+use crate::key::{KeyColumn, KeyType};
+use crate::run::RunKind;
+use crate::scan::Walk;
+use crate::sql::{Ident, KeptColumn, NUMBER, OldValues, settings};
+use crate::store;
+
+/// Whether a run keeps the values that it replaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keeps {
+    /// The job says that it must.
+    pub is_asked: bool,
+    /// Why it does, or does not, in words.
+    pub why: String,
+    /// Whether it does.
+    pub yes: bool,
+}
+
+/// What is kept of a table with a key.
+#[must_use]
+pub fn old_values(run: i64, plan: &Plan, columns: &[Column], version: i32) -> OldValues {
+    let kept = |name: &str| {
+        let column = columns.iter().find(|column| column.name == name);
+        KeptColumn {
+            name: Ident(name.to_owned()),
+            type_name: column.map_or_else(|| "text".to_owned(), |column| column.full_type.clone()),
+            as_text: column.is_some_and(|column| ["A", "C"].contains(&column.type_category.as_str())),
+        }
+    };
+    OldValues {
+        table: OldValues::table_of(run),
+        key: plan.walk.key.iter().map(|column| kept(&column.name)).collect(),
+        columns: plan.change.columns().iter().map(|column| kept(column)).collect(),
+        returning_old: version >= 180_000,
+    }
+}
+
+/// Decides whether the values are kept.
+pub(super) fn decide(job: &Job, plan: &Plan) -> Result<Keeps, Refusal> {
+    let has_key = plan.walk.has_key();
+    let keeps = |yes: bool, why: &str| Keeps { is_asked: false, why: why.to_owned(), yes };
+    match job.undo.values {
+        AskedValues::Off => Ok(keeps(false, "the job says so")),
+        AskedValues::On if !has_key => {
+            let message =
+                "the values that a run replaces are kept by the key of their row, and there is none";
+            let hint = "write values = \"auto\" under [undo], or give the table a key".to_owned();
+            let refused = job.diagnose(Part::Table, message.to_owned(), Some(hint));
+            Err(vec![refused.coded(Code::NoUsableIndex.as_str())].into())
+        }
+        AskedValues::On => Ok(Keeps { is_asked: true, ..keeps(true, "the job says so") }),
+        AskedValues::Auto if job.set.iter().all(|value| is_new(job, value)) => {
+            Ok(keeps(false, "the columns had no value before"))
+        }
+        AskedValues::Auto if !has_key => Ok(keeps(false, "the table has no key to find a row again by")),
+        AskedValues::Auto => Ok(keeps(true, "values are replaced")),
+    }
+}
+
+/// Whether a column had no value before: the job makes it, or fills it where it is NULL.
+fn is_new(job: &Job, value: &NewValue) -> bool {
+    let is_made = job.steps.expand.iter().any(|s| s.kind == StepKind::Column && s.name == value.column);
+    is_made || job.filter.as_ref().is_some_and(|filter| asks_for_null(filter, &value.column))
+}
+
+/// Whether a predicate lets only rows pass in which this column is NULL, as far as its words tell.
+fn asks_for_null(filter: &str, column: &str) -> bool {
+    let lower = filter.to_lowercase();
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let words: Vec<_> = lower.split(|c| !is_word(c)).filter(|word| !word.is_empty()).collect();
+    let is_plain = !words.iter().any(|word| ["or", "not", "case"].contains(word));
+    is_plain && words.windows(3).any(|three| three == [column.to_lowercase().as_str(), "is", "null"])
+}
+
+/// Makes of a plan one that puts the values back that the latest backfill has replaced: the rows that are
+/// walked are those of its table of old values.
+pub(super) async fn put_back(
+    session: &mut Session,
+    job: &Job,
+    plan: &mut Plan,
+    columns: &[Column],
+    without_key: Option<Diagnostic>,
+) -> Result<(), Refusal> {
+    if let Some(refused) = without_key {
+        return Err(vec![refused].into());
+    }
+    let latest = store::latest(session, job.name.as_str(), RunKind::Backfill).await;
+    let latest = latest.map_err(|error| match error {
+        store::StoreError::Database(error) => Refusal::Database(error),
+        other => Refusal::from(vec![job.diagnose(Part::Table, other.to_string(), None)]),
+    })?;
+    let Change::Update(update) = plan.change.clone() else { return Ok(()) };
+    let Some(run) = latest.filter(|run| run.keeps_old) else {
+        return Err(vec![nothing_kept(job)].into());
+    };
+    let version = catalog::server(session).await?.version;
+    let old = old_values(run.id.0, plan, columns, version);
+    let Some(table) = catalog::table(session, &old.table.to_string()).await? else {
+        return Err(vec![nothing_kept(job)].into());
+    };
+    let of_row = Walk { alias: Undo::alias(), ..plan.walk.clone() };
+    let rows = of_row.leaf(plan.table.name.clone(), crate::scan::LeafOrder::Keys).rows_planned();
+    let undo = Undo { of: update, run: 0, table: plan.table.name.clone(), key: rows.key, old };
+    let number = [NUMBER.to_owned()];
+    plan.leaves = catalog::leaves(session, settings::CHECKING, table.relation, &number, &["SELECT"]).await?;
+    plan.walk = Walk {
+        alias: Ident("pgbackfill_undo".to_owned()),
+        key: vec![KeyColumn { name: NUMBER.to_owned(), ty: KeyType::BigInt, collate: None }],
+        joins_bands: false,
+        reads_alone: false,
+    };
+    plan.ordering = Ordering::of_key(true);
+    plan.change = Change::Undo(Box::new(undo));
+    Ok(())
+}
+
+fn nothing_kept(job: &Job) -> Diagnostic {
+    let message = "the latest run of this job has kept no values that could be put back".to_owned();
+    let hint = "values = \"on\" under [undo] keeps them in the next run; where the columns were new, dropping them is the way back".to_owned();
+    job.diagnose(Part::Table, message, Some(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_predicate_that_asks_for_null_says_that_there_was_no_value() {
+        for (filter, column, is_so) in [
+            ("status_v2 IS NULL", "status_v2", true),
+            ("orders.status_v2 is null AND id > 7", "status_v2", true),
+            ("\"Total\" IS NULL", "Total", true),
+            ("status_v2 IS NULL OR id > 7", "status_v2", false),
+            ("NOT (status_v2 IS NULL)", "status_v2", false),
+            ("status_v2 IS NOT NULL", "status_v2", false),
+            ("status IS NULL", "status_v2", false),
+            ("id < 100", "status_v2", false),
+        ] {
+            assert_eq!(asks_for_null(filter, column), is_so, "{filter}");
+        }
+    }
+}
