@@ -40,6 +40,8 @@ pub struct Column {
     pub full_type: String,
     /// `typcategory` of the base type: `A` an array, `C` a row type.
     pub type_category: String,
+    /// Bytes of a value; below 0 where they vary.
+    pub type_length: i16,
     /// Declared NOT NULL.
     pub not_null: bool,
     /// GENERATED ALWAYS AS (…) STORED or VIRTUAL.
@@ -103,6 +105,7 @@ pub async fn columns(session: &Session, relation: u32) -> Result<Vec<Column>, Er
             type_name: row.get("type_name"),
             full_type: row.get("full_type"),
             type_category: row.get("type_category"),
+            type_length: row.get("type_length"),
             not_null: row.get("not_null"),
             generated: row.get("generated"),
             identity_always: row.get("identity_always"),

@@ -104,6 +104,17 @@ impl Change {
         }
     }
 
+    /// What has to be set in the transaction before the statement.
+    #[must_use]
+    pub fn settings(&self, rows: &Rows) -> String {
+        match self {
+            Self::Update(Update { keeps: Some(old), .. }) if rows.beside.is_some() && !old.returning_old => {
+                format!("{}; {}", rows.settings, keep::ONE_BY_ONE)
+            }
+            _ => rows.settings.to_owned(),
+        }
+    }
+
     /// The columns that an index must not use for an update to be HOT.
     #[must_use]
     pub fn columns(&self) -> Vec<String> {

@@ -66,7 +66,8 @@ async fn run_in_txn(
     let scan = part.scan(&range.claim);
     may_be_repeated(part, &scan)?;
     let rows = scan.rows(&batch.span, range.stripe(), batch.stripe_rows);
-    let hot_before = lease::lock_in_txn(part, session, range, &scan, rows.settings).await?;
+    let hot_before =
+        lease::lock_in_txn(part, session, range, &scan, &facts.plan.change.settings(&rows)).await?;
     let afterwards = Afterwards::look_in_txn(part, session, range, &scan).await?;
     let statement = facts.plan.change.statement(&rows);
     let began = Instant::now();

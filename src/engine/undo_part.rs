@@ -15,7 +15,7 @@ use crate::sql::settings::{SAVEPOINT, TO_SAVEPOINT};
 use crate::store::{self, BadRow, Hint};
 
 /// A part has no more rows than that.
-const PLACES: u32 = 1 << 13;
+const PLACES: u32 = 1 << 21;
 
 /// What has become of a part.
 pub(super) struct PutBack {

@@ -2,6 +2,8 @@
 //!
 //! Must not know: batches.
 
+use tokio_postgres::types::Type;
+
 use super::{Code, Ordering, Plan, Refusal};
 use crate::catalog::{self, Column};
 use crate::change::{Change, Undo};
@@ -10,7 +12,7 @@ use crate::job::{AskedValues, Diagnostic, Job, NewValue, Part, StepKind};
 use crate::key::{KeyColumn, KeyType};
 use crate::run::RunKind;
 use crate::scan::Walk;
-use crate::sql::{Ident, KeptColumn, NUMBER, OldValues, settings};
+use crate::sql::{Hashed, Ident, KeptColumn, NUMBER, OldValues, settings};
 use crate::store;
 
 /// Whether a run keeps the values that it replaces.
@@ -32,6 +34,8 @@ pub fn old_values(run: i64, plan: &Plan, columns: &[Column], version: i32) -> Ol
         KeptColumn {
             name: Ident(name.to_owned()),
             type_name: column.map_or_else(|| "text".to_owned(), |column| column.full_type.clone()),
+            is_fixed: column.is_some_and(|column| column.type_length > 0),
+            hashed: column.map_or(Hashed::Other, |column| hashed(column.base_type)),
             as_text: column.is_some_and(|column| ["A", "C"].contains(&column.type_category.as_str())),
         }
     };
@@ -40,6 +44,15 @@ pub fn old_values(run: i64, plan: &Plan, columns: &[Column], version: i32) -> Ol
         key: plan.walk.key.iter().map(|column| kept(&column.name)).collect(),
         columns: plan.change.columns().iter().map(|column| kept(column)).collect(),
         returning_old: version >= 180_000,
+    }
+}
+
+fn hashed(base_type: u32) -> Hashed {
+    match Type::from_oid(base_type) {
+        Some(Type::INT2 | Type::INT4 | Type::INT8) => Hashed::Integer,
+        Some(Type::TEXT | Type::VARCHAR) => Hashed::Text,
+        Some(Type::UUID) => Hashed::Uuid,
+        _ => Hashed::Other,
     }
 }
 

@@ -15,6 +15,35 @@ pub struct KeptColumn {
     /// Kept as text: an array of arrays needs all of them to be of one length, and an array of rows falls
     /// into its columns when it is taken apart.
     pub as_text: bool,
+    /// All values take as many bytes.
+    pub is_fixed: bool,
+    /// What tells whether a value is another one.
+    pub hashed: Hashed,
+}
+
+/// What tells whether a value is another one: its own hash where equal values are the same byte by byte, else
+/// that of its text, because not every type has a hash, nor an equality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hashed {
+    /// A whole number.
+    Integer,
+    /// A text.
+    Text,
+    /// A `uuid`.
+    Uuid,
+    /// Anything else, by its text.
+    Other,
+}
+
+impl Hashed {
+    fn hash(self, value: &str, seed: &str) -> String {
+        match self {
+            Self::Integer => format!("hashint8extended({value}::bigint, {seed})"),
+            Self::Text => format!("hashtextextended({value}, {seed})"),
+            Self::Uuid => format!("uuid_hash_extended({value}, {seed})"),
+            Self::Other => format!("hashtextextended({value}::text, {seed})"),
+        }
+    }
 }
 
 /// The table of a run.
@@ -95,12 +124,15 @@ impl OldValues {
         )
     }
 
-    /// What tells whether these columns are as they were written. By their text, because not every type has a
-    /// hash, nor an equality.
+    /// What tells whether these columns are as they were written: a single whole number itself, else 64 bits.
     #[must_use]
     pub fn fingerprint(&self, of: &str) -> String {
-        let columns: Vec<_> = self.columns.iter().map(|column| format!("{of}.{}", column.name)).collect();
-        format!("hashtextextended(ROW({})::text, 0)", columns.join(", "))
+        if let [KeptColumn { name, hashed: Hashed::Integer, .. }] = &self.columns[..] {
+            return format!("{of}.{name}::bigint");
+        }
+        self.columns.iter().fold("0".to_owned(), |seed, KeptColumn { name, hashed, .. }| {
+            format!("coalesce({}, 1)", hashed.hash(&format!("{of}.{name}"), &seed))
+        })
     }
 
     /// The rows of such a table taken apart, as a FROM item beside it; a row for each key.

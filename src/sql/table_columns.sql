@@ -8,6 +8,7 @@ SELECT a.attname::text AS name,
        (SELECT b.typcategory::text
         FROM pg_type AS b
         WHERE b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END) AS type_category,
+       t.typlen AS type_length,
        -- From version 18 on it is marked, too, where the rows were not looked at.
        a.attnotnull AND NOT EXISTS (
            SELECT FROM pg_constraint AS c
