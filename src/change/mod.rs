@@ -6,6 +6,7 @@ mod check;
 mod explain;
 mod grant;
 mod keep;
+mod kept;
 mod needs;
 mod statement;
 mod survey;
@@ -16,6 +17,7 @@ mod verify;
 pub use check::{Check, Clause, signal_checks};
 pub use explain::Explained;
 pub use grant::{Grants, grants};
+pub use kept::KeptRows;
 pub use needs::Needs;
 pub use statement::{Answer, Measure, Statement};
 pub use survey::{VALUE, nodes};
@@ -24,6 +26,7 @@ pub use update::{Lookup, Update};
 pub use verify::Verify;
 
 use self::statement::Counts;
+use crate::key::Key;
 use crate::scan::{Rows, Scan};
 use crate::sql::{Ident, OldValues};
 
@@ -33,7 +36,7 @@ pub enum Change {
     /// Columns get new values.
     Update(Update),
     /// None: they are compared with the values that they should have.
-    Verify(Verify),
+    Verify(Box<Verify>),
     /// Columns get back the values that they had.
     Undo(Box<Undo>),
 }
@@ -51,7 +54,16 @@ impl Change {
     /// Lets the change keep the values that it replaces in this table.
     pub fn keep(&mut self, old: OldValues) {
         if let Self::Update(update) = self {
-            update.keeps = Some(old);
+            update.keeps = Some(Box::new(old));
+        }
+    }
+
+    /// The statement that compares the one row with this key among these.
+    #[must_use]
+    pub fn compare_one<'a>(&self, rows: &'a Rows, key: &Key) -> Option<Statement<'a>> {
+        match self {
+            Self::Verify(verify) => Some(Statement::comparing(verify.text_of(rows, Some(key)), rows)),
+            Self::Update(_) | Self::Undo(_) => None,
         }
     }
 

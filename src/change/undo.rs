@@ -3,14 +3,12 @@
 //! Must not know: which rows of the kept values, when.
 
 use super::check::{self, Check};
+use super::kept::KeptRows;
 use super::needs::Needs;
 use super::statement::Counts;
 use super::update::Update;
 use crate::scan::{Rows, Scan};
-use crate::sql::{Ident, KeptColumn, OldValues, Qualified};
-
-/// What the table is called where values are put back.
-const ROW: &str = "pgbackfill_row";
+use crate::sql::KeptColumn;
 
 /// The values that a run has replaced, and where they belong.
 #[derive(Clone, Debug)]
@@ -19,52 +17,17 @@ pub struct Undo {
     pub of: Update,
     /// The run that lists what is left as it is.
     pub run: i64,
-    /// The table with all its partitions.
-    pub table: Qualified,
-    /// The columns of its key as expressions of [`Undo::alias`], as its index has them.
-    pub key: Vec<String>,
-    /// The kept values.
-    pub old: OldValues,
+    /// The values.
+    pub kept: KeptRows,
 }
 
 impl Undo {
     pub(super) const NEEDS: Needs = Needs { privileges: &["SELECT"], words: "read" };
 
-    /// What expressions of the key call the table.
-    #[must_use]
-    pub fn alias() -> Ident {
-        Ident(ROW.to_owned())
-    }
-
-    /// The kept rows, each with its place in its part.
-    fn kept(&self, rows: &Rows, among: Option<(u32, u32)>) -> String {
-        let apart = self.old.taken_apart(&rows.alias.to_string());
-        let all =
-            format!("SELECT pgbackfill_kept.*\nFROM {}, {apart}\nWHERE {}", rows.walked, rows.condition);
-        match among {
-            // The order in which arrays are taken apart is theirs.
-            Some((from, to)) => format!(
-                "SELECT * FROM (SELECT *, row_number() OVER () AS place FROM (\n{all}\n) AS kept) AS placed\nWHERE place BETWEEN {from} AND {to}"
-            ),
-            None => all,
-        }
-    }
-
-    /// `k = k AND …`
-    fn same_key(&self, of: &str) -> String {
-        let keys = self.old.keys();
-        let all = keys.iter().zip(&self.key).map(|(kept, column)| format!("{column} = {of}.{kept}"));
-        all.collect::<Vec<_>>().join(" AND ")
-    }
-
-    fn source(&self) -> String {
-        format!("{} AS {}", self.table, Self::alias())
-    }
-
     /// Puts values back, and lists the rows that stay as they are.
     pub(super) fn text(&self, rows: &Rows, among: Option<(u32, u32)>) -> (String, Counts) {
-        let keys = self.old.keys();
-        let columns = self.old.columns.iter().zip(self.old.values());
+        let keys = self.kept.old.keys();
+        let columns = self.kept.old.columns.iter().zip(self.kept.old.values());
         let set = columns.map(|(column, kept): (&KeptColumn, String)| {
             format!("{} = {}", column.name, column.restored(&format!("pgbackfill_old.{kept}")))
         });
@@ -77,15 +40,15 @@ impl Undo {
              INSERT INTO pgbackfill.undo_left (run, key, why)\n\
              SELECT {run}, ARRAY[{key}], CASE WHEN EXISTS (SELECT FROM {source} WHERE {there}) THEN 'changed' ELSE 'gone' END\n\
              FROM pgbackfill_old AS o\nWHERE NOT EXISTS (SELECT FROM pgbackfill_changed AS c WHERE {of_changed})\n)",
-            kept = self.kept(rows, among),
-            source = self.source(),
+            kept = self.kept.rows(rows, among),
+            source = self.kept.source(),
             set = set.collect::<Vec<_>>().join(",\n    "),
-            same = self.same_key("pgbackfill_old"),
-            now = self.old.fingerprint(&Self::alias().to_string()),
+            same = self.kept.same_key("pgbackfill_old"),
+            now = self.kept.old.fingerprint(&self.kept.alias.to_string()),
             returned = keys.iter().map(|key| format!("pgbackfill_old.{key}")).collect::<Vec<_>>().join(", "),
             run = self.run,
             key = key.join(", "),
-            there = self.same_key("o"),
+            there = self.kept.same_key("o"),
             of_changed = of_changed.join(" AND "),
         );
         (text, Counts::OF_CHANGED)
@@ -94,18 +57,18 @@ impl Undo {
     /// How many rows would be put back, how many were changed since, how many are gone.
     #[must_use]
     pub fn preview(&self, rows: &Rows) -> String {
-        let (alias, keys) = (Self::alias(), self.old.keys());
-        let first = &self.old.key[0].name;
+        let (alias, keys) = (&self.kept.alias, self.kept.old.keys());
+        let first = &self.kept.old.key[0].name;
         format!(
             "SELECT count(*) FILTER (WHERE {alias}.{first} IS NOT NULL AND {now} IS NOT DISTINCT FROM kept.written),\n       count(*) FILTER (WHERE {alias}.{first} IS NOT NULL AND {now} IS DISTINCT FROM kept.written),\n       \
              count(*) FILTER (WHERE {alias}.{first} IS NULL)\nFROM (\n{all}\n) AS kept ({names})\nLEFT JOIN {source} ON {same}",
-            now = self.old.fingerprint(&alias.to_string()),
-            all = self.kept(rows, None),
-            names = self.old.arrays().join(", "),
-            source = self.source(),
+            now = self.kept.old.fingerprint(&alias.to_string()),
+            all = self.kept.rows(rows, None),
+            names = self.kept.old.arrays().join(", "),
+            source = self.kept.source(),
             same = keys
                 .iter()
-                .zip(&self.key)
+                .zip(&self.kept.key)
                 .map(|(kept, column)| format!("{column} = kept.{kept}"))
                 .collect::<Vec<_>>()
                 .join(" AND "),
@@ -115,11 +78,12 @@ impl Undo {
     /// The key of the row at a place of one part, as texts.
     #[must_use]
     pub fn key_at(&self, rows: &Rows, place: u32) -> String {
-        let key: Vec<_> = self.old.keys().iter().map(|key| format!("to_jsonb({key}) #>> '{{}}'")).collect();
+        let key: Vec<_> =
+            self.kept.old.keys().iter().map(|key| format!("to_jsonb({key}) #>> '{{}}'")).collect();
         format!(
             "SELECT ARRAY[{}] FROM (\n{}\n) AS kept",
             key.join(", "),
-            self.kept(rows, Some((place, place)))
+            self.kept.rows(rows, Some((place, place)))
         )
     }
 

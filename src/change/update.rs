@@ -27,7 +27,7 @@ pub struct Update {
     /// Another relation that the expressions read.
     pub lookup: Option<Lookup>,
     /// Where the values that it replaces are kept, if they are.
-    pub keeps: Option<OldValues>,
+    pub keeps: Option<Box<OldValues>>,
 }
 
 /// Another relation that expressions read.

@@ -7,10 +7,12 @@
 use std::fmt::Write as _;
 
 use super::check::{self, Check, Clause};
+use super::kept::KeptRows;
 use super::needs::Needs;
 use super::update::Update;
+use crate::key::Key;
 use crate::scan::{Rows, Scan};
-use crate::sql::{Ident, enclosed, literal};
+use crate::sql::{Ident, NUMBER, enclosed, literal};
 
 /// More rows of a batch than that are counted, and not told.
 const TOLD_MAX: usize = 1_000;
@@ -28,6 +30,9 @@ pub struct Verify {
     pub columns: Vec<(Ident, String)>,
     /// What must not be false, each with its name.
     pub checks: Vec<(String, String)>,
+    /// What the run has written, where it cannot be computed once more. Then its kept values are walked, and
+    /// each row is compared with what was written.
+    pub written: Option<KeptRows>,
 }
 
 /// A reason for a row to be wrong.
@@ -48,7 +53,8 @@ impl Verify {
         let rows = self.unfilled.iter().map(|_| "rows".to_owned());
         let columns = self.columns.iter().map(|(column, _)| format!("column {column}"));
         let checks = self.checks.iter().map(|(name, _)| format!("check {name}"));
-        rows.chain(columns).chain(checks).collect()
+        let written = self.written.iter().map(|_| "what the run has written".to_owned());
+        rows.chain(columns).chain(written).chain(checks).collect()
     }
 
     /// The change of those rows alone that differ, and that it can put right.
@@ -74,7 +80,14 @@ impl Verify {
             words: format!("check {name} is false"),
             condition: format!("{} IS FALSE", enclosed(condition)),
         });
-        unfilled.chain(columns).chain(checks).collect()
+        let written = self.written.iter().map(|kept| Reason {
+            words: "is not what the run has written".to_owned(),
+            condition: format!(
+                "({} IS DISTINCT FROM pgbackfill_kept.written)",
+                kept.old.fingerprint(&kept.alias.to_string())
+            ),
+        });
+        unfilled.chain(columns).chain(written).chain(checks).collect()
     }
 
     /// Gives the number of rows that were judged, of those that are wrong, and of these the first as JSON:
@@ -82,26 +95,34 @@ impl Verify {
     ///
     /// An aggregate's arguments are computed for the rows alone that its FILTER lets through.
     pub(super) fn text(&self, rows: &Rows) -> String {
+        self.text_of(rows, None)
+    }
+
+    /// The same of the one row with this key among those of a part.
+    pub(super) fn text_of(&self, rows: &Rows, one: Option<&Key>) -> String {
         let reasons = self.reasons();
         let wrong = reasons.iter().map(|reason| reason.condition.as_str()).collect::<Vec<_>>().join("\nOR ");
         let words: Vec<_> = reasons
             .iter()
             .map(|Reason { words, condition }| format!("CASE WHEN {condition} THEN {} END", literal(words)))
             .collect();
-        let (alias, words) = (&rows.alias, words.join(",\n"));
-        let key = rows.key_texts().join(", ");
-        let from: Vec<_> = std::iter::once(&rows.walked)
-            .chain(&rows.beside)
-            .chain(self.of.lookup.iter().map(|lookup| &lookup.from))
-            .cloned()
-            .collect();
+        let words = words.join(",\n");
+        let (version, key, from, same) = self.places(rows);
         let mut sql = format!(
             "SELECT rows, coalesce(array_length(wrong, 1), 0)::bigint AS wrong, to_jsonb(wrong[1:{TOLD_MAX}][:])::text AS told\n\
-             FROM (\nSELECT count(*) AS rows,\n       array_agg(ARRAY[{alias}.xmin::text, concat_ws(', ',\n{words}\n), {key}]) FILTER (WHERE {wrong}) AS wrong\n\
+             FROM (\nSELECT count(*) AS rows,\n       array_agg(ARRAY[{version}, concat_ws(', ',\n{words}\n), {key}]) FILTER (WHERE {wrong}) AS wrong\n\
              FROM {}\nWHERE {}",
             from.join(", "),
             rows.condition
         );
+        if let Some(same) = same {
+            let _ = write!(sql, "\nAND {same}");
+        }
+        if let (Some(kept), Some(one)) = (&self.written, one) {
+            for (column, value) in kept.old.keys().iter().zip(&one.0) {
+                let _ = write!(sql, "\nAND pgbackfill_kept.{column} = {}", literal(value));
+            }
+        }
         let on = self.of.lookup.iter().map(|lookup| &lookup.on);
         for condition in on.chain(&self.judged) {
             // Writing to a String cannot fail.
@@ -111,8 +132,33 @@ impl Verify {
         sql
     }
 
+    /// The version of a row and its key, as SQL; what is read; and what joins it.
+    fn places(&self, rows: &Rows) -> (String, String, Vec<String>, Option<String>) {
+        let lookup = self.of.lookup.iter().map(|lookup| lookup.from.clone());
+        let walked = std::iter::once(rows.walked.clone()).chain(rows.beside.clone());
+        match &self.written {
+            None => {
+                let version = format!("{}.xmin::text", rows.alias);
+                (version, rows.key_texts().join(", "), walked.chain(lookup).collect(), None)
+            }
+            Some(kept) => {
+                // With the part that it is in, so that it is found again.
+                let version = format!("concat_ws(' ', {}.xmin, {}.{NUMBER})", kept.alias, rows.alias);
+                let key = kept.key.iter().map(|column| format!("to_jsonb({column}) #>> '{{}}'"));
+                let beside = [kept.old.taken_apart(&rows.alias.to_string()), kept.source()];
+                let from = walked.chain(beside).chain(lookup).collect();
+                let same = kept.same_key("pgbackfill_kept");
+                (version, key.collect::<Vec<_>>().join(", "), from, Some(same))
+            }
+        }
+    }
+
     /// What the server plans before the first batch.
     pub(super) fn checks(&self, scan: &Scan) -> Vec<Check<'_>> {
+        if self.written.is_some() {
+            // Each text by itself was looked at before it was known what is walked.
+            return vec![check::whole(&self.text(&scan.rows_planned()))];
+        }
         let mut all = self.of.texts(scan);
         let mut from = scan.source();
         if let Some(lookup) = &self.of.lookup {
@@ -146,6 +192,7 @@ mod tests {
                 "orders.status_v2 IS DISTINCT FROM upper(status)".into(),
             )],
             checks: vec![("known".into(), "status_v2 IN ('NEW', 'PAID')".into())],
+            written: None,
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) enum Leaves {
 /// The caller has locked the run's row, so that two processes do not add the same leaf.
 pub(super) async fn reconcile_in_txn(part: &Part, session: &Session) -> Result<Leaves, StoreError> {
     let facts = &part.facts;
-    if matches!(facts.run.kind, RunKind::Repair | RunKind::Undo) {
+    if facts.run.kind == RunKind::Repair || facts.plan.walks_kept {
         return Ok(Leaves::Same);
     }
     let found = catalog::leaves_in_txn(session, facts.run.target, &facts.plan.walk.key_names()).await?;
@@ -95,7 +95,7 @@ async fn lock_and_reconcile_in_txn(part: &Part, session: &Session) -> Result<Lea
 async fn catalog_agrees(part: &Part, session: &mut Session) -> Result<bool, StoreError> {
     let facts = &part.facts;
     // It is about the rows of some ranges, and no others.
-    if matches!(facts.run.kind, RunKind::Repair | RunKind::Undo) {
+    if facts.run.kind == RunKind::Repair || facts.plan.walks_kept {
         return Ok(true);
     }
     let key = facts.plan.walk.key_names();

@@ -86,7 +86,7 @@ pub async fn retry_bad_rows(
     by: &str,
     tell: &mut (dyn FnMut(Retried) + Send),
 ) -> Result<RetrySummary, EngineError> {
-    let retried = retry_all(pool, job, by, tell).await;
+    let retried = Box::pin(retry_all(pool, job, by, tell)).await;
     if retried.is_err() {
         // The next process must not have to wait for what this one has left open.
         pool.end_lost().await;

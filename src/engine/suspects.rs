@@ -12,7 +12,7 @@ use super::complete::Ending;
 use super::part::Part;
 use crate::change::Measure;
 use crate::db::{Error, NextAct, Session};
-use crate::scan::LeafOrder;
+use crate::scan::{LeafOrder, Mark, Span, Stripe};
 use crate::sql::settings::{SAVEPOINT, TO_SAVEPOINT};
 use crate::store::{self, Looked, StoreError, Suspect};
 
@@ -65,10 +65,23 @@ async fn settle_in_txn(part: &Part, session: &mut Session) -> Result<Option<()>,
     Ok(Some(()))
 }
 
+/// The part of the kept values that it is in, if those are walked.
+fn part_of(suspect: &Suspect) -> Option<Span> {
+    let number: i64 = suspect.version.split_once(' ')?.1.parse().ok()?;
+    let mark = |number: i64| Mark(vec![number.to_string()]);
+    Some(Span { after: Some(mark(number - 1)), through: mark(number) })
+}
+
 async fn look_in_txn(part: &Part, session: &Session, suspect: &Suspect) -> Result<Looked, Error> {
-    let scan = part.facts.plan.walk.leaf(suspect.table.clone(), LeafOrder::Keys);
-    let rows = scan.row(&suspect.key);
-    let answer = part.facts.plan.change.statement(&rows).run_in_txn(session, Measure::Rows).await?;
+    let (scan, change) =
+        (part.facts.plan.walk.leaf(suspect.table.clone(), LeafOrder::Keys), &part.facts.plan.change);
+    let rows = match part_of(suspect) {
+        // It is one of the rows of a part of the kept values.
+        Some(number) => scan.rows(&number, Stripe::ALL, 1),
+        None => scan.row(&suspect.key),
+    };
+    let Some(compare) = change.compare_one(&rows, &suspect.key) else { return Ok(Looked::Dropped) };
+    let answer = compare.run_in_txn(session, Measure::Rows).await?;
     Ok(match answer.mismatches.into_iter().next() {
         None => Looked::Dropped,
         Some(now) if now.version == suspect.version => Looked::Confirmed,

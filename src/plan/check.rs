@@ -28,7 +28,7 @@ enum Aim {
 
 /// Every fault that the server finds in the job's expressions, one for each of them.
 pub async fn check(session: &mut Session, job: &Job, plan: &Plan) -> Result<(), Refusal> {
-    let scan = plan.scan(plan.table.name.clone());
+    let scan = plan.scan(plan.walked());
     let mut found: Vec<Fault<'_>> = Vec::new();
     let signals = job.signals.iter().enumerate();
     let signals = signals.flat_map(|(number, signal)| signal_checks(number, &signal.query));
@@ -79,7 +79,7 @@ fn is_parameter(error: &ServerError) -> bool {
 }
 
 async fn planned(session: &mut Session, plan: &Plan, check: &Check<'_>) -> Result<(), Error> {
-    let rows = plan.scan(plan.table.name.clone()).rows_planned();
+    let rows = plan.scan(plan.walked()).rows_planned();
     let params = match check.clause {
         // The rows of a batch have parameters.
         Clause::Whole => rows.params(),

@@ -4,8 +4,7 @@
 //! Must not know: batches, what becomes of a row that differs.
 
 use super::order::{differs, is_understood, is_volatile, reads_target};
-use super::{Code, Ordering, Plan, Refusal, check};
-use crate::catalog::Column;
+use super::{Code, Ordering, Plan, Refusal, check, undo};
 use crate::change::{Change, Verify};
 use crate::db::{Error, Session};
 use crate::job::{Diagnostic, Job, Part};
@@ -26,7 +25,7 @@ pub(super) async fn decide(
     session: &mut Session,
     job: &Job,
     plan: &mut Plan,
-    columns: &[Column],
+    kind: RunKind,
     without_key: Option<Diagnostic>,
 ) -> Result<(), Refusal> {
     if let Some(refused) = without_key {
@@ -40,15 +39,47 @@ pub(super) async fn decide(
         unfilled: None,
         columns: vec![],
         checks: checks.collect(),
+        written: None,
     };
-    plan.change = Change::Verify(verify.clone());
+    plan.change = Change::Verify(Box::new(verify.clone()));
     // The texts have to be right before they are asked about.
     check(session, job, plan).await?;
     // Of a partitioned table ONLY has no rows, and the planner would not look any further.
     let leaf = plan.leaves.first().map_or(&plan.table.name, |leaf| &leaf.name);
     let scan = plan.walk.leaf(leaf.clone(), LeafOrder::Keys);
+    which_rows(session, job, plan, &scan, &mut verify).await?;
+    let LeftOut { mut left_out, mut in_place } =
+        which_columns(session, job, plan, &scan, &mut verify).await?;
+    // What the run has written is compared with what is there: whoever has changed it.
+    if kind == RunKind::Verify && !in_place.is_empty() {
+        let alias = plan.walk.alias.clone();
+        verify.written = undo::kept(session, job, plan, alias).await?;
+    }
+    if verify.written.is_none() {
+        left_out.append(&mut in_place);
+    }
+    if kind == RunKind::Repair && verify.unfilled.is_none() && verify.columns.is_empty() {
+        return Err(vec![nothing_to_repair(job, &left_out)].into());
+    }
+    if verify.compared().is_empty() {
+        return Err(vec![nothing_to_compare(job, &left_out)].into());
+    }
+    plan.left_out = left_out;
+    plan.ordering = Ordering::of_key(true);
+    plan.change = Change::Verify(Box::new(verify));
+    Ok(())
+}
+
+/// Which rows are judged, and whether one that the job still selects is wrong.
+async fn which_rows(
+    session: &mut Session,
+    job: &Job,
+    plan: &Plan,
+    scan: &Scan,
+    verify: &mut Verify,
+) -> Result<(), Refusal> {
     if let Some(filter) = &job.filter {
-        let reads = reads(session, plan, &scan, filter).await?;
+        let reads = reads(session, plan, scan, filter).await?;
         if reads.targets {
             verify.unfilled = Some(filter.clone());
         }
@@ -58,29 +89,42 @@ pub(super) async fn decide(
             _ => {}
         }
     }
-    let mut left_out = Vec::new();
+    Ok(())
+}
+
+/// Columns that are not compared with what `set` gives, and why.
+struct LeftOut {
+    left_out: Vec<String>,
+    /// What they were made of is not there any more.
+    in_place: Vec<String>,
+}
+
+/// Which columns can be computed once more.
+async fn which_columns(
+    session: &mut Session,
+    job: &Job,
+    plan: &Plan,
+    scan: &Scan,
+    verify: &mut Verify,
+) -> Result<LeftOut, Error> {
+    let columns = plan.all_columns.clone();
+    let (mut left_out, mut in_place) = (Vec::new(), Vec::new());
     for value in &verify.of.set {
         let (column, expression) = value;
         if job.verify.columns.as_ref().is_some_and(|columns| !columns.contains(&column.0)) {
             continue;
         }
-        if is_volatile(session, plan, &scan, expression).await? {
+        if is_volatile(session, plan, scan, expression).await? {
             left_out.push(format!("{column} has another value each time"));
-        } else if reads_target(session, plan, &scan, expression).await? {
-            left_out.push(format!("{column} is made of what the change sets"));
-        } else if is_understood(session, &plan.change.constant(&scan, expression)).await? {
+        } else if reads_target(session, plan, scan, expression).await? {
+            in_place.push(format!("{column} is made of what the change sets"));
+        } else if is_understood(session, &plan.change.constant(scan, expression)).await? {
             left_out.push(format!("{column} gets the same value in each row, and others may be as right"));
         } else {
-            verify.columns.push((column.clone(), differs(value, &plan.walk.alias, columns)));
+            verify.columns.push((column.clone(), differs(value, &plan.walk.alias, &columns)));
         }
     }
-    if verify.compared().is_empty() {
-        return Err(vec![nothing_to_compare(job, &left_out)].into());
-    }
-    plan.left_out = left_out;
-    plan.ordering = Ordering::of_key(true);
-    plan.change = Change::Verify(verify);
-    Ok(())
+    Ok(LeftOut { left_out, in_place })
 }
 
 /// What a run of this kind does to the rows.
@@ -110,6 +154,13 @@ fn say_which_rows(job: &Job) -> Diagnostic {
     let hint = "say so: rows = \"kind = 'a'\" under [verify], or rows = \"true\" for all rows of the table"
         .to_owned();
     job.diagnose(Part::Where, message, Some(hint))
+}
+
+fn nothing_to_repair(job: &Job, left_out: &[String]) -> Diagnostic {
+    let message = format!("what differs cannot be set once more: {}", left_out.join("; "));
+    let hint = "change the rows by hand; where the values are kept, pgbackfill undo puts back what was there"
+        .to_owned();
+    job.diagnose(Part::Table, message, Some(hint))
 }
 
 fn nothing_to_compare(job: &Job, left_out: &[String]) -> Diagnostic {

@@ -58,6 +58,8 @@ pub struct Plan {
     pub volatile: Vec<String>,
     /// In which order the rows are walked.
     pub ordering: Ordering,
+    /// What is walked are the values that a run has kept, not the rows of the table.
+    pub walks_kept: bool,
     /// Of a verification: columns that it cannot compare, and why.
     pub left_out: Vec<String>,
     /// Whether the values that are replaced are kept.
@@ -77,6 +79,12 @@ impl Plan {
             (None, ScanOrder::Heap) => LeafOrder::Heap(Blocks { rows: 1.0, are_swept: false }),
         };
         self.walk.leaf(leaf, order)
+    }
+
+    /// The table whose rows are walked, with all its leaves.
+    fn walked(&self) -> Qualified {
+        let kept = self.leaves.first().filter(|_| self.walks_kept);
+        kept.map_or_else(|| self.table.name.clone(), |leaf| leaf.name.clone())
     }
 
     /// The scan that knows its rows by their keys, where they have some.

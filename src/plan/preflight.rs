@@ -50,6 +50,7 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str, kind: RunKi
         columns,
         volatile: vec![],
         ordering,
+        walks_kept: false,
         left_out: vec![],
         keeps: Keeps { is_asked: false, why: String::new(), yes: false },
         all_columns: facts.columns.clone(),
@@ -59,9 +60,10 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str, kind: RunKi
         super::order::decide(session, job, &mut plan, &facts.columns, without_key).await?;
         plan.keeps = undo::decide(job, &plan)?;
     } else if kind == RunKind::Undo {
-        undo::put_back(session, job, &mut plan, &facts.columns, without_key).await?;
+        undo::put_back(session, job, &mut plan, without_key).await?;
+        check(session, job, &plan).await?;
     } else {
-        compare::decide(session, job, &mut plan, &facts.columns, without_key).await?;
+        compare::decide(session, job, &mut plan, kind, without_key).await?;
         plan.change = compare::change(plan.change, kind);
         check(session, job, &plan).await?;
     }

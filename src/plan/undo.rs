@@ -6,12 +6,12 @@ use tokio_postgres::types::Type;
 
 use super::{Code, Ordering, Plan, Refusal};
 use crate::catalog::{self, Column};
-use crate::change::{Change, Undo};
+use crate::change::{Change, KeptRows, Undo};
 use crate::db::Session;
 use crate::job::{AskedValues, Diagnostic, Job, NewValue, Part, StepKind};
 use crate::key::{KeyColumn, KeyType};
 use crate::run::RunKind;
-use crate::scan::Walk;
+use crate::scan::{LeafOrder, Walk};
 use crate::sql::{Hashed, Ident, KeptColumn, NUMBER, OldValues, settings};
 use crate::store;
 
@@ -93,35 +93,44 @@ fn asks_for_null(filter: &str, column: &str) -> bool {
     is_plain && words.windows(3).any(|three| three == [column.to_lowercase().as_str(), "is", "null"])
 }
 
-/// Makes of a plan one that puts the values back that the latest backfill has replaced: the rows that are
-/// walked are those of its table of old values.
+/// Makes of a plan one that puts the values back that the latest backfill has replaced.
 pub(super) async fn put_back(
     session: &mut Session,
     job: &Job,
     plan: &mut Plan,
-    columns: &[Column],
     without_key: Option<Diagnostic>,
 ) -> Result<(), Refusal> {
     if let Some(refused) = without_key {
         return Err(vec![refused].into());
     }
+    let Change::Update(update) = plan.change.clone() else { return Ok(()) };
+    let alias = Ident("pgbackfill_row".to_owned());
+    let Some(kept) = kept(session, job, plan, alias).await? else {
+        return Err(vec![nothing_kept(job)].into());
+    };
+    plan.change = Change::Undo(Box::new(Undo { of: update, run: 0, kept }));
+    Ok(())
+}
+
+/// What the latest backfill of a job has kept, if it has; the rows that the plan walks are those from then
+/// on. `alias` is what expressions call the table.
+pub(super) async fn kept(
+    session: &mut Session,
+    job: &Job,
+    plan: &mut Plan,
+    alias: Ident,
+) -> Result<Option<KeptRows>, Refusal> {
     let latest = store::latest(session, job.name.as_str(), RunKind::Backfill).await;
     let latest = latest.map_err(|error| match error {
         store::StoreError::Database(error) => Refusal::Database(error),
         other => Refusal::from(vec![job.diagnose(Part::Table, other.to_string(), None)]),
     })?;
-    let Change::Update(update) = plan.change.clone() else { return Ok(()) };
-    let Some(run) = latest.filter(|run| run.keeps_old) else {
-        return Err(vec![nothing_kept(job)].into());
-    };
+    let Some(run) = latest.filter(|run| run.keeps_old) else { return Ok(None) };
     let version = catalog::server(session).await?.version;
-    let old = old_values(run.id.0, plan, columns, version);
-    let Some(table) = catalog::table(session, &old.table.to_string()).await? else {
-        return Err(vec![nothing_kept(job)].into());
-    };
-    let of_row = Walk { alias: Undo::alias(), ..plan.walk.clone() };
-    let rows = of_row.leaf(plan.table.name.clone(), crate::scan::LeafOrder::Keys).rows_planned();
-    let undo = Undo { of: update, run: 0, table: plan.table.name.clone(), key: rows.key, old };
+    let old = old_values(run.id.0, plan, &plan.all_columns, version);
+    let Some(table) = catalog::table(session, &old.table.to_string()).await? else { return Ok(None) };
+    let of_row = Walk { alias: alias.clone(), ..plan.walk.clone() };
+    let rows = of_row.leaf(plan.table.name.clone(), LeafOrder::Keys).rows_planned();
     let number = [NUMBER.to_owned()];
     plan.leaves = catalog::leaves(session, settings::CHECKING, table.relation, &number, &["SELECT"]).await?;
     plan.walk = Walk {
@@ -130,9 +139,9 @@ pub(super) async fn put_back(
         joins_bands: false,
         reads_alone: false,
     };
+    plan.walks_kept = true;
     plan.ordering = Ordering::of_key(true);
-    plan.change = Change::Undo(Box::new(undo));
-    Ok(())
+    Ok(Some(KeptRows { alias, table: plan.table.name.clone(), key: rows.key, old }))
 }
 
 fn nothing_kept(job: &Job) -> Diagnostic {

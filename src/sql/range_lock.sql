@@ -15,8 +15,8 @@ SELECT r.stripe,
        -- The counter runs on over transactions until it is flushed, so what this one adds is a difference.
        pg_stat_get_xact_tuples_hot_updated(l.relation) AS hot_before,
        l.relation = to_regclass($3)::oid AS same_relation,
-       -- An undo walks the values that were kept, not the table that they are of.
-       l.relation = run.target OR run.kind = 'undo'
+       -- The values that a run has kept are walked in the place of the table that they are of.
+       l.relation = run.target OR (l.schema = 'pgbackfill' AND starts_with(l.name, 'undo_'))
            OR run.target IN (SELECT relid FROM pg_partition_ancestors(l.relation::regclass)) AS attached,
        NOT row_security_active(l.relation) AS every_row,
        l.shape = coalesce((SELECT string_agg(concat_ws(' ', a.attname, a.atttypid::regtype, a.attcollation), ', ' ORDER BY a.attname)

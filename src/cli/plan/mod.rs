@@ -223,6 +223,8 @@ fn view(job: &Job, plan: &Plan, server: &catalog::Server, facts: &Facts, tried: 
         why: tried.trial.as_ref().map_or(order.why, |trial| trial.why.clone()),
         statement: tried.trial.as_ref().map(|trial| trial.statement(plan)),
         quiet: plan.change.quiet().iter().map(|column| column.0.clone()).collect(),
+        keeps_old: plan.keeps.yes,
+        keeps_why: plan.keeps.why.clone(),
         knobs: job.pace.knobs.clone(),
         rows: Rows { estimated: rows_estimated(plan), sample, to_change },
         trial: measured,

@@ -114,6 +114,13 @@ fn what(view: &View) -> String {
         }
         None => text.push_str("\n    none, because the table is empty"),
     }
+    if view.keeps_old {
+        let kept = format!(
+            "\nWhat is replaced is kept ({}), so that pgbackfill undo can put it back; undo.values = \"off\" spares that.",
+            view.keeps_why
+        );
+        text.push_str(&kept);
+    }
     text
 }
 

@@ -25,6 +25,9 @@ pub(super) struct View {
     pub(super) why: String,
     pub(super) statement: Option<String>,
     pub(super) quiet: Vec<String>,
+    /// Whether the values that are replaced are kept, and why, or why not.
+    pub(super) keeps_old: bool,
+    pub(super) keeps_why: String,
     pub(super) knobs: Knobs,
     pub(super) rows: Rows,
     pub(super) trial: Option<Measured>,

@@ -106,7 +106,7 @@ async fn a_signal_cancels_a_batch_behind_it() {
     let process = job.run(&db).spawn();
     db.until(
         "(SELECT count(*) = 2 FROM pg_stat_activity
-          WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'UPDATE%')",
+          WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ '^(UPDATE|WITH)')",
     )
     .await;
     process.signal(Signal::SIGINT);

@@ -277,7 +277,7 @@ async fn whoever_waits_for_a_batch_of_ours_is_let_through() {
         "table = 't'\nset.n = 'n + 1'\norder.stripes = 1\n[pace]\nworkers = 1\nbatch_time = '5s'\nmin_rows_per_batch = 500\n",
     );
     let process = job.run(&db).spawn();
-    db.until("EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND mode = 'RowExclusiveLock' AND relation = 't'::regclass AND query LIKE 'UPDATE%' AND clock_timestamp() - query_start > interval '500 ms')").await;
+    db.until("EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND mode = 'RowExclusiveLock' AND relation = 't'::regclass AND query ~ '^(UPDATE|WITH)' AND clock_timestamp() - query_start > interval '500 ms')").await;
     client.batch_execute("UPDATE t SET other = 1 WHERE id = 1").await.unwrap();
     Pgbackfill::new(["set", "job", "min-rows-per-batch=1", "batch-time=100ms"])
         .on(&db)

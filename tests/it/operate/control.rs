@@ -214,7 +214,7 @@ async fn stuck(job: &JobFile, db: &Database) -> (Running, tokio_postgres::Client
     db.until(
         "(SELECT count(*) = 2 FROM pg_stat_activity
           WHERE datname = current_database() AND application_name = 'pgbackfill job'
-          AND wait_event_type = 'Lock' AND query LIKE 'UPDATE%')",
+          AND wait_event_type = 'Lock' AND query ~ '^(UPDATE|WITH)')",
     )
     .await;
     (process, locker)

@@ -80,6 +80,7 @@ async fn a_whole_plan_reads_like_this() {
           )
       The parameters are keys: where the batch ends, and where the one before it did; then its bands of keys.
       Assigning c its own value spares the server a search (order.quiet = false: it is not done).
+      What is replaced is kept (values are replaced), so that pgbackfill undo can put it back; undo.values = "off" spares that.
 
     How many rows
       900 of 1,000 will be changed (all were looked at).
@@ -115,7 +116,7 @@ async fn a_program_can_count_on_these_keys() {
     let (told, _) = planned(db.url(), JOB).await;
     let keys =
         |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-    insta::assert_snapshot!(keys(&told), @"after before database estimate findings grants job key knobs not_tried order order_why partitions quiet role rows run schema server_version statement stripes table trial why");
+    insta::assert_snapshot!(keys(&told), @"after before database estimate findings grants job keeps_old keeps_why key knobs not_tried order order_why partitions quiet role rows run schema server_version statement stripes table trial why");
     insta::assert_snapshot!(keys(&told["trial"]), @"full_pages growth_bytes made_way pages_dirtied rows_changed rows_dead rows_passed statements time_us triggers_us wal_bytes");
     insta::assert_snapshot!(keys(&told["estimate"]), @"duration_s elapsed_s growth_bytes held_by rows rows_per_s wal_bytes wal_bytes_per_s");
     insta::assert_snapshot!(keys(&told["findings"][0]), @"code fact remedy severity");

@@ -4,7 +4,7 @@
 
 use tokio_postgres::Client;
 
-use super::{DIFFER, RAISE, count, prices, undo};
+use super::{DIFFER, RAISE, count, prices, undo, version};
 use crate::support::{JobFile, Pgbackfill, database};
 
 async fn keeps(client: &Client, run: i64) -> bool {
@@ -47,6 +47,10 @@ async fn values_are_kept_where_they_would_be_lost() {
         ("table = 'price'\nset.yen = 'cents'\nexpand.column.yen = 'int'\n", false),
         ("table = 'keyless'\nset.note = \"'y'\"\nwhere = \"note <> 'y'\"\n", false),
     ] {
+        // Version 13 cannot walk a table without a key.
+        if toml.contains("keyless") && version(&client).await < 140_000 {
+            continue;
+        }
         let job = JobFile::new(toml);
         if toml.contains("expand") {
             Pgbackfill::new(["expand"]).arg(job.path()).on(&db).run().await.expect_code(0);

@@ -37,3 +37,7 @@ async fn count(client: &Client, sql: &str) -> i64 {
 
 /// Rows of the table that are not as they were.
 const DIFFER: &str = "price FULL JOIN before USING (id) WHERE price.cents IS DISTINCT FROM before.cents";
+
+async fn version(client: &Client) -> i32 {
+    client.query_one("SELECT current_setting('server_version_num')::int", &[]).await.unwrap().get(0)
+}

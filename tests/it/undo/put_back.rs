@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{DIFFER, RAISE, count, prices, undo};
+use super::{DIFFER, RAISE, count, prices, undo, version};
 use crate::support::{JobFile, Pgbackfill, database, random};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,9 +137,7 @@ async fn in_partitions_in_stripes_by_block_and_with_a_lookup() {
         } else {
             "CREATE TABLE price_1 PARTITION OF price FOR VALUES FROM (0) TO (2000); CREATE TABLE price_2 PARTITION OF price DEFAULT;"
         };
-        let version: i32 =
-            client.query_one("SELECT current_setting('server_version_num')::int", &[]).await.unwrap().get(0);
-        if more.contains("heap") && version < 140_000 {
+        if more.contains("heap") && version(&client).await < 140_000 {
             continue;
         }
         let tables = format!(

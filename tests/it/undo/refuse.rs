@@ -2,7 +2,7 @@
 //!
 //! Must not know: which rows are put back.
 
-use super::{RAISE, count, prices, undo};
+use super::{RAISE, count, prices, undo, version};
 use crate::support::{JobFile, Pgbackfill};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +49,12 @@ async fn what_cannot_be_undone_says_why_and_what_to_do() {
     );
     client.batch_execute("CREATE TABLE keyless AS SELECT * FROM price").await.unwrap();
     let refused = Pgbackfill::new(["run"]).arg(&keyless).on(&db).run().await.expect_code(2).stderr;
-    assert!(refused.contains("are kept by the key of their row, and there is none"), "{refused}");
+    let message = if version(&client).await < 140_000 {
+        "has no primary key"
+    } else {
+        "are kept by the key of their row, and there is none"
+    };
+    assert!(refused.contains(message), "{refused}");
     let odd = file("odd", "table = 'price'\nset.cents = '1'\nundo.values = 'yes'\n");
     let refused = Pgbackfill::new(["run"]).arg(&odd).on(&db).run().await.expect_code(2).stderr;
     assert!(refused.contains("`yes` is not `auto`, `on` or `off`"), "{refused}");

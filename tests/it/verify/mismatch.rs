@@ -103,8 +103,7 @@ async fn what_cannot_be_computed_once_more_is_left_out_and_said_so() {
         "CREATE TABLE t (id int PRIMARY KEY, n int, at timestamptz, done bool NOT NULL DEFAULT false);
                  INSERT INTO t SELECT i, i FROM generate_series(1, 100) AS i";
     client.batch_execute(table).await.unwrap();
-    let in_place =
-        "table = 't'\nwhere = 'NOT done'\n[set]\nn = 'n + 1'\nat = 'clock_timestamp()'\ndone = 'true'\n";
+    let in_place = "table = 't'\nwhere = 'NOT done'\n[set]\nn = 'n + 1'\nat = 'clock_timestamp()'\ndone = 'true'\n[undo]\nvalues = 'off'\n";
     let job = JobFile::new(in_place);
     job.run(&db).run().await.expect_code(0);
     let ran = verify(&db, &job).run().await.expect_code(0);
@@ -154,4 +153,37 @@ async fn more_wrong_rows_than_are_kept_are_counted() {
     // Those that were not listed are repaired as well.
     repair(&db, &job).run().await.expect_code(0);
     verify(&db, &job).run().await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_in_place_is_compared_with_what_the_run_has_written() {
+    let db = database().await;
+    let client = db.client().await;
+    let table = "CREATE TABLE t (id int PRIMARY KEY, n int, note text);
+                 INSERT INTO t SELECT i, i FROM generate_series(1, 3000) AS i";
+    client.batch_execute(table).await.unwrap();
+    let job = JobFile::new("table = 't'\nset.n = 'n + 1'\nverify.check.small = 'n < 10000'\n");
+    job.run(&db).run().await.expect_code(0);
+    let said = verify(&db, &job).run().await.expect_code(0).stdout;
+    assert!(
+        said.contains("3,000 rows compared")
+            && said.contains("compared: what the run has written, check small"),
+        "{said}"
+    );
+    // Changed once more, by whomever; written as it was; gone; and new.
+    let since = "UPDATE t SET n = n + 1 WHERE id IN (7, 2500); UPDATE t SET n = NULL WHERE id = 8; UPDATE t SET note = 'x' WHERE id = 9;
+                 DELETE FROM t WHERE id = 10; INSERT INTO t VALUES (9999, 1); UPDATE t SET n = 20000 WHERE id = 11";
+    client.batch_execute(since).await.unwrap();
+    let said = verify(&db, &job).run().await.expect_code(4).stdout;
+    assert!(
+        said.contains("found 4 rows that differ")
+            && said.contains("public.t 2500: is not what the run has written\n"),
+        "{said}"
+    );
+    assert!(said.contains("public.t 11: is not what the run has written, check small is false"), "{said}");
+    let keys: Vec<_> = wrong(&client).await.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["11", "2500", "7", "8"]);
+    // What it was made of is known to the undo alone.
+    let refused = repair(&db, &job).run().await.expect_code(2).stderr;
+    assert!(refused.contains("what differs cannot be set once more: \"n\" is made of what"), "{refused}");
 }

@@ -50,7 +50,7 @@ async fn what_cannot_be_verified_says_why_and_what_to_do() {
         ),
         (
             "place",
-            "table = 'orders'\nset.status_v2 = \"status_v2 || '.'\"\n",
+            "table = 'orders'\nset.status_v2 = \"status_v2 || '.'\"\nundo.values = 'off'\n",
             "there is nothing to compare: \"status_v2\" is made of what the change sets",
         ),
         (
@@ -59,6 +59,11 @@ async fn what_cannot_be_verified_says_why_and_what_to_do() {
             "its rows cannot be verified one by one",
         ),
     ] {
+        // Version 13 cannot walk a table without a key.
+        let version = "SELECT current_setting('server_version_num')::int";
+        if name == "heap" && client.query_one(version, &[]).await.unwrap().get::<_, i32>(0) < 140_000 {
+            continue;
+        }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(format!("{name}.toml"));
         std::fs::write(&path, toml).unwrap();
