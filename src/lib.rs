@@ -24,6 +24,7 @@
 //! use pgbackfill::engine::{self, Options, Which};
 //! use pgbackfill::event::{self, Event};
 //! use pgbackfill::job::{Job, JobName};
+//! use pgbackfill::run::RunKind;
 //! use tokio_util::sync::CancellationToken;
 //!
 //! # async fn backfill() -> Result<(), Box<dyn std::error::Error>> {
@@ -38,6 +39,7 @@
 //! let params = ConnectParams::resolve("postgresql://app@localhost/shop", &|_| None)?;
 //! let pool = Pool::new(&params, 3)?;
 //! let options = Options {
+//!     kind: RunKind::Backfill,
 //!     which: Which::Current,
 //!     workers: None,
 //!     max_rows: None,

@@ -20,6 +20,8 @@ pub struct Grants<'a> {
     pub reads: &'a [Qualified],
     /// Whether the control schema is there already, so that others have runs in it.
     pub installed: bool,
+    /// Whether its runs keep what they replace, in a table of their own.
+    pub keeps_old: bool,
 }
 
 /// Grants for one job, a statement a line.
@@ -40,17 +42,18 @@ pub fn grants(wanted: &Grants<'_>) -> String {
     lines.extend(schemas.iter().map(|schema| format!("GRANT USAGE ON SCHEMA {schema} TO {role};")));
     lines.extend(wanted.tables.iter().map(|table| format!("GRANT {privileges} ON {table} TO {role};")));
     lines.extend(wanted.reads.iter().map(|table| format!("GRANT SELECT ON {table} TO {role};")));
-    lines.extend(control_schema(&role, wanted.installed));
+    lines.extend(control_schema(&role, wanted));
     lines.push(format!("GRANT pg_read_all_stats TO {role};"));
     lines.join("\n")
 }
 
-fn control_schema(role: &Ident, installed: bool) -> Vec<String> {
-    if !installed {
+fn control_schema(role: &Ident, wanted: &Grants<'_>) -> Vec<String> {
+    if !wanted.installed {
         return vec![format!("CREATE SCHEMA pgbackfill AUTHORIZATION {role};")];
     }
+    let may = if wanted.keeps_old { "USAGE, CREATE" } else { "USAGE" };
     vec![
-        format!("GRANT USAGE ON SCHEMA pgbackfill TO {role};"),
+        format!("GRANT {may} ON SCHEMA pgbackfill TO {role};"),
         format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pgbackfill TO {role};"),
     ]
 }
@@ -78,6 +81,7 @@ mod tests {
             change: &change,
             reads: &[Qualified::new("public", "users")],
             installed: false,
+            keeps_old: false,
         };
         insta::assert_snapshot!(grants(&wanted), @r#"
         CREATE ROLE "backfill" LOGIN;

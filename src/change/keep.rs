@@ -9,7 +9,7 @@
 
 use super::update::Update;
 use crate::scan::Rows;
-use crate::sql::OldValues;
+use crate::sql::{OldValues, ROWS, WRITTEN};
 
 /// Old values that are kept in one row of the table, in bytes: large documents make short arrays. Where all
 /// values are small a batch is one row.
@@ -55,8 +55,8 @@ pub(super) fn keeping(update: &Update, old: &OldValues, rows: &Rows) -> String {
     let now = if old.returning_old { "pgbackfill_after".to_owned() } else { rows.alias.to_string() };
     let aggregates: Vec<_> = arrays.iter().map(|array| format!("array_agg({array})")).collect();
     format!(
-        "{first}\nRETURNING {after}({again}) IS TRUE AS again, {was}, {written} AS written\n), pgbackfill_kept AS (\n\
-         INSERT INTO {table} (rows, {names})\nSELECT count(*), {aggregates}\nFROM {parts}\n)",
+        "{first}\nRETURNING {after}({again}) IS TRUE AS again, {was}, {written} AS {WRITTEN}\n), pgbackfill_kept AS (\n\
+         INSERT INTO {table} ({ROWS}, {names})\nSELECT count(*), {aggregates}\nFROM {parts}\n)",
         was = was.join(", "),
         written = old.fingerprint(&now),
         table = old.table,

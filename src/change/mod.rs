@@ -23,7 +23,7 @@ pub use statement::{Answer, Measure, Statement};
 pub use survey::{VALUE, nodes};
 pub use undo::Undo;
 pub use update::{Lookup, Update};
-pub use verify::Verify;
+pub use verify::{Verify, WRITTEN_BY_THE_RUN};
 
 use self::statement::Counts;
 use crate::key::Key;
@@ -209,6 +209,13 @@ impl Change {
         let is_set = |name: &&String| update.set.iter().any(|(column, _)| column.0 == **name);
         let others: Vec<_> = columns.iter().filter(|name| !is_set(name)).cloned().map(Ident).collect();
         survey::of_columns(&update.reads(), scan, expression, &others)
+    }
+
+    /// Planned and no more; fails with an undefined column if the expression reads one of these.
+    #[must_use]
+    pub fn without(&self, scan: &Scan, expression: &str, columns: &[String], without: &[Ident]) -> String {
+        let others = columns.iter().cloned().map(Ident).filter(|column| !without.contains(column));
+        survey::of_columns(&self.update().reads(), scan, expression, &others.collect::<Vec<_>>())
     }
 
     /// Planned and no more; fails with an undefined column if the expression reads anything but columns that

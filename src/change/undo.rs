@@ -8,7 +8,7 @@ use super::needs::Needs;
 use super::statement::Counts;
 use super::update::Update;
 use crate::scan::{Rows, Scan};
-use crate::sql::KeptColumn;
+use crate::sql::{KeptColumn, WRITTEN};
 
 /// The values that a run has replaced, and where they belong.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Undo {
         let of_changed: Vec<_> = keys.iter().map(|key| format!("c.{key} = o.{key}")).collect();
         let text = format!(
             "WITH pgbackfill_old AS MATERIALIZED (\n{kept}\n), pgbackfill_changed AS (\n\
-             UPDATE {source}\nSET {set}\nFROM pgbackfill_old\nWHERE {same}\nAND {now} IS NOT DISTINCT FROM pgbackfill_old.written\n\
+             UPDATE {source}\nSET {set}\nFROM pgbackfill_old\nWHERE {same}\nAND {now} IS NOT DISTINCT FROM pgbackfill_old.{WRITTEN}\n\
              RETURNING {returned}, false AS again\n), pgbackfill_left AS (\n\
              INSERT INTO pgbackfill.undo_left (run, key, why)\n\
              SELECT {run}, ARRAY[{key}], CASE WHEN EXISTS (SELECT FROM {source} WHERE {there}) THEN 'changed' ELSE 'gone' END\n\
@@ -60,7 +60,7 @@ impl Undo {
         let (alias, keys) = (&self.kept.alias, self.kept.old.keys());
         let first = &self.kept.old.key[0].name;
         format!(
-            "SELECT count(*) FILTER (WHERE {alias}.{first} IS NOT NULL AND {now} IS NOT DISTINCT FROM kept.written),\n       count(*) FILTER (WHERE {alias}.{first} IS NOT NULL AND {now} IS DISTINCT FROM kept.written),\n       \
+            "SELECT count(*) FILTER (WHERE {alias}.{first} IS NOT NULL AND {now} IS NOT DISTINCT FROM kept.{WRITTEN}),\n       count(*) FILTER (WHERE {alias}.{first} IS NOT NULL AND {now} IS DISTINCT FROM kept.{WRITTEN}),\n       \
              count(*) FILTER (WHERE {alias}.{first} IS NULL)\nFROM (\n{all}\n) AS kept ({names})\nLEFT JOIN {source} ON {same}",
             now = self.kept.old.fingerprint(&alias.to_string()),
             all = self.kept.rows(rows, None),

@@ -9,13 +9,16 @@ use std::fmt::Write as _;
 use super::check::{self, Check, Clause};
 use super::kept::KeptRows;
 use super::needs::Needs;
-use super::update::Update;
+use super::update::{Lookup, Update};
 use crate::key::Key;
 use crate::scan::{Rows, Scan};
-use crate::sql::{Ident, NUMBER, enclosed, literal};
+use crate::sql::{Ident, NUMBER, WRITTEN, enclosed, literal};
 
 /// More rows of a batch than that are counted, and not told.
 const TOLD_MAX: usize = 1_000;
+
+/// What is compared where values cannot be computed once more.
+pub const WRITTEN_BY_THE_RUN: &str = "what the run has written";
 
 /// What a row is compared with.
 #[derive(Clone, Debug)]
@@ -53,18 +56,29 @@ impl Verify {
         let rows = self.unfilled.iter().map(|_| "rows".to_owned());
         let columns = self.columns.iter().map(|(column, _)| format!("column {column}"));
         let checks = self.checks.iter().map(|(name, _)| format!("check {name}"));
-        let written = self.written.iter().map(|_| "what the run has written".to_owned());
+        let written = self.written.iter().map(|_| WRITTEN_BY_THE_RUN.to_owned());
         rows.chain(columns).chain(written).chain(checks).collect()
     }
 
-    /// The change of those rows alone that differ, and that it can put right.
+    /// The change of those rows alone that differ, and that it can put right. Columns that cannot be compared
+    /// are set only where the job still selects the row: others may be as right.
     #[must_use]
     pub fn repair(&self) -> Update {
-        let wrong = self.unfilled.iter().map(|filter| format!("{} IS TRUE", enclosed(filter)));
-        let wrong = wrong.chain(self.columns.iter().map(|(_, differs)| enclosed(differs)));
+        let unfilled = self.unfilled.iter().map(|filter| format!("{} IS TRUE", enclosed(filter)));
+        let wrong = unfilled.clone().chain(self.columns.iter().map(|(_, differs)| enclosed(differs)));
         let wrong = wrong.collect::<Vec<_>>().join("\nOR ");
         let filter = self.judged.iter().map(|judged| enclosed(judged)).chain([enclosed(&wrong)]);
-        Update { filter: Some(filter.collect::<Vec<_>>().join("\nAND ")), ..self.of.clone() }
+        let is_compared = |column: &Ident| self.columns.iter().any(|(known, _)| known == column);
+        let unfilled = unfilled.collect::<Vec<_>>().concat();
+        let set = self.of.set.iter().filter_map(|(column, expression)| {
+            if is_compared(column) {
+                return Some((column.clone(), expression.clone()));
+            }
+            let stays = format!("CASE WHEN {unfilled} THEN {} ELSE {column} END", enclosed(expression));
+            (!unfilled.is_empty()).then(|| (column.clone(), stays))
+        });
+        let (set, filter) = (set.collect(), Some(filter.collect::<Vec<_>>().join("\nAND ")));
+        Update { set, filter, ..self.of.clone() }
     }
 
     fn reasons(&self) -> Vec<Reason> {
@@ -83,7 +97,7 @@ impl Verify {
         let written = self.written.iter().map(|kept| Reason {
             words: "is not what the run has written".to_owned(),
             condition: format!(
-                "({} IS DISTINCT FROM pgbackfill_kept.written)",
+                "({} IS DISTINCT FROM pgbackfill_kept.{WRITTEN})",
                 kept.old.fingerprint(&kept.alias.to_string())
             ),
         });
@@ -123,7 +137,7 @@ impl Verify {
                 let _ = write!(sql, "\nAND pgbackfill_kept.{column} = {}", literal(value));
             }
         }
-        let on = self.of.lookup.iter().map(|lookup| &lookup.on);
+        let on = self.lookup().map(|lookup| &lookup.on);
         for condition in on.chain(&self.judged) {
             // Writing to a String cannot fail.
             let _ = write!(sql, "\nAND {}", enclosed(condition));
@@ -132,9 +146,16 @@ impl Verify {
         sql
     }
 
+    /// The relation beside the table, where anything that is compared may read it. What was written is
+    /// compared whether or not a row finds a partner by now.
+    fn lookup(&self) -> impl Iterator<Item = &Lookup> {
+        let is_read = self.written.is_none() || !self.columns.is_empty() || !self.checks.is_empty();
+        self.of.lookup.iter().filter(move |_| is_read)
+    }
+
     /// The version of a row and its key, as SQL; what is read; and what joins it.
     fn places(&self, rows: &Rows) -> (String, String, Vec<String>, Option<String>) {
-        let lookup = self.of.lookup.iter().map(|lookup| lookup.from.clone());
+        let lookup = self.lookup().map(|lookup| lookup.from.clone());
         let walked = std::iter::once(rows.walked.clone()).chain(rows.beside.clone());
         match &self.written {
             None => {

@@ -37,21 +37,30 @@ pub(crate) async fn run(args: &ForgetArgs, globals: &Globals) -> anyhow::Result<
     let job = name::latest(&session, &args.job).await?.job;
     let kept = store::kept_values(&session, &job).await?;
     if !args.key.is_empty() {
-        let width = store::key_columns(&session, &job).await?;
-        if width != args.key.len() {
-            let message =
-                format!("the key of job \"{job}\" has {}", human::counted(width as u64, "column", "columns"));
-            return Err(
-                Failure::usage(format!("{message}\nhint: --key once for each of them, in order")).into()
-            );
+        let columns = store::key_of_job(&session, &job).await?;
+        if columns.len() != args.key.len() {
+            let width = human::counted(columns.len() as u64, "column", "columns");
+            let message = format!("the key of job \"{job}\" has {width}");
+            let hint = "hint: --key once for each of them, in order";
+            return Err(Failure::usage(format!("{message}\n{hint}")).into());
         }
-        let taken = store::forget_key(&mut session, &job, &kept, &args.key).await?;
+        let taken = store::forget_key(&mut session, &job, &kept, (&columns, &args.key)).await?;
+        for other in kept.iter().filter(|kept| !kept.same_key) {
+            out::aside(&format!("warning: run {} has another key, and was passed over", other.run));
+        }
+        if taken == 0 {
+            return Err(Failure::error(format!("nothing that is kept of job \"{job}\" has this key")).into());
+        }
         out::verdict(&format!("{} taken out", human::counted(taken, "entry", "entries")))?;
         return Ok(Exit::Complete);
     }
     let over: Vec<_> = kept.iter().filter(|kept| kept.is_over).collect();
     if over.is_empty() {
-        let but = if kept.is_empty() { "" } else { "; those of a run that has not ended stay" };
+        let but = if kept.is_empty() {
+            ""
+        } else {
+            "; those of a run that has not ended, or is being undone or verified, stay"
+        };
         out::verdict(&format!("job \"{job}\" has kept no values that could be dropped{but}"))?;
         return Ok(Exit::Complete);
     }
@@ -62,7 +71,9 @@ pub(crate) async fn run(args: &ForgetArgs, globals: &Globals) -> anyhow::Result<
         return Ok(Exit::Stopped);
     }
     for kept in over {
-        store::drop_old_values(&mut session, kept.run).await?;
+        if !store::drop_old_values(&mut session, &job, kept.run).await? {
+            out::aside(&format!("warning: run {} is in use by now, and what it has kept stays", kept.run));
+        }
     }
     out::verdict(&format!("{what} of job \"{job}\" dropped; its runs can be undone no more"))?;
     Ok(Exit::Complete)

@@ -5,6 +5,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
+use pgbackfill::change::WRITTEN_BY_THE_RUN as WRITTEN;
 use pgbackfill::db::{Pool, Session};
 use pgbackfill::ddl;
 use pgbackfill::engine::{self, Options, Which};
@@ -12,7 +13,7 @@ use pgbackfill::event::{Outcome, Summary};
 use pgbackfill::human;
 use pgbackfill::job::Job;
 use pgbackfill::plan;
-use pgbackfill::run::{RunId, RunKind};
+use pgbackfill::run::RunKind;
 use pgbackfill::store::{self, Verification, WrongRow};
 use serde::Serialize;
 
@@ -197,12 +198,15 @@ fn text(found: &Verification, rows: &[String], (job, summary): (&Job, &Summary),
     lines.extend(rows.iter().cloned());
     let more = found.mismatches + found.moving + found.bad_rows - rows.len() as i64;
     lines.extend((more > 0).then(|| format!("  and {} more", human::count(more.unsigned_abs()))));
-    lines.push(hint(found.run, asked));
+    lines.push(hint(found, asked));
     lines.join("\n")
 }
 
-fn hint(run: RunId, asked: &str) -> String {
-    format!(
-        "hint: SELECT * FROM pgbackfill.suspect WHERE run = {run} shows all of them; pgbackfill verify {asked} --repair sets them to what the job gives"
-    )
+fn hint(found: &Verification, asked: &str) -> String {
+    let all = format!("hint: SELECT * FROM pgbackfill.suspect WHERE run = {} shows all of them", found.run);
+    // What was changed in place would be changed twice.
+    if found.compared.iter().any(|what| what == WRITTEN) {
+        return all;
+    }
+    format!("{all}; pgbackfill verify {asked} --repair sets them to what the job gives")
 }

@@ -37,6 +37,9 @@ pub(super) struct Wanted<'a> {
 /// Makes the run, and enters it.
 pub(super) async fn create_in_txn(session: &Session, wanted: Wanted<'_>) -> Result<JoinedRun, EngineError> {
     let Wanted { job, plan, server, options, of } = wanted;
+    if let (RunKind::Undo, Some(of)) = (options.kind, of) {
+        store::settle_in_txn(session, of.id).await?;
+    }
     let mut knobs = job.pace.knobs.clone();
     set(&mut knobs, options)?;
     let new = NewRun {

@@ -100,7 +100,7 @@ async fn join_in_txn(
     let arrival = if follows.is_some() { Arrival::Following } else { Arrival::New };
     match (decide(latest.as_ref(), wanted, which, live), latest) {
         (Decision::InTheWay(why), _) => Err(EngineError::InTheWay(why)),
-        (Decision::Complete, Some(run))
+        (Decision::Complete | Decision::GoOn, Some(run))
             if run.kind == RunKind::Backfill && store::is_undone(session, run.id).await? =>
         {
             let what = format!("run {} of job \"{}\" was undone", run.id, run.job);

@@ -109,6 +109,12 @@ async fn retry_all(
         return Err(EngineError::InTheWay(why));
     }
     may_change(&run, run.state)?;
+    if store::is_undone(&session, run.id).await? {
+        let what = format!("run {} of job \"{}\" was undone", run.id, run.job);
+        return Err(EngineError::NotNow(format!(
+            "{what}\nhint: pgbackfill run with --new-run runs it again"
+        )));
+    }
     let plan = of_run(plan, &run, &server);
     let mut retry = Retry::new(pool, session, run, plan, job.limits, &server, tell);
     retry.all().await?;

@@ -131,6 +131,7 @@ fn builds_upon(later: &Later, run: &Run) -> bool {
         .iter()
         .flat_map(|value| [value.column.as_str(), value.expression.as_str()])
         .chain(later.filter.as_deref())
+        .chain(later.lookup.iter().flat_map(|lookup| [lookup.from.as_str(), lookup.on.as_str()]))
         .collect();
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     this.set.iter().any(|value| {

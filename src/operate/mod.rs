@@ -4,7 +4,7 @@
 
 use crate::db::{Session, sqlstate};
 use crate::job::{knob_changes, set_knobs};
-use crate::run::{Move, RunState};
+use crate::run::{Move, RunKind, RunState};
 use crate::store::{self, Ask, Run, StoreError};
 
 /// Why it was not done.
@@ -38,6 +38,13 @@ pub async fn change_state(
     reason: Option<&str>,
     by: &str,
 ) -> Result<Done, OperateError> {
+    let undone = asked == Move::Resume && run.kind == RunKind::Backfill;
+    if undone && store::is_undone(session, run.id).await.map_err(|error| OperateError::Store(error.into()))? {
+        let what = format!("run {} of job \"{}\" was undone, so that it cannot go on", run.id, run.job);
+        return Err(OperateError::Refused(format!(
+            "{what}\nhint: pgbackfill run with --new-run starts over"
+        )));
+    }
     let state = ask(session, run, &Ask::State(asked), reason, by).await?.unwrap_or(run.state);
     // What was asked is done: that this cannot be read is no failure of it.
     let is_idle =

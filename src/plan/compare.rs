@@ -10,6 +10,7 @@ use crate::db::{Error, Session};
 use crate::job::{Diagnostic, Job, Part};
 use crate::run::RunKind;
 use crate::scan::{LeafOrder, Scan};
+use crate::sql::Ident;
 
 /// What a predicate reads, besides other tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +48,22 @@ pub(super) async fn decide(
     // Of a partitioned table ONLY has no rows, and the planner would not look any further.
     let leaf = plan.leaves.first().map_or(&plan.table.name, |leaf| &leaf.name);
     let scan = plan.walk.leaf(leaf.clone(), LeafOrder::Keys);
-    which_rows(session, job, plan, &scan, &mut verify).await?;
-    let LeftOut { mut left_out, mut in_place } =
-        which_columns(session, job, plan, &scan, &mut verify).await?;
+    let LeftOut { mut left_out, in_place } = which_columns(session, job, plan, &scan, &mut verify).await?;
+    let made_of_itself: Vec<_> = in_place.iter().map(|(column, _)| column.clone()).collect();
+    let mut in_place: Vec<_> = in_place.into_iter().map(|(_, why)| why).collect();
+    if kind == RunKind::Repair && !in_place.is_empty() {
+        // Once more it would be changed twice.
+        return Err(vec![nothing_to_repair(job, &in_place)].into());
+    }
+    which_rows(session, job, plan, (&scan, &made_of_itself), &mut verify).await?;
     // What the run has written is compared with what is there: whoever has changed it.
     if kind == RunKind::Verify && !in_place.is_empty() {
         let alias = plan.walk.alias.clone();
         verify.written = undo::kept(session, job, plan, alias).await?;
+        if verify.written.is_some() {
+            // Each row of the run, whatever `where` would say of it by now.
+            verify.judged.clone_from(&job.verify.rows);
+        }
     }
     if verify.written.is_none() {
         left_out.append(&mut in_place);
@@ -75,12 +85,14 @@ async fn which_rows(
     session: &mut Session,
     job: &Job,
     plan: &Plan,
-    scan: &Scan,
+    (scan, made_of_itself): (&Scan, &[Ident]),
     verify: &mut Verify,
 ) -> Result<(), Refusal> {
     if let Some(filter) = &job.filter {
         let reads = reads(session, plan, scan, filter).await?;
-        if reads.targets {
+        // A predicate on what is made of itself may hold again after it was changed.
+        let without = plan.change.without(scan, filter, &plan.columns, made_of_itself);
+        if reads.targets && is_understood(session, &without).await? {
             verify.unfilled = Some(filter.clone());
         }
         match (&job.verify.rows, reads.targets) {
@@ -96,7 +108,7 @@ async fn which_rows(
 struct LeftOut {
     left_out: Vec<String>,
     /// What they were made of is not there any more.
-    in_place: Vec<String>,
+    in_place: Vec<(Ident, String)>,
 }
 
 /// Which columns can be computed once more.
@@ -117,7 +129,7 @@ async fn which_columns(
         if is_volatile(session, plan, scan, expression).await? {
             left_out.push(format!("{column} has another value each time"));
         } else if reads_target(session, plan, scan, expression).await? {
-            in_place.push(format!("{column} is made of what the change sets"));
+            in_place.push((column.clone(), format!("{column} is made of what the change sets")));
         } else if is_understood(session, &plan.change.constant(scan, expression)).await? {
             left_out.push(format!("{column} gets the same value in each row, and others may be as right"));
         } else {

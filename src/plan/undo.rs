@@ -81,16 +81,39 @@ pub(super) fn decide(job: &Job, plan: &Plan) -> Result<Keeps, Refusal> {
 /// Whether a column had no value before: the job makes it, or fills it where it is NULL.
 fn is_new(job: &Job, value: &NewValue) -> bool {
     let is_made = job.steps.expand.iter().any(|s| s.kind == StepKind::Column && s.name == value.column);
-    is_made || job.filter.as_ref().is_some_and(|filter| asks_for_null(filter, &value.column))
+    is_made
+        || job.filter.as_ref().is_some_and(|filter| asks_for_null(filter, (&job.table.name, &value.column)))
 }
 
-/// Whether a predicate lets only rows pass in which this column is NULL, as far as its words tell.
-fn asks_for_null(filter: &str, column: &str) -> bool {
+/// Whether a predicate lets only rows pass in which this column is NULL: one of the conditions that it joins
+/// by AND says so and nothing else. What is not plain is taken for something else, and the values are kept.
+fn asks_for_null(filter: &str, (table, column): (&str, &str)) -> bool {
     let lower = filter.to_lowercase();
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let words: Vec<_> = lower.split(|c| !is_word(c)).filter(|word| !word.is_empty()).collect();
-    let is_plain = !words.iter().any(|word| ["or", "not", "case"].contains(word));
-    is_plain && words.windows(3).any(|three| three == [column.to_lowercase().as_str(), "is", "null"])
+    let words: Vec<_> = lower.split_whitespace().collect();
+    let is_plain = !lower.contains("--")
+        && !lower.contains("/*")
+        && !lower.contains('\'')
+        && !lower.contains('$')
+        && !words.iter().any(|word| ["or", "between"].contains(word));
+    let (table, column) = (table.to_lowercase(), column.to_lowercase());
+    let (mut depth, mut condition, mut found) = (0_i32, Vec::new(), false);
+    let says_so = |condition: &[&str]| match condition {
+        [name, "is", "null"] => {
+            let name = name.replace('"', "");
+            name == column || name == format!("{table}.{column}")
+        }
+        _ => false,
+    };
+    for word in words {
+        if word == "and" && depth == 0 {
+            found |= says_so(&condition);
+            condition.clear();
+            continue;
+        }
+        depth += word.matches('(').count() as i32 - word.matches(')').count() as i32;
+        condition.push(word);
+    }
+    is_plain && (found | says_so(&condition))
 }
 
 /// Makes of a plan one that puts the values back that the latest backfill has replaced.
@@ -165,8 +188,15 @@ mod tests {
             ("status_v2 IS NOT NULL", "status_v2", false),
             ("status IS NULL", "status_v2", false),
             ("id < 100", "status_v2", false),
+            ("data->>'status_v2' IS NULL", "status_v2", false),
+            ("c.status_v2 IS NULL", "status_v2", false),
+            ("(status_v2 IS NULL) = false", "status_v2", false),
+            ("nullif(1, status_v2) IS NULL", "status_v2", false),
+            ("x || status_v2 IS NULL", "status_v2", false),
+            ("id > 7 AND status_v2 IS NULL AND id < (9 + 1)", "status_v2", true),
+            ("EXISTS (SELECT FROM c WHERE a AND status_v2 IS NULL )", "status_v2", false),
         ] {
-            assert_eq!(asks_for_null(filter, column), is_so, "{filter}");
+            assert_eq!(asks_for_null(filter, ("orders", column)), is_so, "{filter}");
         }
     }
 }

@@ -120,6 +120,8 @@ pub const REVIEW_TABLE: &str = include_str!("review_table.sql");
 pub const ROW_CHANGES: &str = include_str!("row_changes.sql");
 /// `run_complete_since.sql`
 pub const RUN_COMPLETE_SINCE: &str = include_str!("run_complete_since.sql");
+/// `run_forget.sql`
+pub const RUN_FORGET: &str = include_str!("run_forget.sql");
 /// `run_hold.sql`
 pub const RUN_HOLD: &str = include_str!("run_hold.sql");
 /// `run_insert.sql`
@@ -140,6 +142,8 @@ pub const RUN_PACE: &str = include_str!("run_pace.sql");
 pub const RUN_PROOF: &str = include_str!("run_proof.sql");
 /// `run_proven.sql`
 pub const RUN_PROVEN: &str = include_str!("run_proven.sql");
+/// `run_settle.sql`
+pub const RUN_SETTLE: &str = include_str!("run_settle.sql");
 /// `run_state.sql`
 pub const RUN_STATE: &str = include_str!("run_state.sql");
 /// `run_table_lock.sql`

@@ -24,7 +24,7 @@ pub use door::{
 pub use fence::{bad_row_lock, range_lock};
 pub use gate::Gate;
 pub use name::{Ident, Qualified, uncut_name};
-pub use old_values::{Hashed, KeptColumn, NUMBER, OldValues};
+pub use old_values::{Hashed, KeptColumn, NUMBER, OldValues, ROWS, WRITTEN};
 pub use probe::{custom_signal, latency_probe};
 pub use settings::literal;
 pub use sync::{QUIET, SyncTrigger};

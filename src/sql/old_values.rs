@@ -39,9 +39,9 @@ impl Hashed {
     fn hash(self, value: &str, seed: &str) -> String {
         match self {
             Self::Integer => format!("hashint8extended({value}::bigint, {seed})"),
-            Self::Text => format!("hashtextextended({value}, {seed})"),
+            Self::Text => format!("hashtextextended({value} COLLATE pg_catalog.\"C\", {seed})"),
             Self::Uuid => format!("uuid_hash_extended({value}, {seed})"),
-            Self::Other => format!("hashtextextended({value}::text, {seed})"),
+            Self::Other => format!("hashtextextended({value}::text COLLATE pg_catalog.\"C\", {seed})"),
         }
     }
 }
@@ -61,7 +61,11 @@ pub struct OldValues {
 }
 
 /// The column that orders the rows of such a table.
-pub const NUMBER: &str = "number";
+pub const NUMBER: &str = "pgbackfill_number";
+/// The array of what was written.
+pub const WRITTEN: &str = "pgbackfill_written";
+/// The column that says for how many rows it stands.
+pub const ROWS: &str = "pgbackfill_rows";
 
 impl KeptColumn {
     fn kept_type(&self) -> &str {
@@ -89,13 +93,14 @@ impl OldValues {
         Qualified::new("pgbackfill", format!("undo_{run}"))
     }
 
-    /// The names of its arrays: keys, old values, and what was written in their place.
+    /// The names of its arrays: keys, old values, and what was written in their place. They stand beside the
+    /// job's own expressions, so no column may be called so.
     #[must_use]
     pub fn arrays(&self) -> Vec<String> {
         let (keys, values) = (1..=self.key.len(), 1..=self.columns.len());
-        let keys = keys.map(|number| format!("k{number}"));
-        let values = values.map(|number| format!("o{number}"));
-        keys.chain(values).chain(["written".to_owned()]).collect()
+        let keys = keys.map(|number| format!("pgbackfill_k{number}"));
+        let values = values.map(|number| format!("pgbackfill_o{number}"));
+        keys.chain(values).chain([WRITTEN.to_owned()]).collect()
     }
 
     /// Those of the key.
@@ -118,7 +123,7 @@ impl OldValues {
         let arrays = self.arrays().into_iter().zip(types);
         let arrays = arrays.map(|(name, ty)| format!(",\n    {name} {ty}[]{compression} NOT NULL"));
         format!(
-            "CREATE TABLE {} (\n    {NUMBER} bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n    rows int NOT NULL{}\n)",
+            "CREATE TABLE {} (\n    {NUMBER} bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n    {ROWS} int NOT NULL{}\n)",
             self.table,
             arrays.collect::<String>()
         )
@@ -157,13 +162,30 @@ impl OldValues {
         let set: Vec<_> = arrays.iter().map(|array| format!("{array} = rest.{array}")).collect();
         format!(
             "WITH parts AS (\nSELECT DISTINCT u.{NUMBER} FROM {table} AS u, {apart} WHERE {is_it}\n), rest AS (\n\
-             SELECT u.{NUMBER}, count(*)::int AS rows, {aggregates} FROM {table} AS u, {apart}\n\
+             SELECT u.{NUMBER}, count(*)::int AS {ROWS}, {aggregates} FROM {table} AS u, {apart}\n\
              WHERE u.{NUMBER} IN (SELECT {NUMBER} FROM parts) AND NOT ({is_it})\nGROUP BY u.{NUMBER}\n), shorter AS (\n\
-             UPDATE {table} AS u SET rows = rest.rows, {set} FROM rest WHERE u.{NUMBER} = rest.{NUMBER}\n), empty AS (\n\
+             UPDATE {table} AS u SET {ROWS} = rest.{ROWS}, {set} FROM rest WHERE u.{NUMBER} = rest.{NUMBER}\n), empty AS (\n\
              DELETE FROM {table} AS u WHERE u.{NUMBER} IN (SELECT {NUMBER} FROM parts EXCEPT SELECT {NUMBER} FROM rest)\n)\n\
              SELECT count(*) FROM parts",
             aggregates = aggregates.join(", "),
             set = set.join(", "),
+        )
+    }
+
+    /// A key in the spellings that it may be kept in, as JSON: as it was given, as JSON has it, and as text.
+    #[must_use]
+    pub fn spellings(types: &[&str], key: &[String]) -> String {
+        let each = |form: fn(&str) -> String| {
+            let typed = types.iter().zip(key).map(|(ty, value)| format!("CAST({} AS {ty})", literal(value)));
+            let all: Vec<_> = typed.map(|value| form(&value)).collect();
+            format!("jsonb_build_array({})", all.join(", "))
+        };
+        let given: Vec<_> = key.iter().map(|value| format!("{}::text", literal(value))).collect();
+        format!(
+            "SELECT jsonb_build_array(jsonb_build_array({}), {}, {})::text",
+            given.join(", "),
+            each(|value| format!("to_jsonb({value}) #>> '{{}}'")),
+            each(|value| format!("({value})::text"))
         )
     }
 

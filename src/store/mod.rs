@@ -52,7 +52,7 @@ pub use step::{
 };
 pub use undo::{
     KeptValues, Later, Left, drop_old_values, forget_key, is_undone, keep_old_values_in_txn, kept_values,
-    key_columns, later_backfills, left_by_undo,
+    key_of_job, later_backfills, left_by_undo, settle_in_txn,
 };
 pub use verification::{
     Looked, NewVerification, Suspect, Verification, WrongRow, add_suspects_in_txn, begin_repair_in_txn,

@@ -5,10 +5,11 @@
 use serde::Serialize;
 use tokio_postgres::types::Type;
 
-use super::run::{StoreError, latest};
+use super::run::{StoreError, latest, lock_in_txn, lock_table_in_txn};
 use crate::db::{Error, Session};
-use crate::run::{RunId, RunKind, RunState};
-use crate::sql::settings::{LASTING, SAVEPOINT, TO_SAVEPOINT};
+use crate::key::KeyColumn;
+use crate::run::{RunId, RunKind};
+use crate::sql::settings::{AS_MARKS, LASTING, SAVEPOINT, TO_SAVEPOINT};
 use crate::sql::{OldValues, fixed};
 
 /// The kept values of a run.
@@ -16,8 +17,10 @@ use crate::sql::{OldValues, fixed};
 pub struct KeptValues {
     /// The run.
     pub run: RunId,
-    /// Whether it has ended.
+    /// Whether it has ended, and no undo or verification of it is under way.
     pub is_over: bool,
+    /// Whether its rows are known by the key that the latest run has.
+    pub same_key: bool,
     /// Bytes of its table, with everything that belongs to it.
     pub bytes: i64,
     /// Seconds since the run began.
@@ -70,30 +73,46 @@ pub async fn keep_old_values_in_txn(
 /// The kept values of the runs of a job, the oldest first.
 pub async fn kept_values(session: &Session, job: &str) -> Result<Vec<KeptValues>, Error> {
     let rows = session.query(fixed::UNDO_KEPT, &[(&job, Type::TEXT)]).await?;
-    let is_over =
-        |state: &str| matches!(RunState::parse(state), Some(RunState::Complete | RunState::Cancelled));
     Ok(rows
         .iter()
         .map(|row| KeptValues {
             run: RunId(row.get("run")),
-            is_over: is_over(row.get("state")),
+            is_over: row.get("is_over"),
+            same_key: row.get::<_, Option<bool>>("same_key").unwrap_or(false),
             bytes: row.get("bytes"),
             age_s: row.get("age_s"),
         })
         .collect())
 }
 
-/// Drops the table of a run, in a transaction of its own.
-pub async fn drop_old_values(session: &mut Session, run: RunId) -> Result<(), Error> {
+/// Drops the table of a run, in a transaction of its own; false if something has begun to use it meanwhile.
+pub async fn drop_old_values(session: &mut Session, job: &str, run: RunId) -> Result<bool, StoreError> {
     session.begin(LASTING).await?;
-    let dropped = session.batch_execute(&OldValues::drop(&OldValues::table_of(run.0))).await;
+    let dropped = drop_in_txn(session, job, run).await;
     session.commit_or_rollback(dropped).await
 }
 
-/// How many columns the key of a job's latest backfill has.
-pub async fn key_columns(session: &Session, job: &str) -> Result<usize, StoreError> {
+async fn drop_in_txn(session: &Session, job: &str, run: RunId) -> Result<bool, StoreError> {
+    // No run is made meanwhile that would use it.
+    lock_table_in_txn(session).await?;
+    lock_in_txn(session, run).await?;
+    if !kept_values(session, job).await?.iter().any(|kept| kept.run == run && kept.is_over) {
+        return Ok(false);
+    }
+    session.batch_execute(&OldValues::drop(&OldValues::table_of(run.0))).await?;
+    session.execute(fixed::RUN_FORGET, &[(&run.0, Type::INT8)]).await?;
+    Ok(true)
+}
+
+/// Waits for the batches of a run that are under way, so that nothing is added to what it has kept.
+pub async fn settle_in_txn(session: &Session, run: RunId) -> Result<(), Error> {
+    session.query_one(fixed::RUN_SETTLE, &[(&run.0, Type::INT8)]).await.map(drop)
+}
+
+/// The key of a job's latest backfill.
+pub async fn key_of_job(session: &Session, job: &str) -> Result<Vec<KeyColumn>, StoreError> {
     let run = latest(session, job, RunKind::Backfill).await?;
-    Ok(run.map_or(0, |run| run.key.len()))
+    Ok(run.map_or_else(Vec::new, |run| run.key))
 }
 
 /// Takes one row out of everything that is kept of a job; gives how many entries there were.
@@ -101,10 +120,10 @@ pub async fn forget_key(
     session: &mut Session,
     job: &str,
     kept: &[KeptValues],
-    key: &[String],
+    (columns, key): (&[KeyColumn], &[String]),
 ) -> Result<u64, Error> {
     session.begin(LASTING).await?;
-    let forgotten = forget_key_in_txn(session, job, kept, key).await;
+    let forgotten = forget_key_in_txn(session, job, kept, (columns, key)).await;
     session.commit_or_rollback(forgotten).await
 }
 
@@ -112,11 +131,15 @@ async fn forget_key_in_txn(
     session: &Session,
     job: &str,
     kept: &[KeptValues],
-    key: &[String],
+    (columns, key): (&[KeyColumn], &[String]),
 ) -> Result<u64, Error> {
-    let params = [(&job as _, Type::TEXT), (&key as _, Type::TEXT_ARRAY)];
+    // The quarantine has keys as texts, verifications as JSON has them; a person may write them otherwise.
+    session.batch_execute(AS_MARKS).await?;
+    let types: Vec<_> = columns.iter().map(|column| column.ty.name()).collect();
+    let spelled: String = session.query_one(&OldValues::spellings(&types, key), &[]).await?.get(0);
+    let params = [(&job as _, Type::TEXT), (&spelled as _, Type::TEXT)];
     let mut entries: i64 = session.query_one(fixed::FORGET_KEY, &params).await?.get("entries");
-    for KeptValues { run, .. } in kept {
+    for KeptValues { run, .. } in kept.iter().filter(|kept| kept.same_key) {
         let table = OldValues::table_of(run.0);
         let name = table.to_string();
         let row = session.query_one(fixed::UNDO_ARRAYS, &[(&name, Type::TEXT)]).await?;

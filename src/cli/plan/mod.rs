@@ -248,5 +248,6 @@ fn script(job: &Job, plan: &Plan, server: &catalog::Server, facts: &Facts) -> St
         change: &plan.change,
         reads: facts.reads(),
         installed: facts.installed(),
+        keeps_old: plan.keeps.yes,
     })
 }

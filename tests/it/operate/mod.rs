@@ -7,3 +7,4 @@ mod control;
 mod demo;
 mod gate;
 mod retry;
+mod runbook;

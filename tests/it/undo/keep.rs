@@ -78,7 +78,7 @@ async fn documents_are_kept_in_short_parts_and_come_back_bit_by_bit() {
     client.batch_execute(table).await.unwrap();
     let job = JobFile::new("table = 'doc'\nset.body = '''body || jsonb_build_object('version', 2)'''\n");
     job.run(&db).run().await.expect_code(0);
-    let parts = "SELECT count(*), max(rows) FROM pgbackfill.undo_1";
+    let parts = "SELECT count(*), max(pgbackfill_rows) FROM pgbackfill.undo_1";
     let row = client.query_one(parts, &[]).await.unwrap();
     let (parts, most): (i64, i32) = (row.get(0), row.get(1));
     assert!(parts >= 5 && most <= 25, "{parts} parts, {most} rows in one");
@@ -114,16 +114,16 @@ async fn what_is_kept_can_be_forgotten_as_a_whole_and_by_key() {
     let forget = |args: &[&str]| Pgbackfill::new(["forget", "job"]).args(args.iter().copied()).on(&db).run();
     let usage = forget(&["--key", "1", "--key", "2"]).await.expect_code(2).stderr;
     assert!(usage.contains("the key of job \"job\" has 1 column"), "{usage}");
-    let none = forget(&["--key", "77777"]).await.expect_code(0).stdout;
-    assert!(none.contains("0 entries taken out"), "{none}");
+    let none = forget(&["--key", "77777"]).await.expect_code(1).stderr;
+    assert!(none.contains("nothing that is kept of job \"job\" has this key"), "{none}");
     for key in ["17", "18"] {
         let said = forget(&["--key", key]).await.expect_code(0).stdout;
         assert!(said.contains("1 entry taken out"), "{said}");
     }
-    let kept = "SELECT sum(rows), sum(cardinality(k1)), sum(cardinality(o1)), sum(cardinality(written)) FROM pgbackfill.undo_1";
+    let kept = "SELECT sum(pgbackfill_rows), sum(cardinality(pgbackfill_k1)), sum(cardinality(pgbackfill_o1)), sum(cardinality(pgbackfill_written)) FROM pgbackfill.undo_1";
     let row = client.query_one(kept, &[]).await.unwrap();
     assert!((0..4).all(|column| row.get::<_, i64>(column) == 298), "{row:?}");
-    assert_eq!(count(&client, "pgbackfill.undo_1 WHERE 17 = ANY (k1)").await, 0);
+    assert_eq!(count(&client, "pgbackfill.undo_1 WHERE 17 = ANY (pgbackfill_k1)").await, 0);
     let refused = forget(&[]).await.expect_code(2).stderr;
     assert!(refused.contains("nothing is dropped without a yes"), "{refused}");
     undo(&db, &job).run().await.expect_code(0);
@@ -133,4 +133,43 @@ async fn what_is_kept_can_be_forgotten_as_a_whole_and_by_key() {
     assert!(said.contains("dropped; its runs can be undone no more"), "{said}");
     let nothing = forget(&["--yes"]).await.expect_code(0).stdout;
     assert!(nothing.contains("has kept no values that could be dropped"), "{nothing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_may_be_called_as_what_is_kept_might_be() {
+    let db = crate::support::database().await;
+    let client = db.client().await;
+    let table = "CREATE TABLE t (id int PRIMARY KEY, k1 int, o1 int, written int, number int, rows int);
+                 INSERT INTO t SELECT i, i, i, i, i, i FROM generate_series(1, 100) AS i";
+    client.batch_execute(table).await.unwrap();
+    let job = JobFile::new(
+        "table = 't'\nset.written = 'written + k1 + o1 + number + rows'\nwhere = 'rows > 0'\nverify.check.all = 'written > 0 AND k1 > 0 AND number > 0 AND rows > 0'\n",
+    );
+    job.run(&db).run().await.expect_code(0);
+    Pgbackfill::new(["verify"]).arg(job.path()).on(&db).run().await.expect_code(0);
+    undo(&db, &job).run().await.expect_code(0);
+    assert_eq!(count(&client, "t WHERE written = id").await, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_values_were_forgotten_goes_on_without() {
+    let (db, client) = prices(200).await;
+    let job = JobFile::new(RAISE);
+    let few = ["--max-rows", "10", "--max-rows-per-batch", "10", "--workers", "1"];
+    job.run_with(&db, few).run().await.expect_code(3);
+    let kept = Pgbackfill::new(["forget", "job", "--yes"]).on(&db).run().await.expect_code(0).stdout;
+    assert!(kept.contains("has not ended"), "{kept}");
+    Pgbackfill::new(["cancel", "job"]).on(&db).run().await.expect_code(0);
+    Pgbackfill::new(["forget", "job", "--yes"]).on(&db).run().await.expect_code(0);
+    assert!(!keeps(&client, 1).await);
+    Pgbackfill::new(["resume", "job"]).on(&db).run().await.expect_code(0);
+    job.run(&db).run().await.expect_code(0);
+    assert_eq!(
+        count(
+            &client,
+            "price JOIN before USING (id) WHERE price.cents IS DISTINCT FROM before.cents * 2 + 1"
+        )
+        .await,
+        0
+    );
 }

@@ -32,7 +32,8 @@ async fn killed_at_any_instant_each_row_is_changed_once_and_put_back_once() {
     let mut kills = killed_until_done(|| job.run_with(&db, slow), &mut rng).await;
     let once = "price JOIN before USING (id) WHERE price.cents IS DISTINCT FROM before.cents * 2 + 1";
     assert_eq!(count(&client, once).await, 0);
-    let kept: i64 = client.query_one("SELECT sum(rows) FROM pgbackfill.undo_1", &[]).await.unwrap().get(0);
+    let kept: i64 =
+        client.query_one("SELECT sum(pgbackfill_rows) FROM pgbackfill.undo_1", &[]).await.unwrap().get(0);
     assert_eq!(kept, 12_000);
     kills += killed_until_done(|| undo(&db, &job).args(["--max-rows-per-second", "12000"]), &mut rng).await;
     assert!(kills > 3, "it was killed {kills} times only");

@@ -151,7 +151,7 @@ async fn in_partitions_in_stripes_by_block_and_with_a_lookup() {
         job.run(&db).run().await.expect_code(0);
         assert_eq!(count(&client, DIFFER).await, 6_000, "{more}");
         let kept: i64 =
-            client.query_one("SELECT sum(rows) FROM pgbackfill.undo_1", &[]).await.unwrap().get(0);
+            client.query_one("SELECT sum(pgbackfill_rows) FROM pgbackfill.undo_1", &[]).await.unwrap().get(0);
         assert_eq!(kept, 6_000, "{more}");
         undo(&db, &job).run().await.expect_code(0);
         assert_eq!(count(&client, DIFFER).await, 0, "{more}");

@@ -93,7 +93,7 @@ async fn a_role_that_may_not_make_a_table_runs_without_or_says_so() {
         .expect_code(3);
     as_role(job.run(&db)).run().await.expect_code(0);
     let run: i64 = client.query_one("SELECT max(id) FROM pgbackfill.run", &[]).await.unwrap().get(0);
-    let kept = format!("SELECT sum(rows) FROM pgbackfill.undo_{run}");
+    let kept = format!("SELECT sum(pgbackfill_rows) FROM pgbackfill.undo_{run}");
     assert_eq!(client.query_one(&kept, &[]).await.unwrap().get::<_, i64>(0), 100);
     client.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
 }
@@ -114,4 +114,20 @@ async fn what_was_built_upon_a_run_is_taken_back_first() {
     undo(&db, &job).run().await.expect_code(0);
     let said = Pgbackfill::new(["contract"]).arg(job.path()).on(&db).run().await.expect_code(1).stderr;
     assert!(said.contains("was undone") && said.contains("--new-run"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_undone_does_not_go_on() {
+    let (db, client) = prices(300).await;
+    let job = JobFile::new(RAISE);
+    let few = ["--max-rows", "50", "--max-rows-per-batch", "50", "--workers", "1"];
+    job.run_with(&db, few).run().await.expect_code(3);
+    Pgbackfill::new(["cancel", "job"]).on(&db).run().await.expect_code(0);
+    undo(&db, &job).run().await.expect_code(0);
+    let refused = Pgbackfill::new(["resume", "job"]).on(&db).run().await.expect_code(1).stderr;
+    assert!(
+        refused.contains("was undone, so that it cannot go on") && refused.contains("--new-run"),
+        "{refused}"
+    );
+    assert_eq!(count(&client, super::DIFFER).await, 0);
 }

@@ -187,3 +187,34 @@ async fn a_change_in_place_is_compared_with_what_the_run_has_written() {
     let refused = repair(&db, &job).run().await.expect_code(2).stderr;
     assert!(refused.contains("what differs cannot be set once more: \"n\" is made of what"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_in_place_is_no_false_alarm_and_never_made_twice() {
+    let db = database().await;
+    let client = db.client().await;
+    let table = "CREATE TABLE t (id int PRIMARY KEY, kind text, n int, a text, b text);
+                 INSERT INTO t SELECT i, 'a', i, NULL, 'x' || i FROM generate_series(1, 500) AS i";
+    client.batch_execute(table).await.unwrap();
+    // What the predicate reads is what is changed: it holds again.
+    let kept = JobFile::new(
+        "table = 't'\nset.n = 'n * 100'\nwhere = \"n < 1000000 AND kind = 'a'\"\nverify.rows = 'true'\n",
+    );
+    kept.run(&db).run().await.expect_code(0);
+    verify(&db, &kept).run().await.expect_code(0);
+    // Every row of the run, whatever the predicate would say of it by now.
+    client.batch_execute("UPDATE t SET kind = 'b', n = 99 WHERE id = 5").await.unwrap();
+    let said = verify(&db, &kept).run().await.expect_code(4).stdout;
+    assert!(
+        said.contains("public.t 5: is not what the run has written") && !said.contains("--repair"),
+        "{said}"
+    );
+    let refused = repair(&db, &kept).run().await.expect_code(2).stderr;
+    assert!(refused.contains("what differs cannot be set once more"), "{refused}");
+    let both = JobFile::new("table = 't'\n[set]\na = 'upper(b)'\nn = 'n + 1'\n[undo]\nvalues = 'off'\n");
+    both.run_with(&db, ["--new-run"]).run().await.expect_code(0);
+    client.batch_execute("UPDATE t SET a = 'damaged' WHERE id = 7").await.unwrap();
+    verify(&db, &both).run().await.expect_code(4);
+    repair(&db, &both).run().await.expect_code(2);
+    let n: i32 = client.query_one("SELECT n FROM t WHERE id = 7", &[]).await.unwrap().get(0);
+    assert_eq!(n, 701);
+}
