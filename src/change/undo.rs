@@ -8,7 +8,7 @@ use super::needs::Needs;
 use super::statement::Counts;
 use super::update::Update;
 use crate::scan::{Rows, Scan};
-use crate::sql::{KeptColumn, WRITTEN};
+use crate::sql::{KeptColumn, WRITTEN, as_text};
 
 /// The values that a run has replaced, and where they belong.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Undo {
         let set = columns.map(|(column, kept): (&KeptColumn, String)| {
             format!("{} = {}", column.name, column.restored(&format!("pgbackfill_old.{kept}")))
         });
-        let key: Vec<_> = keys.iter().map(|key| format!("to_jsonb(o.{key}) #>> '{{}}'")).collect();
+        let key: Vec<_> = keys.iter().map(|key| as_text(&format!("o.{key}"))).collect();
         let of_changed: Vec<_> = keys.iter().map(|key| format!("c.{key} = o.{key}")).collect();
         let text = format!(
             "WITH pgbackfill_old AS MATERIALIZED (\n{kept}\n), pgbackfill_changed AS (\n\
@@ -57,7 +57,7 @@ impl Undo {
     /// How many rows would be put back, how many were changed since, how many are gone.
     #[must_use]
     pub fn preview(&self, rows: &Rows) -> String {
-        let (alias, keys) = (&self.kept.alias, self.kept.old.keys());
+        let alias = &self.kept.alias;
         let first = &self.kept.old.key[0].name;
         format!(
             "SELECT count(*) FILTER (WHERE {alias}.{first} IS NOT NULL AND {now} IS NOT DISTINCT FROM kept.{WRITTEN}),\n       count(*) FILTER (WHERE {alias}.{first} IS NOT NULL AND {now} IS DISTINCT FROM kept.{WRITTEN}),\n       \
@@ -66,20 +66,14 @@ impl Undo {
             all = self.kept.rows(rows, None),
             names = self.kept.old.arrays().join(", "),
             source = self.kept.source(),
-            same = keys
-                .iter()
-                .zip(&self.kept.key)
-                .map(|(kept, column)| format!("{column} = kept.{kept}"))
-                .collect::<Vec<_>>()
-                .join(" AND "),
+            same = self.kept.same_key("kept"),
         )
     }
 
     /// The key of the row at a place of one part, as texts.
     #[must_use]
     pub fn key_at(&self, rows: &Rows, place: u32) -> String {
-        let key: Vec<_> =
-            self.kept.old.keys().iter().map(|key| format!("to_jsonb({key}) #>> '{{}}'")).collect();
+        let key: Vec<_> = self.kept.old.keys().iter().map(|key| as_text(key)).collect();
         format!(
             "SELECT ARRAY[{}] FROM (\n{}\n) AS kept",
             key.join(", "),

@@ -12,7 +12,7 @@ use super::needs::Needs;
 use super::update::{Lookup, Update};
 use crate::key::Key;
 use crate::scan::{Rows, Scan};
-use crate::sql::{Ident, NUMBER, WRITTEN, enclosed, literal};
+use crate::sql::{Ident, NUMBER, WRITTEN, as_text, enclosed, literal};
 
 /// More rows of a batch than that are counted, and not told.
 const TOLD_MAX: usize = 1_000;
@@ -165,7 +165,7 @@ impl Verify {
             Some(kept) => {
                 // With the part that it is in, so that it is found again.
                 let version = format!("concat_ws(' ', {}.xmin, {}.{NUMBER})", kept.alias, rows.alias);
-                let key = kept.key.iter().map(|column| format!("to_jsonb({column}) #>> '{{}}'"));
+                let key = kept.key.iter().map(|column| as_text(column));
                 let beside = [kept.old.taken_apart(&rows.alias.to_string()), kept.source()];
                 let from = walked.chain(beside).chain(lookup).collect();
                 let same = kept.same_key("pgbackfill_kept");

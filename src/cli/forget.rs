@@ -2,8 +2,6 @@
 //!
 //! Must not know: how they are kept.
 
-use std::io::{self, IsTerminal};
-
 use pgbackfill::human;
 use pgbackfill::store;
 
@@ -80,12 +78,9 @@ pub(crate) async fn run(args: &ForgetArgs, globals: &Globals) -> anyhow::Result<
 }
 
 fn confirmed(job: &str, what: &str) -> anyhow::Result<bool> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    if !out::is_attended() {
         let hint = format!("pgbackfill forget {job} --yes");
         return Err(Failure::usage(format!("nothing is dropped without a yes\nhint: {hint}")).into());
     }
-    out::question(&format!("Drop {what} of job \"{job}\"? Its runs can be undone no more. [y/N] "));
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(out::says_yes(&format!("Drop {what} of job \"{job}\"? Its runs can be undone no more."))?)
 }

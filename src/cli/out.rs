@@ -3,7 +3,7 @@
 //! Must not know: what is written.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -37,6 +37,19 @@ pub(crate) fn aside(text: &str) {
 /// The beginning of a line on stderr that a person is to complete.
 pub(crate) fn question(text: &str) {
     let _ = write!(Stderr, "{text}");
+}
+
+/// A person sits at the terminal, who can read and answer.
+pub(crate) fn is_attended() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks; only a yes is one.
+pub(crate) fn says_yes(asked: &str) -> io::Result<bool> {
+    question(&format!("{asked} [y/N] "));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Stderr for libraries that panic or complain when they cannot write: what cannot be written is dropped.

@@ -2,8 +2,6 @@
 //!
 //! Must not know: what is looked for.
 
-use std::io::{self, IsTerminal};
-
 use pgbackfill::catalog;
 use pgbackfill::db::{Error, Pool};
 use pgbackfill::ddl;
@@ -55,8 +53,8 @@ pub(crate) async fn passes(
         )
         .into());
     }
-    let may_ask = warnings == Warnings::Ask && is_attended();
-    Ok(!has(Severity::Warning) || !may_ask || go_on()?)
+    let may_ask = warnings == Warnings::Ask && out::is_attended();
+    Ok(!has(Severity::Warning) || !may_ask || out::says_yes("Go on?")?)
 }
 
 /// `warning[code]: what was seen`, and what may be done on a line of its own.
@@ -103,16 +101,4 @@ async fn findings(pool: &Pool, job: &Job, which: Which) -> Result<Vec<Finding>, 
     }
     let facts: Facts = look(&mut session, job, &plan).await;
     Ok(judge(&Subject { job, plan: &plan, server: &server, facts: &facts, measured: None, estimate: None }))
-}
-
-/// A person sits at the terminal, who can read and answer.
-fn is_attended() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
-}
-
-fn go_on() -> io::Result<bool> {
-    out::question("Go on? [y/N] ");
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

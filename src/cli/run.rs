@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
 use super::globals::{Globals, Output};
-use super::job::JobArgs;
+use super::job::{JobArgs, NamedJobArgs};
 use super::review::Warnings;
-use super::{connect, operate, out, review, show};
+use super::{connect, name, operate, out, review, show};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,6 +69,29 @@ pub(crate) async fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<Exi
     let summary = take_part(&pool, &job, &options, (args.output, globals)).await?;
     show::last_word(globals, args.output, &summary)?;
     Ok(summary.outcome.into())
+}
+
+/// What takes part in a run that is made of another one: a job that may be given by its name alone.
+pub(crate) async fn of_named_job(
+    args: &NamedJobArgs,
+    kind: RunKind,
+    globals: &Globals,
+) -> anyhow::Result<(Job, Pool, Options)> {
+    let mut job = name::job(&args.job, globals).await?;
+    let set = args.pace(&mut job)?;
+    let params = connect::params(globals, &format!("pgbackfill {}", job.name))?;
+    let workers = args.workers.unwrap_or(job.pace.knobs.workers);
+    let pool = connect::pool(&params, workers.get() as usize + engine::connections_beside(&job.signals))?;
+    let options = Options {
+        kind,
+        which: Which::Current,
+        workers: args.workers,
+        max_rows: None,
+        set,
+        host: operate::host(),
+        by: operate::by(),
+    };
+    Ok((job, pool, options))
 }
 
 /// Takes part in a run, shows how it goes, and obeys signals.

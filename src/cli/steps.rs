@@ -2,7 +2,6 @@
 //!
 //! Must not know: how a step is made.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use pgbackfill::ddl::{self, Made, Maker, StepError, StepNews};
@@ -127,7 +126,7 @@ fn confirm(job: &Job, named: &[String]) -> anyhow::Result<()> {
         if named.contains(name) {
             continue;
         }
-        if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        if !out::is_attended() {
             let hint = format!("name it: --yes-drop {name}");
             return Err(Failure::usage(format!(
                 "column {name} is not dropped without its name\nhint: {hint}"

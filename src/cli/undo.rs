@@ -2,10 +2,8 @@
 //!
 //! Must not know: how a value is put back.
 
-use std::io::{self, IsTerminal};
-
 use pgbackfill::db::Session;
-use pgbackfill::engine::{self, Options, UndoPreview, Which};
+use pgbackfill::engine::{self, UndoPreview};
 use pgbackfill::event::Outcome;
 use pgbackfill::human;
 use pgbackfill::job::Job;
@@ -16,7 +14,7 @@ use serde::Serialize;
 use super::exit::{Exit, Failure};
 use super::globals::{Globals, Output};
 use super::job::NamedJobArgs;
-use super::{connect, name, operate, out, run, show, steps};
+use super::{connect, name, out, run, show, steps};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,11 +71,7 @@ pub(crate) async fn run(args: &UndoArgs, globals: &Globals) -> anyhow::Result<Ex
         let limits = (args.stall.clone(), args.patience.clone());
         return steps::undo_contract(&args.job.job, limits, globals).await;
     }
-    let mut job = name::job(&args.job.job, globals).await?;
-    let set = args.job.pace(&mut job)?;
-    let params = connect::params(globals, &format!("pgbackfill {}", job.name))?;
-    let workers = args.job.workers.unwrap_or(job.pace.knobs.workers);
-    let pool = connect::pool(&params, workers.get() as usize + engine::connections_beside(&job.signals))?;
+    let (job, pool, options) = run::of_named_job(&args.job, RunKind::Undo, globals).await?;
     let session = connect::session_of(&pool).await?;
     before(&session, &job).await?;
     if args.dry_run {
@@ -91,15 +85,6 @@ pub(crate) async fn run(args: &UndoArgs, globals: &Globals) -> anyhow::Result<Ex
         out::aside("nothing was changed");
         return Ok(Exit::Stopped);
     }
-    let options = Options {
-        kind: RunKind::Undo,
-        which: Which::Current,
-        workers: args.job.workers,
-        max_rows: None,
-        set,
-        host: operate::host(),
-        by: operate::by(),
-    };
     // The workers have just enough connections.
     drop(session);
     let summary = run::take_part(&pool, &job, &options, (args.output, globals)).await?;
@@ -148,16 +133,14 @@ async fn may_undo(session: &Session, job: &Job) -> anyhow::Result<bool> {
         // The engine says why it cannot be undone; one that was begun goes on.
         return Ok(true);
     }
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    if !out::is_attended() {
         let hint = format!("pgbackfill undo {name} --yes; --dry-run tells what it would do");
         return Err(Failure::usage(format!("values are not put back without a yes\nhint: {hint}")).into());
     }
     let rows = store::totals(session, latest.id).await?.rows_changed;
     let rows = human::counted(rows, "row", "rows");
-    out::question(&format!("Run {} has changed {rows}. Put back what was there before? [y/N] ", latest.id));
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let asked = format!("Run {} has changed {rows}. Put back what was there before?", latest.id);
+    Ok(out::says_yes(&asked)?)
 }
 
 fn tell_preview(found: &UndoPreview, job: &Job, output: Output) -> anyhow::Result<Exit> {

@@ -2,13 +2,11 @@
 //!
 //! Must not know: how rows are compared.
 
-use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use pgbackfill::change::WRITTEN_BY_THE_RUN as WRITTEN;
 use pgbackfill::db::{Pool, Session};
 use pgbackfill::ddl;
-use pgbackfill::engine::{self, Options, Which};
 use pgbackfill::event::{Outcome, Summary};
 use pgbackfill::human;
 use pgbackfill::job::Job;
@@ -20,7 +18,7 @@ use serde::Serialize;
 use super::exit::{Exit, Failure};
 use super::globals::{Globals, Output};
 use super::job::NamedJobArgs;
-use super::{connect, name, operate, out, run, show};
+use super::{connect, name, out, run, show};
 
 /// Rows that are told by their keys.
 const ROWS_SHOWN: i64 = 10;
@@ -64,21 +62,8 @@ struct Result<'a> {
 }
 
 pub(crate) async fn run(args: &VerifyArgs, globals: &Globals) -> anyhow::Result<Exit> {
-    let mut job = name::job(&args.job.job, globals).await?;
-    let set = args.job.pace(&mut job)?;
-    let params = connect::params(globals, &format!("pgbackfill {}", job.name))?;
-    let workers = args.job.workers.unwrap_or(job.pace.knobs.workers);
-    let pool = connect::pool(&params, workers.get() as usize + engine::connections_beside(&job.signals))?;
     let kind = if args.repair { RunKind::Repair } else { RunKind::Verify };
-    let options = Options {
-        kind,
-        which: Which::Current,
-        workers: args.job.workers,
-        max_rows: None,
-        set,
-        host: operate::host(),
-        by: operate::by(),
-    };
+    let (job, pool, options) = run::of_named_job(&args.job, kind, globals).await?;
     // A database in which nothing was ever run is said to be one.
     let session = connect::session_of(&pool).await?;
     name::latest(&session, job.name.as_str()).await?;
@@ -125,20 +110,15 @@ async fn may_repair(session: &Session, job: &Job) -> anyhow::Result<bool> {
         // The engine says why there is nothing to repair.
         return Ok(true);
     };
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    if !out::is_attended() {
         let message = "rows are not changed without a yes";
         return Err(
             Failure::usage(format!("{message}\nhint: pgbackfill verify {name} --repair --yes")).into()
         );
     }
     let wrong = found.wrong().join(", ");
-    out::question(&format!(
-        "Verification {} has found {wrong}. Set them to what the job gives? [y/N] ",
-        found.run
-    ));
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let asked = format!("Verification {} has found {wrong}. Set them to what the job gives?", found.run);
+    Ok(out::says_yes(&asked)?)
 }
 
 async fn tell(pool: &Pool, job: &Job, summary: &Summary, args: &VerifyArgs) -> anyhow::Result<Exit> {

@@ -1,5 +1,5 @@
-//! How a run is made: a backfill of the whole table, a verification of a backfill, or a repair of what a
-//! verification has found.
+//! How a run is made: a backfill of the whole table, a verification of a backfill, a repair of what a
+//! verification has found, or an undo of a backfill.
 //!
 //! Must not know: whether there is a run already.
 

@@ -56,7 +56,7 @@ pub(super) async fn decide(
         return Err(vec![nothing_to_repair(job, &in_place)].into());
     }
     which_rows(session, job, plan, (&scan, &made_of_itself), &mut verify).await?;
-    // What the run has written is compared with what is there: whoever has changed it.
+    // What the run has written is compared with what is there.
     if kind == RunKind::Verify && !in_place.is_empty() {
         let alias = plan.walk.alias.clone();
         verify.written = undo::kept(session, job, plan, alias).await?;

@@ -6,7 +6,7 @@
 use tokio_postgres::types::Type;
 
 use crate::db::{Error, Param, Session, TextParam};
-use crate::sql::Ident;
+use crate::sql::{Ident, as_text};
 
 /// What a statement needs to find the rows that it is about.
 #[derive(Clone, Debug)]
@@ -33,11 +33,10 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The key as texts. JSON has one form for dates, whatever the session's settings are, and every server
-    /// reads it.
+    /// The key as texts.
     #[must_use]
     pub fn key_texts(&self) -> Vec<String> {
-        self.key.iter().map(|column| format!("to_jsonb({column}) #>> '{{}}'")).collect()
+        self.key.iter().map(|column| as_text(column)).collect()
     }
 
     /// The parameters, in their order.

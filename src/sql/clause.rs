@@ -25,6 +25,13 @@ pub fn enclosed(expression: &str) -> String {
     format!("(\n{expression}\n)")
 }
 
+/// A value as text. JSON has one form for dates, whatever the session's settings are, and every server reads
+/// it.
+#[must_use]
+pub fn as_text(value: &str) -> String {
+    format!("to_jsonb({value}) #>> '{{}}'")
+}
+
 /// The user's query without the semicolon that people write at its end.
 #[must_use]
 pub fn bare(query: &str) -> &str {

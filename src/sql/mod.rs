@@ -17,7 +17,7 @@ mod sync;
 mod sync_name;
 mod sync_parts;
 
-pub use clause::{bare, dollar_quote, enclosed, parameters, row};
+pub use clause::{as_text, bare, dollar_quote, enclosed, parameters, row};
 pub use door::{
     AFTER_ATTEMPT, Attempt, BEFORE_ATTEMPT, END_ALL, LockMode, note_attempt, share_update_exclusive,
 };

@@ -3,7 +3,7 @@
 //!
 //! Must not know: how the rows of a batch are found, what is done with old values.
 
-use super::{Ident, Qualified, literal};
+use super::{Ident, Qualified, as_text, literal};
 
 /// A column of the key, or one that is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,7 +184,7 @@ impl OldValues {
         format!(
             "SELECT jsonb_build_array(jsonb_build_array({}), {}, {})::text",
             given.join(", "),
-            each(|value| format!("to_jsonb({value}) #>> '{{}}'")),
+            each(as_text),
             each(|value| format!("({value})::text"))
         )
     }

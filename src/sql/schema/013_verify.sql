@@ -108,41 +108,6 @@ END
 $$;
 COMMENT ON FUNCTION pgbackfill.unverified(text, interval) IS 'why the latest backfill of the job does not count as verified; NULL: it does. Without a sync trigger a verification counts for one day, unless another time is given';
 
-CREATE OR REPLACE FUNCTION pgbackfill.assert_complete(job_name text) RETURNS void
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    latest pgbackfill.run;
-    bad    bigint;
-BEGIN
-    SELECT * INTO latest FROM pgbackfill.run WHERE job = job_name AND kind = 'backfill' ORDER BY id DESC LIMIT 1;
-    IF latest.id IS NULL THEN
-        RAISE EXCEPTION 'backfill "%" has never been run in this database', job_name
-            USING ERRCODE = 'object_not_in_prerequisite_state',
-                  HINT = format('run it first: pgbackfill run %s.toml', job_name);
-    END IF;
-    IF latest.state <> 'complete' THEN
-        RAISE EXCEPTION 'backfill "%" is not complete: run % is %', job_name, latest.id, latest.state
-            USING ERRCODE = 'object_not_in_prerequisite_state',
-                  DETAIL = coalesce(latest.reason, 'it is still being worked on, or was stopped'),
-                  HINT = format('see: pgbackfill status %s', job_name);
-    END IF;
-    SELECT count(*) INTO bad FROM pgbackfill.bad_row WHERE run = latest.id;
-    IF bad > 0 THEN
-        RAISE EXCEPTION 'backfill "%" left % rows in the quarantine', job_name, bad
-            USING ERRCODE = 'object_not_in_prerequisite_state',
-                  HINT = format('see: SELECT * FROM pgbackfill.bad_row WHERE run = %s', latest.id);
-    END IF;
-    IF NOT latest.proven THEN
-        RAISE EXCEPTION 'backfill "%" is complete, but not proven: rows may be left that match', job_name
-            USING ERRCODE = 'object_not_in_prerequisite_state',
-                  DETAIL = latest.proof,
-                  HINT = format('see: pgbackfill status %s', job_name);
-    END IF;
-END
-$$;
-
 CREATE FUNCTION pgbackfill.assert_complete(job_name text, verified boolean, within interval DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -159,23 +124,4 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION pgbackfill.assert_complete(text, boolean, interval) IS 'the same, and with verified => true raises unless it was verified, too: within that time, if one is given';
-
-CREATE OR REPLACE FUNCTION pgbackfill.state(job_name text) RETURNS text
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT coalesce((
-        SELECT CASE
-                   WHEN run.state <> 'complete' THEN run.state
-                   WHEN EXISTS (SELECT FROM pgbackfill.bad_row WHERE bad_row.run = run.id) THEN 'complete with bad rows'
-                   WHEN NOT run.proven THEN 'complete, not proven'
-                   ELSE 'complete'
-               END
-        FROM pgbackfill.run
-        WHERE run.job = job_name
-        AND run.kind = 'backfill'
-        ORDER BY run.id DESC
-        LIMIT 1
-    ), 'never run')
-$$;
+COMMENT ON FUNCTION pgbackfill.assert_complete(text, boolean, interval) IS 'raises unless the latest backfill of the job is complete and proven; with verified => true unless it was verified, too: within that time, if one is given';

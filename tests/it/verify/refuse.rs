@@ -2,7 +2,7 @@
 //!
 //! Must not know: which rows differ.
 
-use super::{CLOSED, JOB, ORDERS, SYNC, behind_its_back, filled, verify};
+use super::{JOB, ORDERS, SYNC, behind_its_back, filled, verify};
 use crate::support::{JobFile, Pgbackfill, database};
 
 const CONTRACT: &str = "[contract]\nnot_null = ['status_v2']\n";
@@ -11,11 +11,8 @@ const CONTRACT: &str = "[contract]\nnot_null = ['status_v2']\n";
 async fn what_cannot_be_verified_says_why_and_what_to_do() {
     let db = database().await;
     let client = db.client().await;
-    let tables = format!(
-        "{ORDERS}; INSERT INTO orders SELECT i, 'a' FROM generate_series(1, 100) AS i;
-         CREATE TABLE heap (n int, m int); INSERT INTO heap SELECT i FROM generate_series(1, 100) AS i"
-    );
-    client.batch_execute(&tables).await.unwrap();
+    let orders = format!("{ORDERS}; INSERT INTO orders SELECT i, 'a' FROM generate_series(1, 100) AS i");
+    client.batch_execute(&orders).await.unwrap();
     let job = JobFile::new(JOB);
     let never = verify(&db, &job).run().await.expect_code(1).stderr;
     assert!(never.contains("nothing has been run in this database yet"), "{never}");
@@ -42,6 +39,19 @@ async fn what_cannot_be_verified_says_why_and_what_to_do() {
     job.rewrite(&JOB.replace("upper", "lower"));
     let other = verify(&db, &job).run().await.expect_code(5).stderr;
     assert!(other.contains("is not the one that run 1 was started with"), "{other}");
+    let no = Pgbackfill::new(["verify", "job", "--repair"]).on(&db).run().await.expect_code(1).stderr;
+    assert!(no.contains("there is no verification of job \"job\" that has ended"), "{no}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gives_nothing_to_compare_is_refused() {
+    let db = database().await;
+    let client = db.client().await;
+    let tables = format!(
+        "{ORDERS}; INSERT INTO orders SELECT i, 'a' FROM generate_series(1, 100) AS i;
+         CREATE TABLE heap (n int, m int); INSERT INTO heap SELECT i FROM generate_series(1, 100) AS i"
+    );
+    client.batch_execute(&tables).await.unwrap();
     for (name, toml, message) in [
         (
             "mixed",
@@ -71,8 +81,6 @@ async fn what_cannot_be_verified_says_why_and_what_to_do() {
         let said = Pgbackfill::new(["verify"]).arg(&path).on(&db).run().await.expect_code(2).stderr;
         assert!(said.contains(message) && said.contains("hint:"), "{said}");
     }
-    let no = Pgbackfill::new(["verify", "job", "--repair"]).on(&db).run().await.expect_code(1).stderr;
-    assert!(no.contains("there is no verification of job \"job\" that has ended"), "{no}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,7 +163,6 @@ async fn contract_and_gate_build_upon_a_verification_that_still_holds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_trigger_a_verification_counts_for_a_time() {
     let (db, job, client) = filled(100, CONTRACT).await;
-    let _ = CLOSED;
     verify(&db, &job).run().await.expect_code(0);
     let older = |days: i32| {
         format!(
