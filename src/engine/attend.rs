@@ -132,7 +132,7 @@ pub(super) async fn attend(
 /// The plan, with what is known of the run.
 pub(super) fn of_run(mut plan: Plan, run: &Run, server: &Server) -> Plan {
     if run.keeps_old {
-        let old = plan::old_values(run.id.0, &plan, &plan.all_columns, server.version);
+        let old = plan::old_values(run.id.0, &plan, &plan.columns, server.version);
         plan.change.keep(old);
     }
     plan.change.list_in(run.id.0);
@@ -196,7 +196,8 @@ const BAD_ROWS_OF_A_VERIFICATION: u64 = 1_000;
 fn limits(job: &Job, kind: RunKind) -> Limits {
     match kind {
         RunKind::Backfill | RunKind::Repair => job.limits,
-        RunKind::Undo => Limits { max_bad_rows: u64::MAX >> 1, ..job.limits },
+        // What can be put back is, however many rows are at fault; the ceiling is a bigint.
+        RunKind::Undo => Limits { max_bad_rows: i64::MAX.unsigned_abs(), ..job.limits },
         RunKind::Verify => {
             let max_bad_rows = job.limits.max_bad_rows.max(BAD_ROWS_OF_A_VERIFICATION);
             Limits { max_bad_rows, ..job.limits }

@@ -84,7 +84,7 @@ async fn keep_in_txn(
     if options.kind != RunKind::Backfill || !plan.keeps.yes {
         return Ok(None);
     }
-    let old = plan::old_values(run.0, plan, &plan.all_columns, server.version);
+    let old = plan::old_values(run.0, plan, &plan.columns, server.version);
     let Some(why) = store::keep_old_values_in_txn(session, run, &old).await? else { return Ok(None) };
     let what =
         format!("the values that the run replaces cannot be kept, so that it could not be undone: {why}");

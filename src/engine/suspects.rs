@@ -12,7 +12,8 @@ use super::complete::Ending;
 use super::part::Part;
 use crate::change::Measure;
 use crate::db::{Error, NextAct, Session};
-use crate::scan::{LeafOrder, Mark, Span, Stripe};
+use crate::key::Key;
+use crate::scan::LeafOrder;
 use crate::sql::settings::{SAVEPOINT, TO_SAVEPOINT};
 use crate::store::{self, Looked, StoreError, Suspect};
 
@@ -35,8 +36,8 @@ pub(super) async fn look_again(part: &Part, session: &mut Session) -> Result<End
 async fn settle_next(part: &Part, session: &mut Session) -> Result<bool, StoreError> {
     let settled = settle_in_txn(part, session).await;
     match settled {
-        Ok(Some(())) => Ok(true),
-        Ok(None) => {
+        Ok(true) => Ok(true),
+        Ok(false) => {
             session.rollback().await?;
             Ok(false)
         }
@@ -47,11 +48,11 @@ async fn settle_next(part: &Part, session: &mut Session) -> Result<bool, StoreEr
     }
 }
 
-async fn settle_in_txn(part: &Part, session: &mut Session) -> Result<Option<()>, StoreError> {
+async fn settle_in_txn(part: &Part, session: &mut Session) -> Result<bool, StoreError> {
     let facts = &part.facts;
     let settings = facts.settings(part.statement_timeout());
     let found = store::next_suspect(session, &settings, facts.run_id(), GRACE.as_secs_f64()).await?;
-    let Some(suspect) = found else { return Ok(None) };
+    let Some(suspect) = found else { return Ok(false) };
     session.batch_execute(SAVEPOINT).await?;
     let verdict = match look_in_txn(part, session, &suspect).await {
         Ok(verdict) => verdict,
@@ -62,24 +63,22 @@ async fn settle_in_txn(part: &Part, session: &mut Session) -> Result<Option<()>,
         Err(error) => return Err(error.into()),
     };
     store::settle_suspect(session, facts.run_id(), &suspect, &verdict).await?;
-    Ok(Some(()))
+    Ok(true)
 }
 
-/// The part of the kept values that it is in, if those are walked.
-fn part_of(suspect: &Suspect) -> Option<Span> {
-    let number: i64 = suspect.version.split_once(' ')?.1.parse().ok()?;
-    let mark = |number: i64| Mark(vec![number.to_string()]);
-    Some(Span { after: Some(mark(number - 1)), through: mark(number) })
+/// The key of what is walked: its own, or the number of the part of the kept values that it is in, which its
+/// version names.
+fn walked_key(suspect: &Suspect) -> Key {
+    match suspect.version.split_once(' ') {
+        Some((_, number)) => Key(vec![number.to_owned()]),
+        None => suspect.key.clone(),
+    }
 }
 
 async fn look_in_txn(part: &Part, session: &Session, suspect: &Suspect) -> Result<Looked, Error> {
     let (scan, change) =
         (part.facts.plan.walk.leaf(suspect.table.clone(), LeafOrder::Keys), &part.facts.plan.change);
-    let rows = match part_of(suspect) {
-        // It is one of the rows of a part of the kept values.
-        Some(number) => scan.rows(&number, Stripe::ALL, 1),
-        None => scan.row(&suspect.key),
-    };
+    let rows = scan.row(&walked_key(suspect));
     let Some(compare) = change.compare_one(&rows, &suspect.key) else { return Ok(Looked::Dropped) };
     let answer = compare.run_in_txn(session, Measure::Rows).await?;
     Ok(match answer.mismatches.into_iter().next() {

@@ -71,8 +71,7 @@ async fn put_back_in_txn(
             }
         }
     }
-    let bad_rows = store::lock_and_count_bad_rows_in_txn(session, facts.run_id()).await?;
-    tracing::info!(bad_rows, "values that could not be put back");
+    tracing::info!(bad_rows = done.bad.len(), "values that could not be put back");
     batch::checkpoint(range, batch, done.rows_changed, hot_before)
         .commit(session, facts.run_id(), claim, hint)
         .await?;

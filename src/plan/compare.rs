@@ -91,7 +91,7 @@ async fn which_rows(
     if let Some(filter) = &job.filter {
         let reads = reads(session, plan, scan, filter).await?;
         // A predicate on what is made of itself may hold again after it was changed.
-        let without = plan.change.without(scan, filter, &plan.columns, made_of_itself);
+        let without = plan.change.without(scan, filter, &plan.column_names(), made_of_itself);
         if reads.targets && is_understood(session, &without).await? {
             verify.unfilled = Some(filter.clone());
         }
@@ -119,7 +119,7 @@ async fn which_columns(
     scan: &Scan,
     verify: &mut Verify,
 ) -> Result<LeftOut, Error> {
-    let columns = plan.all_columns.clone();
+    let columns = plan.columns.clone();
     let (mut left_out, mut in_place) = (Vec::new(), Vec::new());
     for value in &verify.of.set {
         let (column, expression) = value;

@@ -52,8 +52,8 @@ pub struct Plan {
     pub order: catalog::OrderFacts,
     /// The tables that hold the rows, at the moment of the plan.
     pub leaves: Vec<catalog::Leaf>,
-    /// The names of the table's columns.
-    pub columns: Vec<String>,
+    /// The table's columns.
+    pub columns: Vec<catalog::Column>,
     /// Columns whose new value may differ from one evaluation to the next.
     pub volatile: Vec<String>,
     /// In which order the rows are walked.
@@ -64,11 +64,14 @@ pub struct Plan {
     pub left_out: Vec<String>,
     /// Whether the values that are replaced are kept.
     pub keeps: Keeps,
-    /// The table's columns.
-    pub all_columns: Vec<catalog::Column>,
 }
 
 impl Plan {
+    /// The names of the table's columns.
+    fn column_names(&self) -> Vec<String> {
+        self.columns.iter().map(|column| column.name.clone()).collect()
+    }
+
     /// The scan of one of its leaves in the order that suits the job.
     #[must_use]
     pub fn scan(&self, leaf: Qualified) -> Scan {

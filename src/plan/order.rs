@@ -205,7 +205,7 @@ pub(super) async fn reads_target(
     scan: &Scan,
     expression: &str,
 ) -> Result<bool, Error> {
-    let asked = plan.change.without_targets(scan, expression, &plan.columns);
+    let asked = plan.change.without_targets(scan, expression, &plan.column_names());
     Ok(!is_understood(session, &asked).await?)
 }
 

@@ -38,7 +38,6 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str, kind: RunKi
         && !is_ours(&alias.0)
         && !facts.columns.iter().any(|column| is_ours(&column.name));
     let walk = Walk { alias, key, joins_bands, reads_alone: false };
-    let columns = facts.columns.iter().map(|column| column.name.clone()).collect();
     let (change, ordering) = (Change::Update(update), Ordering::of_key(walk.has_key()));
     let mut plan = Plan {
         table: facts.table,
@@ -47,13 +46,12 @@ pub async fn preflight(session: &mut Session, job: &Job, user: &str, kind: RunKi
         change,
         order,
         leaves,
-        columns,
+        columns: facts.columns.clone(),
         volatile: vec![],
         ordering,
         walks_kept: false,
         left_out: vec![],
         keeps: Keeps { is_asked: false, why: String::new(), yes: false },
-        all_columns: facts.columns.clone(),
     };
     if kind == RunKind::Backfill {
         check(session, job, &plan).await?;

@@ -150,7 +150,7 @@ pub(super) async fn kept(
     })?;
     let Some(run) = latest.filter(|run| run.keeps_old) else { return Ok(None) };
     let version = catalog::server(session).await?.version;
-    let old = old_values(run.id.0, plan, &plan.all_columns, version);
+    let old = old_values(run.id.0, plan, &plan.columns, version);
     let Some(table) = catalog::table(session, &old.table.to_string()).await? else { return Ok(None) };
     let of_row = Walk { alias: alias.clone(), ..plan.walk.clone() };
     let rows = of_row.leaf(plan.table.name.clone(), LeafOrder::Keys).rows_planned();
