@@ -21,19 +21,20 @@ struct Writer {
 }
 
 impl Writer {
-    /// Writes the old column, and the new one in a transaction of its own, a little later.
-    async fn in_two_transactions(db: &Database, pause: Duration) -> Self {
+    /// Writes the old column, and the new one in a transaction of its own, a little later: each time five rows
+    /// that lie far apart, and of four writers each has its own, so that some are sure to be met in between.
+    async fn in_two_transactions(db: &Database, writer: i32, pause: Duration) -> Self {
         let (stop, client, mut rng) = (Arc::new(AtomicBool::new(false)), db.client().await, random::seeded());
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             let mut written = 0;
             while !stopped.load(Ordering::Relaxed) {
-                let id = rng.i32(1..=ROWS);
-                let old = format!("UPDATE orders SET status = 'seen {written}' WHERE id = {id}");
+                let which = rng.i32(0..250) * 4 + writer;
+                let old = format!("UPDATE orders SET status = 'seen {written}' WHERE id % 1000 = {which}");
                 client.execute(&old, &[]).await.unwrap();
                 sleep(pause).await;
-                let new = "UPDATE orders SET status_v2 = upper(status) WHERE id = $1";
-                client.execute(new, &[&id]).await.unwrap();
+                let new = "UPDATE orders SET status_v2 = upper(status) WHERE id % 1000 = $1";
+                client.execute(new, &[&which]).await.unwrap();
                 written += 1;
             }
             written
@@ -51,8 +52,8 @@ impl Writer {
 async fn an_application_between_two_transactions_is_no_false_alarm() {
     let (db, job, client) = filled(ROWS, "").await;
     let mut writers = Vec::new();
-    for _ in 0..4 {
-        writers.push(Writer::in_two_transactions(&db, Duration::from_millis(50)).await);
+    for writer in 0..4 {
+        writers.push(Writer::in_two_transactions(&db, writer, Duration::from_millis(50)).await);
     }
     // So slow that many rows are met while they are wrong.
     let slow = ["--max-rows-per-second", "1000", "--max-rows-per-batch", "100"];
